@@ -1,0 +1,2 @@
+// Everything here improves pages that already work without it.
+"use strict";
