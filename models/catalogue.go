@@ -1,0 +1,90 @@
+package models
+
+// RateCard is a named price list; its prices are in its versions.
+type RateCard struct {
+	ID        RateCardID `gorm:"primaryKey"`
+	Code      string
+	Name      string
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+}
+
+// RateCardVersion is one immutable edition of a card; Rates is the JSON of
+// billing/ratecard.
+type RateCardVersion struct {
+	CardID      RateCardID `gorm:"primaryKey"`
+	Number      int        `gorm:"primaryKey;autoIncrement:false"`
+	EffectiveAt Time
+	Rates       string
+	Note        string
+	CreatedBy   string
+	CreatedAt   Time `gorm:"autoCreateTime:false"`
+}
+
+// Every is how often an allowance is granted.
+type Every string
+
+// The rhythms of an allowance.
+const (
+	EveryMonth Every = "month"
+	Once       Every = "once"
+)
+
+// Plan is what the platform sells an agency: an allowance and its terms.
+type Plan struct {
+	ID              PlanID `gorm:"primaryKey"`
+	Code            string
+	Name            string
+	Version         int
+	Price           int64 // minor units of Currency, per month
+	Currency        string
+	Allowance       Credits
+	Every           Every
+	ExcessLimit     Credits // 0: pause at zero
+	SubAccountLimit int     // 0: unlimited
+	TrialDays       int
+	RateCardID      RateCardID
+	Position        int
+	Assumed         string // what the source of a preset left out, in words
+	CreatedAt       Time   `gorm:"autoCreateTime:false"`
+	ArchivedAt      Time
+}
+
+// PackKind tells a pack of a fixed size from one sold by quantity.
+type PackKind string
+
+// The kinds of packs.
+const (
+	PackFixed    PackKind = "fixed"
+	PackQuantity PackKind = "quantity"
+)
+
+// Pack is what the platform sells an agency once: credits that never expire.
+// A fixed pack has Credits and Price, one by quantity Minimum, Step and
+// UnitPrice.
+type Pack struct {
+	ID         PackID `gorm:"primaryKey"`
+	Code       string
+	Name       string
+	Kind       PackKind
+	Credits    Credits
+	Minimum    Credits
+	Step       Credits
+	UnitPrice  UnitPrice
+	Price      int64
+	Currency   string
+	Position   int
+	CreatedAt  Time `gorm:"autoCreateTime:false"`
+	ArchivedAt Time
+}
+
+// PlanPack says that agencies on the plan may buy the pack.
+type PlanPack struct {
+	PlanID PlanID `gorm:"primaryKey"`
+	PackID PackID `gorm:"primaryKey"`
+}
+
+// Setting is one named value of the installation.
+type Setting struct {
+	Name  string `gorm:"primaryKey"`
+	Value string
+}

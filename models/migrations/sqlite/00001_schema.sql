@@ -1,0 +1,508 @@
+-- +goose Up
+-- Instants are microseconds since 1970 UTC (0: not yet; 9223372036854775807: never).
+-- Credits are millionths. Money is minor units. Ids are UUIDv7.
+-- Every table of a tenant has agency_id as the first column of each key.
+
+CREATE TABLE settings (
+    name  text PRIMARY KEY,
+    value text NOT NULL
+);
+
+CREATE TABLE rate_cards (
+    id         blob PRIMARY KEY,
+    code       text NOT NULL UNIQUE CHECK (length(code) BETWEEN 1 AND 60),
+    name       text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
+    created_at integer NOT NULL
+);
+
+-- A version is immutable once used: correcting means publishing the next one.
+CREATE TABLE rate_card_versions (
+    card_id      blob NOT NULL REFERENCES rate_cards (id),
+    number       integer NOT NULL CHECK (number > 0),
+    effective_at integer NOT NULL,
+    rates        text NOT NULL,
+    note         text NOT NULL DEFAULT '',
+    created_by   text NOT NULL,
+    created_at   integer NOT NULL,
+    PRIMARY KEY (card_id, number)
+);
+
+CREATE TABLE plans (
+    id                blob PRIMARY KEY,
+    code              text NOT NULL UNIQUE CHECK (length(code) BETWEEN 1 AND 60),
+    name              text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
+    version           integer NOT NULL DEFAULT 1,
+    price             integer NOT NULL CHECK (price >= 0),
+    currency          text NOT NULL CHECK (length(currency) = 3),
+    allowance         integer NOT NULL CHECK (allowance >= 0),
+    every             text NOT NULL CHECK (every IN ('month', 'once')),
+    excess_limit      integer NOT NULL DEFAULT 0 CHECK (excess_limit >= 0),
+    sub_account_limit integer NOT NULL DEFAULT 0 CHECK (sub_account_limit >= 0),
+    trial_days        integer NOT NULL DEFAULT 0,
+    rate_card_id      blob NOT NULL REFERENCES rate_cards (id),
+    position          integer NOT NULL DEFAULT 0,
+    assumed           text NOT NULL DEFAULT '',
+    created_at        integer NOT NULL,
+    archived_at       integer NOT NULL DEFAULT 0
+);
+
+CREATE TABLE packs (
+    id          blob PRIMARY KEY,
+    code        text NOT NULL UNIQUE CHECK (length(code) BETWEEN 1 AND 60),
+    name        text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
+    kind        text NOT NULL CHECK (kind IN ('fixed', 'quantity')),
+    credits     integer NOT NULL DEFAULT 0 CHECK (credits >= 0),
+    minimum     integer NOT NULL DEFAULT 0 CHECK (minimum >= 0),
+    step        integer NOT NULL DEFAULT 0 CHECK (step >= 0),
+    unit_price  integer NOT NULL DEFAULT 0 CHECK (unit_price >= 0),
+    price       integer NOT NULL DEFAULT 0 CHECK (price >= 0),
+    currency    text NOT NULL CHECK (length(currency) = 3),
+    position    integer NOT NULL DEFAULT 0,
+    created_at  integer NOT NULL,
+    archived_at integer NOT NULL DEFAULT 0,
+    CHECK ((kind = 'fixed' AND credits > 0) OR (kind = 'quantity' AND minimum > 0 AND step > 0 AND unit_price > 0))
+);
+
+CREATE TABLE plan_packs (
+    plan_id blob NOT NULL REFERENCES plans (id),
+    pack_id blob NOT NULL REFERENCES packs (id),
+    PRIMARY KEY (plan_id, pack_id)
+);
+
+CREATE TABLE agencies (
+    id            blob PRIMARY KEY,
+    external_id   text NOT NULL UNIQUE CHECK (length(external_id) BETWEEN 1 AND 100),
+    name          text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
+    host          text NOT NULL UNIQUE,
+    time_zone     text NOT NULL,
+    currency      text NOT NULL CHECK (length(currency) = 3),
+    status        text NOT NULL CHECK (status IN ('active', 'suspended')),
+    wallet_id     blob NOT NULL,
+    rate_card_id  blob REFERENCES rate_cards (id),
+    slots         text NOT NULL DEFAULT '',
+    usage_rolled  integer NOT NULL DEFAULT 0,
+    created_at    integer NOT NULL
+);
+
+CREATE TABLE subscriptions (
+    agency_id    blob NOT NULL REFERENCES agencies (id),
+    id           blob NOT NULL,
+    plan_id      blob NOT NULL REFERENCES plans (id),
+    status       text NOT NULL CHECK (status IN ('trialing', 'active', 'grace', 'lapsed', 'cancelled')),
+    anchor_at    integer NOT NULL,
+    time_zone    text NOT NULL,
+    every        text NOT NULL CHECK (every IN ('month', 'once')),
+    allowance    integer NOT NULL CHECK (allowance >= 0),
+    period_start integer NOT NULL,
+    period_end   integer NOT NULL,
+    created_at   integer NOT NULL,
+    ended_at     integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (agency_id, id),
+    CHECK (period_start < period_end)
+);
+CREATE UNIQUE INDEX subscriptions_live ON subscriptions (agency_id) WHERE ended_at = 0;
+CREATE INDEX subscriptions_due ON subscriptions (period_end) WHERE ended_at = 0;
+
+CREATE TABLE sub_accounts (
+    agency_id   blob NOT NULL REFERENCES agencies (id),
+    id          blob NOT NULL,
+    external_id text NOT NULL CHECK (length(external_id) BETWEEN 1 AND 100),
+    name        text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
+    wallet_id   blob NOT NULL,
+    time_zone   text NOT NULL,
+    status      text NOT NULL CHECK (status IN ('active', 'archived')),
+    created_at  integer NOT NULL,
+    PRIMARY KEY (agency_id, id),
+    UNIQUE (agency_id, external_id)
+);
+
+CREATE TABLE users (
+    id            blob PRIMARY KEY,
+    email         text NOT NULL UNIQUE CHECK (length(email) BETWEEN 3 AND 254),
+    name          text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
+    password_hash text NOT NULL,
+    platform_role text NOT NULL DEFAULT '' CHECK (platform_role IN ('', 'admin')),
+    disabled_at   integer NOT NULL DEFAULT 0,
+    created_at    integer NOT NULL
+);
+
+CREATE TABLE members (
+    agency_id      blob NOT NULL REFERENCES agencies (id),
+    user_id        blob NOT NULL REFERENCES users (id),
+    role           text NOT NULL CHECK (role IN ('owner', 'billing', 'member', 'client')),
+    sub_account_id blob,
+    created_at     integer NOT NULL,
+    PRIMARY KEY (agency_id, user_id),
+    CHECK ((role = 'client') = (sub_account_id IS NOT NULL))
+);
+
+-- Sessions keep only SHA-256 of the id the browser holds.
+CREATE TABLE sessions (
+    id_hash      blob PRIMARY KEY,
+    user_id      blob REFERENCES users (id),
+    data         blob NOT NULL,
+    created_at   integer NOT NULL,
+    last_seen_at integer NOT NULL,
+    expires_at   integer NOT NULL
+);
+CREATE INDEX sessions_user ON sessions (user_id);
+CREATE INDEX sessions_expiry ON sessions (expires_at);
+
+CREATE TABLE sign_in_links (
+    token_hash blob PRIMARY KEY,
+    user_id    blob NOT NULL REFERENCES users (id),
+    expires_at integer NOT NULL,
+    uses_left  integer NOT NULL CHECK (uses_left >= 0)
+);
+
+CREATE TABLE sign_in_attempts (
+    subject  text NOT NULL,
+    window_start integer NOT NULL,
+    failures integer NOT NULL,
+    PRIMARY KEY (subject, window_start)
+);
+
+CREATE TABLE api_keys (
+    id           blob PRIMARY KEY,
+    agency_id    blob REFERENCES agencies (id),
+    name         text NOT NULL,
+    key_hash     blob NOT NULL UNIQUE,
+    hint         text NOT NULL,
+    created_at   integer NOT NULL,
+    revoked_at   integer NOT NULL DEFAULT 0
+);
+
+CREATE TABLE audit_log (
+    id         blob PRIMARY KEY,
+    agency_id  blob,
+    actor      text NOT NULL,
+    action     text NOT NULL,
+    target     text NOT NULL,
+    detail     text NOT NULL DEFAULT '',
+    reason     text NOT NULL DEFAULT '',
+    created_at integer NOT NULL
+);
+CREATE INDEX audit_log_agency ON audit_log (agency_id, id);
+
+-- The ledger. Only package ledger writes the tables from here to usage_days.
+
+CREATE TABLE wallets (
+    agency_id      blob NOT NULL,
+    id             blob NOT NULL,
+    sub_account_id blob,
+    status         text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'closed')),
+    seq            integer NOT NULL DEFAULT 0 CHECK (seq >= 0),
+    balance        integer NOT NULL DEFAULT 0,
+    held           integer NOT NULL DEFAULT 0 CHECK (held >= 0),
+    excess         integer NOT NULL DEFAULT 0 CHECK (excess >= 0),
+    excess_limit   integer NOT NULL DEFAULT 0 CHECK (excess_limit >= 0),
+    funding        text NOT NULL DEFAULT 'prepaid' CHECK (funding IN ('prepaid', 'pooled')),
+    pool_wallet_id blob,
+    pool_cap       integer NOT NULL DEFAULT 0 CHECK (pool_cap >= 0),
+    pool_every     text NOT NULL DEFAULT 'cycle' CHECK (pool_every IN ('day', 'cycle')),
+    pool_drawn     integer NOT NULL DEFAULT 0 CHECK (pool_drawn >= 0),
+    pool_since     integer NOT NULL DEFAULT 0,
+    cycle_start    integer NOT NULL DEFAULT 0,
+    promised       integer NOT NULL DEFAULT 0 CHECK (promised >= 0),
+    low_at         integer NOT NULL DEFAULT 0,
+    critical_at    integer NOT NULL DEFAULT 0,
+    agency_excess  integer NOT NULL DEFAULT 0 CHECK (agency_excess >= 0),
+    agency_ceiling integer NOT NULL DEFAULT 0 CHECK (agency_ceiling >= 0),
+    last_at        integer NOT NULL DEFAULT 0,
+    used_at        integer NOT NULL DEFAULT 0,
+    created_at     integer NOT NULL,
+    PRIMARY KEY (agency_id, id)
+) WITHOUT ROWID;
+
+-- Which agency a wallet id belongs to; never changes.
+CREATE TABLE wallet_directory (
+    wallet_id blob PRIMARY KEY,
+    agency_id blob NOT NULL
+);
+
+CREATE TABLE lots (
+    agency_id     blob NOT NULL,
+    id            blob NOT NULL,
+    wallet_id     blob NOT NULL,
+    source        text NOT NULL CHECK (source IN ('plan', 'purchase', 'assigned', 'referral', 'promo', 'adjustment')),
+    priority      integer NOT NULL,
+    granted       integer NOT NULL CHECK (granted > 0),
+    remaining     integer NOT NULL CHECK (remaining >= 0),
+    held          integer NOT NULL DEFAULT 0 CHECK (held >= 0),
+    open          boolean NOT NULL,
+    frozen        boolean NOT NULL DEFAULT false,
+    effective_at  integer NOT NULL,
+    expires_at    integer NOT NULL,
+    unit_cost     integer NOT NULL DEFAULT 0 CHECK (unit_cost >= 0),
+    cost          integer NOT NULL DEFAULT 0 CHECK (cost >= 0),
+    currency      text NOT NULL DEFAULT '',
+    purchase_id   blob,
+    parent_lot_id blob,
+    period_start  integer NOT NULL DEFAULT 0,
+    note          text NOT NULL DEFAULT '' CHECK (length(note) <= 500),
+    created_at    integer NOT NULL,
+    PRIMARY KEY (agency_id, id),
+    FOREIGN KEY (agency_id, wallet_id) REFERENCES wallets (agency_id, id),
+    CHECK (remaining + held <= granted),
+    CHECK (open = (remaining > 0 OR held > 0)),
+    CHECK (effective_at < expires_at)
+) WITHOUT ROWID;
+CREATE INDEX lots_open ON lots (agency_id, wallet_id) WHERE open;
+CREATE INDEX lots_wallet ON lots (agency_id, wallet_id, id);
+CREATE INDEX lots_expiring ON lots (expires_at) WHERE open AND expires_at < 9223372036854775807;
+CREATE UNIQUE INDEX lots_one_allowance ON lots (agency_id, wallet_id, period_start) WHERE source = 'plan' AND period_start > 0 AND parent_lot_id IS NULL;
+CREATE UNIQUE INDEX lots_one_grant ON lots (agency_id, purchase_id) WHERE purchase_id IS NOT NULL AND parent_lot_id IS NULL;
+
+-- Append-only: one row is one movement of one lot, or of excess.
+CREATE TABLE entries (
+    agency_id blob NOT NULL,
+    wallet_id blob NOT NULL,
+    seq       integer NOT NULL CHECK (seq > 0),
+    act_id    blob NOT NULL,
+    lot_id    blob,
+    kind      integer NOT NULL,
+    amount    integer NOT NULL CHECK (amount > 0),
+    balance   integer NOT NULL,
+    at        integer NOT NULL,
+    PRIMARY KEY (agency_id, wallet_id, seq)
+) WITHOUT ROWID;
+
+-- What caused entries that are neither charges nor holds.
+CREATE TABLE acts (
+    agency_id       blob NOT NULL,
+    id              blob NOT NULL,
+    wallet_id       blob NOT NULL,
+    kind            text NOT NULL,
+    credits         integer NOT NULL,
+    actor           text NOT NULL,
+    note            text NOT NULL DEFAULT '' CHECK (length(note) <= 500),
+    reference       text NOT NULL DEFAULT '',
+    other_wallet_id blob,
+    idempotency_key text,
+    fingerprint     blob,
+    seq             integer NOT NULL DEFAULT 0,
+    other_seq       integer NOT NULL DEFAULT 0,
+    created_at      integer NOT NULL,
+    PRIMARY KEY (agency_id, id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX acts_key ON acts (agency_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE charges (
+    agency_id       blob NOT NULL,
+    id              blob NOT NULL,
+    wallet_id       blob NOT NULL,
+    idempotency_key text NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 255),
+    fingerprint     blob NOT NULL,
+    action          text NOT NULL,
+    model           text NOT NULL DEFAULT '',
+    usage           text NOT NULL DEFAULT '',
+    metadata        text NOT NULL DEFAULT '',
+    credits         integer NOT NULL CHECK (credits >= 0),
+    would_cost      integer NOT NULL DEFAULT 0,
+    card_id         blob NOT NULL,
+    card_version    integer NOT NULL,
+    test            boolean NOT NULL DEFAULT false,
+    late            boolean NOT NULL DEFAULT false,
+    hold_id         blob,
+    seq             integer NOT NULL DEFAULT 0,
+    pool_wallet_id  blob,
+    pool_seq        integer NOT NULL DEFAULT 0,
+    after_plan      integer NOT NULL,
+    after_purchased integer NOT NULL,
+    after_assigned  integer NOT NULL,
+    after_bonus     integer NOT NULL,
+    after_held      integer NOT NULL,
+    after_excess    integer NOT NULL,
+    state           text NOT NULL,
+    occurred_at     integer NOT NULL,
+    created_at      integer NOT NULL,
+    PRIMARY KEY (agency_id, id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX charges_key ON charges (agency_id, idempotency_key);
+
+CREATE TABLE reversals (
+    agency_id       blob NOT NULL,
+    charge_id       blob NOT NULL,
+    id              blob NOT NULL,
+    idempotency_key text NOT NULL,
+    reason          text NOT NULL DEFAULT '' CHECK (length(reason) <= 500),
+    credits         integer NOT NULL,
+    created_at      integer NOT NULL,
+    PRIMARY KEY (agency_id, charge_id)
+) WITHOUT ROWID;
+
+CREATE TABLE holds (
+    agency_id       blob NOT NULL,
+    id              blob NOT NULL,
+    wallet_id       blob NOT NULL,
+    idempotency_key text NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 255),
+    fingerprint     blob NOT NULL,
+    action          text NOT NULL,
+    model           text NOT NULL DEFAULT '',
+    credits         integer NOT NULL CHECK (credits > 0),
+    promised        integer NOT NULL DEFAULT 0 CHECK (promised >= 0),
+    draws           text NOT NULL,
+    state           text NOT NULL CHECK (state IN ('open', 'captured', 'released', 'expired')),
+    expires_at      integer NOT NULL,
+    ended_at        integer NOT NULL DEFAULT 0,
+    created_at      integer NOT NULL,
+    PRIMARY KEY (agency_id, id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX holds_key ON holds (agency_id, idempotency_key);
+CREATE INDEX holds_open ON holds (agency_id, wallet_id) WHERE state = 'open';
+CREATE INDEX holds_expiring ON holds (expires_at) WHERE state = 'open';
+
+-- Written in the charge's own transaction; every chart, total and CSV reads it.
+CREATE TABLE usage_quarters (
+    agency_id      blob NOT NULL,
+    quarter        integer NOT NULL,
+    paid_wallet_id blob NOT NULL,
+    wallet_id      blob NOT NULL,
+    action         text NOT NULL,
+    model          text NOT NULL,
+    plan           integer NOT NULL DEFAULT 0,
+    purchased      integer NOT NULL DEFAULT 0,
+    assigned       integer NOT NULL DEFAULT 0,
+    bonus          integer NOT NULL DEFAULT 0,
+    excess         integer NOT NULL DEFAULT 0,
+    units          integer NOT NULL DEFAULT 0,
+    charges        integer NOT NULL DEFAULT 0,
+    tests          integer NOT NULL DEFAULT 0,
+    first_seq      integer NOT NULL DEFAULT 0,
+    last_seq       integer NOT NULL DEFAULT 0,
+    balance        integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (agency_id, quarter, paid_wallet_id, wallet_id, action, model)
+) WITHOUT ROWID;
+
+CREATE TABLE usage_days (
+    agency_id      blob NOT NULL,
+    day            integer NOT NULL,
+    paid_wallet_id blob NOT NULL,
+    wallet_id      blob NOT NULL,
+    action         text NOT NULL,
+    model          text NOT NULL,
+    plan           integer NOT NULL,
+    purchased      integer NOT NULL,
+    assigned       integer NOT NULL,
+    bonus          integer NOT NULL,
+    excess         integer NOT NULL,
+    units          integer NOT NULL,
+    charges        integer NOT NULL,
+    tests          integer NOT NULL,
+    PRIMARY KEY (agency_id, day, paid_wallet_id, wallet_id, action, model)
+) WITHOUT ROWID;
+
+-- Buying.
+
+CREATE TABLE purchases (
+    agency_id        blob NOT NULL REFERENCES agencies (id),
+    id               blob NOT NULL,
+    wallet_id        blob NOT NULL,
+    pack_id          blob NOT NULL REFERENCES packs (id),
+    pack_name        text NOT NULL,
+    credits          integer NOT NULL CHECK (credits > 0),
+    price            integer NOT NULL CHECK (price >= 0),
+    currency         text NOT NULL,
+    status           text NOT NULL CHECK (status IN ('open', 'processing', 'credited', 'failed', 'expired', 'cancelled', 'review', 'refunded', 'disputed')),
+    status_note      text NOT NULL DEFAULT '',
+    idempotency_key  text NOT NULL,
+    fingerprint      blob NOT NULL,
+    bought_by        text NOT NULL DEFAULT '',
+    account          text NOT NULL DEFAULT '',
+    live             boolean NOT NULL DEFAULT false,
+    checkout_session text NOT NULL DEFAULT '',
+    checkout_url     text NOT NULL DEFAULT '',
+    payment_intent   text NOT NULL DEFAULT '',
+    receipt_url      text NOT NULL DEFAULT '',
+    receipt_number   integer NOT NULL DEFAULT 0,
+    act_id           blob,
+    balance_before   integer NOT NULL DEFAULT 0,
+    balance_after    integer NOT NULL DEFAULT 0,
+    expires_at       integer NOT NULL,
+    checked_at       integer NOT NULL DEFAULT 0,
+    paid_at          integer NOT NULL DEFAULT 0,
+    credited_at      integer NOT NULL DEFAULT 0,
+    created_at       integer NOT NULL,
+    PRIMARY KEY (agency_id, id),
+    UNIQUE (agency_id, idempotency_key)
+);
+CREATE INDEX purchases_wallet ON purchases (agency_id, wallet_id, id);
+CREATE INDEX purchases_pending ON purchases (checked_at) WHERE status IN ('open', 'processing');
+
+-- Stripe's ids to our purchase; a payment intent can stand here only once, so
+-- one payment can never be granted to two purchases.
+CREATE TABLE payment_refs (
+    ref         text PRIMARY KEY,
+    agency_id   blob NOT NULL,
+    purchase_id blob NOT NULL
+);
+
+CREATE TABLE stripe_events (
+    endpoint     text NOT NULL,
+    event_id     text NOT NULL,
+    type         text NOT NULL,
+    account      text NOT NULL DEFAULT '',
+    object_id    text NOT NULL DEFAULT '',
+    reference    text NOT NULL DEFAULT '',
+    api_version  text NOT NULL DEFAULT '',
+    live         boolean NOT NULL DEFAULT false,
+    payload      blob NOT NULL,
+    state        text NOT NULL CHECK (state IN ('pending', 'processed', 'ignored', 'dead')),
+    note         text NOT NULL DEFAULT '',
+    attempts     integer NOT NULL DEFAULT 0,
+    next_at      integer NOT NULL,
+    received_at  integer NOT NULL,
+    processed_at integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (endpoint, event_id)
+);
+CREATE INDEX stripe_events_pending ON stripe_events (next_at) WHERE state = 'pending';
+
+-- +goose StatementBegin
+CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'table entries is append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'table entries is append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit_log BEGIN SELECT RAISE(ABORT, 'table audit_log is append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_log BEGIN SELECT RAISE(ABORT, 'table audit_log is append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER versions_no_update BEFORE UPDATE ON rate_card_versions BEGIN SELECT RAISE(ABORT, 'table rate_card_versions is append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER versions_no_delete BEFORE DELETE ON rate_card_versions BEGIN SELECT RAISE(ABORT, 'table rate_card_versions is append-only'); END;
+-- +goose StatementEnd
+
+-- +goose Down
+DROP TABLE stripe_events;
+DROP TABLE payment_refs;
+DROP TABLE purchases;
+DROP TABLE usage_days;
+DROP TABLE usage_quarters;
+DROP TABLE holds;
+DROP TABLE reversals;
+DROP TABLE charges;
+DROP TABLE acts;
+DROP TABLE entries;
+DROP TABLE lots;
+DROP TABLE wallet_directory;
+DROP TABLE wallets;
+DROP TABLE audit_log;
+DROP TABLE api_keys;
+DROP TABLE sign_in_attempts;
+DROP TABLE sign_in_links;
+DROP TABLE sessions;
+DROP TABLE members;
+DROP TABLE users;
+DROP TABLE sub_accounts;
+DROP TABLE subscriptions;
+DROP TABLE agencies;
+DROP TABLE plan_packs;
+DROP TABLE packs;
+DROP TABLE plans;
+DROP TABLE rate_card_versions;
+DROP TABLE rate_cards;
+DROP TABLE settings;

@@ -1,0 +1,167 @@
+package models
+
+// AgencyStatus says whether an agency may act.
+type AgencyStatus string
+
+// The states of an agency.
+const (
+	AgencyActive    AgencyStatus = "active"
+	AgencySuspended AgencyStatus = "suspended"
+)
+
+// Agency is the tenant: it pays and owns everything below it.
+type Agency struct {
+	ID          AgencyID `gorm:"primaryKey"`
+	ExternalID  string
+	Name        string
+	Host        string // first label of the clients' portal, {host}.localhost in the demo
+	TimeZone    string // IANA name; cuts days and periods
+	Currency    string
+	Status      AgencyStatus
+	WalletID    WalletID
+	RateCardID  RateCardID // zero: the plan's
+	Slots       string     // chart colours by name, JSON; kept so that a model keeps its colour
+	UsageRolled Time       // days before this instant are in usage_days
+	CreatedAt   Time       `gorm:"autoCreateTime:false"`
+}
+
+// SubscriptionStatus is where a subscription stands.
+type SubscriptionStatus string
+
+// The states of a subscription.
+const (
+	SubscriptionTrialing  SubscriptionStatus = "trialing"
+	SubscriptionActive    SubscriptionStatus = "active"
+	SubscriptionGrace     SubscriptionStatus = "grace"
+	SubscriptionLapsed    SubscriptionStatus = "lapsed"
+	SubscriptionCancelled SubscriptionStatus = "cancelled"
+)
+
+// Subscription is an agency on a plan, with the plan's terms as they were when
+// it began. Period n is computed from AnchorAt in TimeZone, never from the
+// previous end.
+type Subscription struct {
+	AgencyID    AgencyID       `gorm:"primaryKey"`
+	ID          SubscriptionID `gorm:"primaryKey"`
+	PlanID      PlanID
+	Status      SubscriptionStatus
+	AnchorAt    Time
+	TimeZone    string
+	Every       Every
+	Allowance   Credits
+	PeriodStart Time
+	PeriodEnd   Time // Never when Every is Once
+	CreatedAt   Time `gorm:"autoCreateTime:false"`
+	EndedAt     Time
+}
+
+// SubAccountStatus is where a sub-account stands.
+type SubAccountStatus string
+
+// The states of a sub-account.
+const (
+	SubAccountActive   SubAccountStatus = "active"
+	SubAccountArchived SubAccountStatus = "archived"
+)
+
+// SubAccount is a client of an agency.
+type SubAccount struct {
+	AgencyID   AgencyID     `gorm:"primaryKey"`
+	ID         SubAccountID `gorm:"primaryKey"`
+	ExternalID string
+	Name       string
+	WalletID   WalletID
+	TimeZone   string
+	Status     SubAccountStatus
+	CreatedAt  Time `gorm:"autoCreateTime:false"`
+}
+
+// PlatformAdmin is the platform role of those who see every agency.
+const PlatformAdmin = "admin"
+
+// User is a person who signs in, found by e-mail across agencies.
+type User struct {
+	ID           UserID `gorm:"primaryKey"`
+	Email        string // lower case
+	Name         string
+	PasswordHash string // Argon2id in PHC form
+	PlatformRole string // "" or PlatformAdmin
+	DisabledAt   Time
+	CreatedAt    Time `gorm:"autoCreateTime:false"`
+}
+
+// Role is what a member may do in an agency.
+type Role string
+
+// The roles of members. A client belongs to one sub-account.
+const (
+	RoleOwner   Role = "owner"
+	RoleBilling Role = "billing"
+	RoleMember  Role = "member"
+	RoleClient  Role = "client"
+)
+
+// Member is a user's role in one agency.
+type Member struct {
+	AgencyID     AgencyID `gorm:"primaryKey"`
+	UserID       UserID   `gorm:"primaryKey"`
+	Role         Role
+	SubAccountID SubAccountID
+	CreatedAt    Time `gorm:"autoCreateTime:false"`
+}
+
+// Session is a signed-in browser; the browser holds the id, we its SHA-256.
+// Its instants are wall time.
+type Session struct {
+	IDHash     []byte `gorm:"primaryKey"`
+	UserID     UserID
+	Data       []byte
+	CreatedAt  Time `gorm:"autoCreateTime:false"`
+	LastSeenAt Time
+	ExpiresAt  Time
+}
+
+// SignInLink signs a user in without a password, UsesLeft times.
+type SignInLink struct {
+	TokenHash []byte `gorm:"primaryKey"`
+	UserID    UserID
+	ExpiresAt Time // wall time
+	UsesLeft  int
+}
+
+// SignInAttempt counts failures of one subject (an address or an e-mail) in
+// one window of wall time.
+type SignInAttempt struct {
+	Subject     string `gorm:"primaryKey"`
+	WindowStart Time   `gorm:"primaryKey;autoIncrement:false"`
+	Failures    int
+}
+
+// APIKey lets a program in. AgencyID is zero for a platform key.
+type APIKey struct {
+	ID        APIKeyID `gorm:"primaryKey"`
+	AgencyID  AgencyID
+	Name      string
+	KeyHash   []byte
+	Hint      string // the last four characters
+	CreatedAt Time   `gorm:"autoCreateTime:false"`
+	RevokedAt Time
+}
+
+// TableName keeps the initialism in one word.
+func (APIKey) TableName() string { return "api_keys" }
+
+// AuditEntry is who did what; rows are never changed.
+type AuditEntry struct {
+	ID        AuditID `gorm:"primaryKey"`
+	AgencyID  AgencyID
+	Actor     string
+	Action    string
+	Target    string
+	Detail    string
+	Reason    string
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+}
+
+// TableName says that rows are a log.
+func (AuditEntry) TableName() string { return "audit_log" }
