@@ -11,7 +11,7 @@ import (
 // parent's life, and elsewhere tests do not run as root.
 func serverProcess() (*syscall.SysProcAttr, error) { return &syscall.SysProcAttr{}, nil }
 
-// dropTo owns nothing to another user outside Linux.
+// startOnLastingThread starts cmd and closes exited once it has ended.
 func startOnLastingThread(cmd *exec.Cmd, exited chan<- struct{}) error {
 	if err := cmd.Start(); err != nil {
 		return err

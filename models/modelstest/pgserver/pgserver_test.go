@@ -1,0 +1,70 @@
+package pgserver_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"refill/models/modelstest/pgserver"
+)
+
+// The test changes TMPDIR and PATH, so nothing here runs in parallel.
+//
+//nolint:paralleltest // see above
+func TestServer(t *testing.T) {
+	tmp, err := os.MkdirTemp("", "refill-pgserver-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(tmp); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(tmp, 0o755); err != nil { // t.TempDir is closed to the user that the server runs as
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", tmp)
+	// A process id above the kernel's largest can belong to nobody.
+	abandoned := filepath.Join(tmp, "refill-pg-999999999-1")
+	if err := os.MkdirAll(filepath.Join(abandoned, "data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+
+	s, err := pgserver.Start(t.Context(), pgserver.Options{Durable: true, Settings: []string{"work_mem=5MB"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(abandoned); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory of a dead process is still there (%v)", err)
+	}
+
+	conn, err := pgx.Connect(t.Context(), s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"fsync": "on", "work_mem": "5MB", "listen_addresses": "127.0.0.1"} {
+		var got string
+		if err := conn.QueryRow(t.Context(), "SELECT current_setting($1)", name).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: got %q (%v), want %q", name, got, err, want)
+		}
+	}
+
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Ping(t.Context()); err == nil {
+		t.Error("a stopped server still answers")
+	}
+	left, err := os.ReadDir(tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != 0 {
+		t.Errorf("the server left %v behind", left)
+	}
+}
