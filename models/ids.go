@@ -81,10 +81,10 @@ type (
 //nolint:gochecknoglobals // an immutable codec
 var idText = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
-// NewID makes an id whose leading 48 bits are at in milliseconds, so that ids
-// made in domain time sort and cluster by it.
-func NewID[K idKind](at Time) ID[K] {
-	id := ID[K](uuid.Must(uuid.NewRandom()))
+// NewID makes an id, NewID[ChargeID](at), whose leading 48 bits are at in
+// milliseconds, so that ids made in domain time sort and cluster by it.
+func NewID[T ~[16]byte](at Time) T {
+	id := T(uuid.Must(uuid.NewRandom()))
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(max(0, int64(at)/1000))) //nolint:gosec // never negative
 	copy(id[:6], ms[2:])
@@ -92,18 +92,28 @@ func NewID[K idKind](at Time) ID[K] {
 	return id
 }
 
-// ParseID reads the text form and checks the prefix.
-func ParseID[K idKind](s string) (ID[K], error) {
+// ParseID reads the text form, ParseID[ChargeID]("chg_…"), and checks the prefix.
+func ParseID[T any, P interface {
+	*T
+	parse(s string) error
+}](s string) (T, error) {
+	var id T
+	err := P(&id).parse(s)
+	return id, err
+}
+
+func (id *ID[K]) parse(s string) error {
 	var k K
 	body, ok := strings.CutPrefix(s, k.prefix()+"_")
 	if !ok {
-		return ID[K]{}, fmt.Errorf("%q is not an id that starts with %s_", s, k.prefix())
+		return fmt.Errorf("%q is not an id that starts with %s_", s, k.prefix())
 	}
 	raw, err := idText.DecodeString(body)
 	if err != nil || len(raw) != 16 {
-		return ID[K]{}, fmt.Errorf("%q is not a whole id", s)
+		return fmt.Errorf("%q is not a whole id", s)
 	}
-	return ID[K](raw), nil
+	*id = ID[K](raw)
+	return nil
 }
 
 // IsZero tells whether the id names nothing.
@@ -125,13 +135,12 @@ func (id ID[K]) Compare(other ID[K]) int { return strings.Compare(string(id[:]),
 func (id ID[K]) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // UnmarshalText reads the text form; empty text gives the zero id.
-func (id *ID[K]) UnmarshalText(b []byte) (err error) {
+func (id *ID[K]) UnmarshalText(b []byte) error {
 	if len(b) == 0 {
 		*id = ID[K]{}
 		return nil
 	}
-	*id, err = ParseID[K](string(b))
-	return err
+	return id.parse(string(b))
 }
 
 // Value stores sixteen bytes, which PostgreSQL takes as uuid and SQLite as blob.

@@ -15,8 +15,8 @@ type Funding string
 
 // The ways to feed a wallet.
 const (
-	Prepaid Funding = "prepaid" // own lots; with a pool wallet, falls back to it up to PoolCap
-	Pooled  Funding = "pooled"  // draws on the agency's wallet, PoolCap 0 meaning no cap
+	Prepaid Funding = "prepaid" // own lots, then the agency's pool up to PoolCap
+	Pooled  Funding = "pooled"  // the agency's wallet up to PoolCap, 0 meaning no cap
 )
 
 // PoolEvery is the span a pool cap counts over.
@@ -41,7 +41,7 @@ type Wallet struct {
 	Excess       Credits
 	ExcessLimit  Credits // 0: pause at zero
 	Funding      Funding
-	PoolWalletID WalletID // the agency's wallet, when the pool may pay
+	PoolWalletID WalletID // the agency's wallet, for every sub-account's
 	PoolCap      Credits
 	PoolEvery    PoolEvery
 	PoolDrawn    Credits // since PoolSince

@@ -213,7 +213,7 @@ CREATE TABLE wallets (
     created_at     bigint NOT NULL,
     PRIMARY KEY (agency_id, id)
 ) WITH (fillfactor = 50);
-COMMENT ON COLUMN wallets.pool_cap IS 'most the pool pays per pool_every; 0 with pool_wallet_id set means no cap when funding is pooled';
+COMMENT ON COLUMN wallets.pool_cap IS 'most the pool pays per pool_every; 0 is no cap when pooled and no fallback when prepaid';
 
 -- Which agency a wallet id belongs to; never changes.
 CREATE TABLE wallet_directory (
