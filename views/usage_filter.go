@@ -1,0 +1,256 @@
+package views
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// UsagePeriod is the stretch of time a usage page covers.
+type UsagePeriod string
+
+// The periods. A cycle is the account's own: from one reset to the next.
+const (
+	PeriodCycle    UsagePeriod = "cycle"
+	PeriodPrevious UsagePeriod = "previous"
+	Period24Hours  UsagePeriod = "24h"
+	Period7Days    UsagePeriod = "7d"
+	Period30Days   UsagePeriod = "30d"
+	Period90Days   UsagePeriod = "90d"
+	PeriodCustom   UsagePeriod = "custom"
+)
+
+// UsageGroup is what a usage page tells apart.
+type UsageGroup string
+
+// The groupings.
+const (
+	GroupModel      UsageGroup = "model" // model and action
+	GroupAction     UsageGroup = "action"
+	GroupSubAccount UsageGroup = "sub_account"
+	GroupBucket     UsageGroup = "bucket" // plan, purchased, assigned, bonus, excess
+	GroupAgency     UsageGroup = "agency" // admin pages only
+)
+
+// UsageInterval is the width of a bar.
+type UsageInterval string
+
+// The intervals. Auto is an hour up to 48 hours, a day up to 92 days, else a week.
+const (
+	IntervalAuto UsageInterval = "auto"
+	IntervalHour UsageInterval = "hour"
+	IntervalDay  UsageInterval = "day"
+	IntervalWeek UsageInterval = "week"
+)
+
+// UsageView is how the chart adds up.
+type UsageView string
+
+// The two charts.
+const (
+	ViewDaily      UsageView = "daily" // a bar per interval
+	ViewCumulative UsageView = "cumulative"
+)
+
+// UsageFilter is everything the address of a usage page says. Its values are
+// whole: ParseUsageFilter replaces what it does not know by the default.
+type UsageFilter struct {
+	Period   UsagePeriod
+	From, To string // local days of a custom period, "2026-11-01", both included; "" otherwise
+	Group    UsageGroup
+	Interval UsageInterval
+	View     UsageView
+	Compare  bool
+	Agency   string // external id; admin pages only
+	Sub      string // external id
+	Model    string
+	Action   string
+}
+
+// maxFilterText bounds what a filter may hold, in bytes.
+const maxFilterText = 200
+
+// ParseUsageFilter reads an address. It never fails: an address that was typed or
+// is old shows the nearest page there is.
+func ParseUsageFilter(q url.Values) UsageFilter {
+	f := UsageFilter{
+		Period: oneOf(UsagePeriod(q.Get("p")), PeriodCycle, PeriodPrevious, Period24Hours,
+			Period7Days, Period30Days, Period90Days, PeriodCustom),
+		Group: oneOf(UsageGroup(q.Get("g")), GroupModel, GroupAction, GroupSubAccount, GroupBucket, GroupAgency),
+		Interval: oneOf(UsageInterval(q.Get("i")), IntervalAuto, IntervalHour, IntervalDay,
+			IntervalWeek),
+		View:    oneOf(UsageView(q.Get("v")), ViewDaily, ViewCumulative),
+		Compare: q.Get("cmp") == "1",
+		Agency:  filterText(q.Get("agency")),
+		Sub:     filterText(q.Get("sub")),
+		Model:   filterText(q.Get("model")),
+		Action:  filterText(q.Get("action")),
+	}
+	if f.Period == PeriodCustom {
+		f.From, f.To = filterDay(q.Get("from")), filterDay(q.Get("to"))
+		if f.From == "" || f.To == "" || f.From > f.To {
+			f.Period, f.From, f.To = PeriodCycle, "", ""
+		}
+	}
+	return f
+}
+
+// Values is the filter as an address's query; defaults are left out.
+func (f UsageFilter) Values() url.Values {
+	q := url.Values{}
+	set := func(key, value, unless string) {
+		if value != unless {
+			q.Set(key, value)
+		}
+	}
+	set("p", string(f.Period), string(PeriodCycle))
+	set("from", f.From, "")
+	set("to", f.To, "")
+	set("g", string(f.Group), string(GroupModel))
+	set("i", string(f.Interval), string(IntervalAuto))
+	set("v", string(f.View), string(ViewDaily))
+	set("agency", f.Agency, "")
+	set("sub", f.Sub, "")
+	set("model", f.Model, "")
+	set("action", f.Action, "")
+	if f.Compare {
+		q.Set("cmp", "1")
+	}
+	return q
+}
+
+// Narrowed tells whether the filter leaves anything out beside time.
+func (f UsageFilter) Narrowed() bool {
+	return cmp.Or(f.Agency, f.Sub, f.Model, f.Action) != ""
+}
+
+// cleared is the same page without what narrows it.
+func (f UsageFilter) cleared() UsageFilter {
+	f.Agency, f.Sub, f.Model, f.Action = "", "", "", ""
+	return f
+}
+
+// days is the same page over a range of local days.
+func (f UsageFilter) days(from, to time.Time, interval UsageInterval) UsageFilter {
+	f.Period, f.From, f.To, f.Interval = PeriodCustom, from.Format(time.DateOnly), to.Format(time.DateOnly), interval
+	f.View = ViewDaily
+	return f
+}
+
+// href is an address with a query, without a question mark when it is empty.
+func href(base string, q url.Values) string {
+	if len(q) == 0 {
+		return base
+	}
+	return base + "?" + q.Encode()
+}
+
+// oneOf is v if it is known, else the first of the known values.
+func oneOf[T ~string](v T, known ...T) T {
+	if slices.Contains(known, v) {
+		return v
+	}
+	return known[0]
+}
+
+// filterText takes what a filter may hold, "" for anything else.
+func filterText(s string) string {
+	if len(s) > maxFilterText || !utf8.ValidString(s) {
+		return ""
+	}
+	return s
+}
+
+// filterDay takes a day as it stands in an address, "" for anything else.
+func filterDay(s string) string {
+	day, err := time.Parse(time.DateOnly, s)
+	if err != nil || day.Year() < 2000 || day.Year() > 2999 {
+		return ""
+	}
+	return s
+}
+
+// word is a period as it begins a heading.
+func (p UsagePeriod) word() string {
+	switch p {
+	case PeriodCycle:
+		return "This cycle"
+	case PeriodPrevious:
+		return "Previous cycle"
+	case Period24Hours:
+		return "Last 24 hours"
+	case Period7Days:
+		return "Last 7 days"
+	case Period30Days:
+		return "Last 30 days"
+	case Period90Days:
+		return "Last 90 days"
+	case PeriodCustom:
+		return "Custom dates"
+	}
+	return string(p)
+}
+
+// word is a grouping as the form lists it.
+func (g UsageGroup) word() string {
+	switch g {
+	case GroupModel:
+		return "Model and action"
+	case GroupAction:
+		return "Action"
+	case GroupSubAccount:
+		return "Sub-account"
+	case GroupBucket:
+		return "Credit type"
+	case GroupAgency:
+		return "Agency"
+	}
+	return string(g)
+}
+
+// by is a grouping within a sentence: "by model and action".
+func (g UsageGroup) by() string {
+	switch g {
+	case GroupModel:
+		return "by model and action"
+	case GroupAction:
+		return "by action"
+	case GroupSubAccount:
+		return "by sub-account"
+	case GroupBucket:
+		return "by credit type"
+	case GroupAgency:
+		return "by agency"
+	}
+	return "by " + string(g)
+}
+
+// word is an interval as the form lists it.
+func (i UsageInterval) word() string {
+	switch i {
+	case IntervalAuto:
+		return "Automatic"
+	case IntervalHour:
+		return "Hour"
+	case IntervalDay:
+		return "Day"
+	case IntervalWeek:
+		return "Week"
+	}
+	return string(i)
+}
+
+// noun is the interval's own word: "day".
+func (i UsageInterval) noun() string {
+	switch i {
+	case IntervalHour:
+		return "hour"
+	case IntervalWeek:
+		return "week"
+	case IntervalAuto, IntervalDay:
+		return "day"
+	}
+	return "day"
+}
