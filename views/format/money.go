@@ -107,3 +107,9 @@ func Less(price, than *big.Rat) string {
 	}
 	return percent + "% less"
 }
+
+// Symbol is what stands before an amount of the currency, for scripts that write
+// amounts themselves: "$", or the code and a blank.
+func Symbol(currency string) string {
+	return strings.TrimSuffix(withSymbol("0", currency), "0")
+}

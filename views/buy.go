@@ -1,0 +1,229 @@
+package views
+
+import (
+	"math/big"
+	"strconv"
+
+	"github.com/a-h/templ"
+
+	"refill/models"
+	"refill/views/format"
+)
+
+// Buy is the page "Credits & top-ups": choose a pack and see what comes of it
+// before paying. The same page sells an agency's packages to a client.
+//
+// The form posts to Action: csrf_token, attempt, pack (an offer's ID), quantity (for
+// a quantity offer, as typed). A post that also carries preview=1 only wants the
+// sums for the quantity: answer with a redirect to this page with pack and quantity
+// in the query.
+type Buy struct {
+	Frame  Frame
+	Errors FieldErrors // fields: "pack", "quantity"
+
+	BalanceFailure *SectionFailure // no balance: prices are shown without sums
+	Left           models.Credits  // available − excess
+	Excess         models.Credits  // used beyond zero, positive
+	PerDay         models.Credits  // pace; 0 leaves "lasts about" out
+
+	Offers   []Offer
+	Selected string // an offer's ID
+	Attempt  string // idempotency key of this attempt, hidden field "attempt"
+	Quantity string // as typed, or the amount to start from
+	Recent   *RecentPurchase
+
+	Closed Closed // why nothing can be bought; "" when something can
+	Plan   string // name of the plan, for ClosedPlan
+	Ask    *Link  // who can help when this person cannot buy
+
+	Action     string // where the form goes; "" means "/buy"
+	Seller     string // on a client's page: the agency's name
+	Descriptor string // what the card statement will show; "" leaves it out
+	Calculator string // href of the calculator; "" leaves it out
+}
+
+// Closed says why the page sells nothing.
+type Closed string
+
+// The reasons.
+const (
+	ClosedNothing Closed = "nothing" // no pack is on sale
+	ClosedPlan    Closed = "plan"    // this plan cannot buy packs
+	ClosedRole    Closed = "role"    // this person may look but not buy
+	ClosedPayment Closed = "payment" // payment is not available right now
+)
+
+// Offer is one thing on sale. A fixed offer has Credits and Price; a quantity offer
+// has Minimum, Step, Unit and, for its sums, Credits and Price at the quantity shown.
+type Offer struct {
+	ID         string
+	Name       string
+	ByQuantity bool
+	Credits    models.Credits
+	Price      models.Money
+	Minimum    models.Credits
+	Step       models.Credits
+	Unit       models.UnitPrice
+	LastBought bool
+}
+
+// RecentPurchase is the same pack bought a moment ago, which may be a double click.
+type RecentPurchase struct {
+	Offer   string // its ID
+	Credits models.Credits
+	At      models.Time
+	Receipt string // href
+}
+
+func (v Buy) action() string {
+	if v.Action == "" {
+		return "/buy"
+	}
+	return v.Action
+}
+
+// open tells whether the form has a button.
+func (v Buy) open() bool { return v.Closed == "" || v.Closed == ClosedPayment }
+
+// per is the exact price of one credit of an offer.
+func (o Offer) per() *big.Rat {
+	if o.ByQuantity {
+		return format.UnitPrice(o.Unit, o.Price.Currency)
+	}
+	return o.Price.PerCredit(o.Credits)
+}
+
+func (o Offer) each() string { return format.PricePerCredit(o.per(), o.Price.Currency) + " each" }
+
+func (o Offer) per1000() string { return format.Per1000(o.per(), o.Price.Currency) }
+
+// saving is how much less one credit costs than in the dearest offer: "43% less".
+func (v Buy) saving(o Offer) string {
+	dearest := new(big.Rat)
+	for _, other := range v.Offers {
+		if other.per().Cmp(dearest) > 0 {
+			dearest = other.per()
+		}
+	}
+	return format.Less(o.per(), dearest)
+}
+
+// after is the balance once the offer is bought and excess is paid off.
+func (v Buy) after(o Offer) models.Credits { return v.Left + o.Credits }
+
+// result is the sum in one line: "18,420 + 12,500 = 30,920", or "1,000 − 223 = 777".
+func (v Buy) result(o Offer) string {
+	if v.Left < 0 {
+		return format.Credits(o.Credits) + " − " + format.Credits(-v.Left) + " = " + format.Credits(v.after(o))
+	}
+	return format.Credits(v.Left) + " + " + format.Credits(o.Credits) + " = " + format.Credits(v.after(o))
+}
+
+// consequence is what the offer leads to, in one sentence.
+func (v Buy) consequence(o Offer) string {
+	if v.after(o) <= 0 {
+		return "After this you would still be " + format.Credits(-v.after(o)) + " below zero and AI stays paused."
+	}
+	text := "You will have " + format.Credits(v.after(o))
+	if v.PerDay > 0 && o.Credits >= v.PerDay {
+		text += ", lasts about " + format.Plural(int64(o.Credits/v.PerDay), "day", "days") + " longer"
+	}
+	return text + "."
+}
+
+// repeated tells whether this offer was bought a moment ago.
+func (v Buy) repeated(o Offer) bool { return v.Recent != nil && v.Recent.Offer == o.ID }
+
+// verb is what the button does: the amount is in it, and with it the result.
+func (v Buy) verb(o Offer) string {
+	if v.repeated(o) {
+		return "Buy again"
+	}
+	return "Continue to payment"
+}
+
+func (v Buy) button(o Offer) string { return v.verb(o) + " — " + format.Money(o.Price) }
+
+// quantity is the text in the number field.
+func (v Buy) quantity(o Offer) string {
+	if v.Quantity != "" {
+		return v.Quantity
+	}
+	return o.Credits.String()
+}
+
+func (o Offer) rule() string {
+	return "At least " + format.Credits(o.Minimum) + ", in steps of " + format.Credits(o.Step)
+}
+
+// data are the integers the script needs to follow the quantity: micro-credits,
+// minor units, millionths of a minor unit per credit.
+func (v Buy) data(o Offer) templ.Attributes {
+	if !o.ByQuantity {
+		return nil
+	}
+	return templ.Attributes{
+		"data-quantity": true,
+		"data-unit":     strconv.FormatInt(int64(o.Unit), 10),
+		"data-step":     strconv.FormatInt(int64(o.Step), 10),
+		"data-minimum":  strconv.FormatInt(int64(o.Minimum), 10),
+		"data-left":     strconv.FormatInt(int64(v.Left), 10),
+		"data-digits":   strconv.Itoa(models.MinorDigits(o.Price.Currency)),
+		"data-symbol":   format.Symbol(o.Price.Currency),
+		"data-verb":     v.verb(o),
+	}
+}
+
+// Return is the page a buyer comes back to from payment.
+type Return struct {
+	Frame        Frame
+	Case         ReturnCase
+	Credits      models.Credits
+	Before       models.Credits // available − excess before the purchase
+	After        models.Credits // and after it
+	Excess       models.Credits // paid off by this purchase, positive
+	Receipt      string         // href; "" while there is none
+	SentTo       string         // where the receipt was mailed; "" when it was not
+	Reference    string         // to tell support
+	RunningAgain bool           // AI was paused and has really started again
+	Again        string         // href of this page, for those whose browser does not refresh
+	Home         string         // href of the overview
+	Seller       string         // on a client's page: the agency's name
+}
+
+// ReturnCase is what is known about the payment.
+type ReturnCase string
+
+// The cases that have a page; everything else goes back to Buy with a flash.
+const (
+	ReturnCredited   ReturnCase = "credited"
+	ReturnProcessing ReturnCase = "processing" // paid, being booked: asks again by itself
+	ReturnSlow       ReturnCase = "slow"       // paid, not booked after thirty seconds
+	ReturnAwaiting   ReturnCase = "awaiting"   // a pay-later method that has not paid yet
+)
+
+// returnRefresh is how often a page that waits asks again, in seconds.
+const returnRefresh = 2
+
+// frame adds the refresh of a page that waits.
+func (v Return) frame() Frame {
+	f := v.Frame
+	if v.Case == ReturnProcessing {
+		f.Refresh = returnRefresh
+	}
+	return f
+}
+
+func (v Return) heading() string {
+	switch v.Case {
+	case ReturnCredited:
+		return format.CreditsWord(v.Credits) + " added"
+	case ReturnProcessing:
+		return "Payment received"
+	case ReturnSlow:
+		return "Payment received, credits on the way"
+	case ReturnAwaiting:
+		return "Waiting for your payment"
+	}
+	return "Payment"
+}

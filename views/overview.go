@@ -1,0 +1,92 @@
+package views
+
+import (
+	"github.com/a-h/templ"
+
+	"refill/models"
+	"refill/views/format"
+)
+
+// Overview is the agency's first page: how many credits are left, how long they
+// last, and who is using them.
+type Overview struct {
+	Frame    Frame
+	Balance  Balance
+	Usage    UsageCard
+	First    *FirstReply // shown in place of usage until the first reply; nil afterwards
+	Activity ActivityCard
+}
+
+// UsageCard is usage over one period: a sentence, a chart and the largest users.
+type UsageCard struct {
+	Failure  *SectionFailure // could not be read: nothing below is looked at
+	Title    string          // "Usage this cycle"
+	Total    models.Credits
+	Previous models.Credits // total of the period before
+	Than     string         // what it is compared with, "the previous cycle"; "" for no comparison
+	Chart    templ.Component
+	Rows     []TopRow // the largest first, "Other" last
+	Href     string   // to the Usage page
+}
+
+// TopRow is one model or action.
+type TopRow struct {
+	Slot    string // colour slot "c1"…"c6", as in the chart
+	Name    string
+	Rate    models.Credits // per reply or action; 0 where it varies
+	Credits models.Credits
+}
+
+// FirstReply is what an account without usage is shown: a call that works as it stands.
+type FirstReply struct {
+	Endpoint string // "https://…/v1/charges"
+	Wallet   string // "agency:northwind"
+	Action   string
+	Model    string // "" when the action has none
+	KeysHref string // where the API key is; "" leaves the sentence out
+}
+
+// ActivityCard is the latest lines of the ledger.
+type ActivityCard struct {
+	Failure *SectionFailure
+	Lines   []ActivityLine
+	Href    string // to the History page
+}
+
+// ActivityLine is one line of the ledger in short.
+type ActivityLine struct {
+	At     models.Time
+	What   string // "204 replies · GPT-4 Turbo", "Purchase", "Plan credits added"
+	Who    string // sub-account; "" for the agency's own
+	Change models.Credits
+	After  models.Credits // balance after the line
+	Href   string         // to the line's page; "" for none
+}
+
+// sentence is "91,409 credits used, 14% more than the previous cycle. GPT-4 Turbo
+// is 43% of it." without its first words, which are set apart.
+func (u UsageCard) sentence() string {
+	text := ""
+	if u.Than != "" {
+		text = ", " + format.Change(u.Total, u.Previous, u.Than)
+	}
+	text += "."
+	if len(u.Rows) > 0 && u.Total > 0 {
+		text += " " + u.Rows[0].Name + " is " + format.Percent(int64(u.Rows[0].Credits), int64(u.Total)) + " of it."
+	}
+	return text
+}
+
+// curl is the first call, ready to paste; the key is a variable so that it is
+// never in a shell's history.
+func (r FirstReply) curl() string {
+	body := `{"wallet": "` + r.Wallet + `", "action": "` + r.Action + `"`
+	if r.Model != "" {
+		body += `, "model": "` + r.Model + `"`
+	}
+	return "curl " + r.Endpoint + " \\\n" +
+		"  -H \"Authorization: Bearer $API_KEY\" \\\n" +
+		"  -H \"Idempotency-Key: first-reply\" \\\n" +
+		"  -H \"Content-Type: application/json\" \\\n" +
+		"  -d '" + body + "}'"
+}

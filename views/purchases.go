@@ -1,0 +1,102 @@
+package views
+
+import (
+	"refill/models"
+)
+
+// Purchases is the list of everything bought.
+type Purchases struct {
+	Frame   Frame
+	Failure *SectionFailure
+	Rows    []PurchaseRow
+	Pager   Pager
+	CSV     string // href of the export
+	BuyHref string // "" when this person cannot buy
+}
+
+// PurchaseRow is one attempt to buy.
+type PurchaseRow struct {
+	At       models.Time
+	Name     string // "12,500 credits pack"; may be ""
+	Credits  models.Credits
+	Amount   models.Money
+	Tax      models.Money // zero amount: none
+	Status   PurchaseStatus
+	Receipt  string // href; "" while there is none
+	BuyAgain string // href; "" when it is not on sale
+	Line     string // href of the ledger line of a refund or a booking
+}
+
+// PurchaseStatus is where a purchase stands, in the words of the list.
+type PurchaseStatus string
+
+// The statuses.
+const (
+	PurchasePaid      PurchaseStatus = "paid"
+	PurchasePending   PurchaseStatus = "pending"
+	PurchaseFailed    PurchaseStatus = "failed"
+	PurchaseRefunded  PurchaseStatus = "refunded"
+	PurchaseDisputed  PurchaseStatus = "disputed"
+	PurchaseExpired   PurchaseStatus = "expired"
+	PurchaseCancelled PurchaseStatus = "cancelled"
+)
+
+// Word is the status on screen.
+func (s PurchaseStatus) Word() string {
+	switch s {
+	case PurchasePaid:
+		return "Paid"
+	case PurchasePending:
+		return "Pending"
+	case PurchaseFailed:
+		return "Failed"
+	case PurchaseRefunded:
+		return "Refunded"
+	case PurchaseDisputed:
+		return "Disputed"
+	case PurchaseExpired:
+		return "Expired"
+	case PurchaseCancelled:
+		return "Cancelled"
+	}
+	return string(s)
+}
+
+// Tone is the colour that goes with the word.
+func (s PurchaseStatus) Tone() Tone {
+	switch s {
+	case PurchasePaid:
+		return ToneOK
+	case PurchasePending:
+		return ToneInfo
+	case PurchaseFailed, PurchaseDisputed:
+		return ToneBad
+	case PurchaseRefunded:
+		return ToneWarn
+	case PurchaseExpired, PurchaseCancelled:
+		return ToneNone
+	}
+	return ToneNone
+}
+
+// Receipt is one purchase on paper.
+type Receipt struct {
+	Frame     Frame
+	Number    string // the purchase's id
+	Seller    string // who sold: the platform's or the agency's name
+	Buyer     string // the account's name
+	BuyerMail string
+	At        models.Time // when it was paid
+	Status    PurchaseStatus
+	Name      string
+	Credits   models.Credits
+	Net       models.Money
+	Tax       models.Money // zero amount leaves the row out
+	Total     models.Money
+	Excess    models.Credits // paid off by this purchase
+	Before    models.Credits
+	After     models.Credits
+	Payment   string // reference at the payment provider
+	Back      string // href of the list
+	Notice    string // such as "Simulated payment: no money was moved."; "" for none
+}

@@ -1,0 +1,285 @@
+package story
+
+import (
+	"time"
+
+	"github.com/a-h/templ"
+
+	"refill/models"
+	"refill/views"
+)
+
+// Page is one page in one state.
+type Page struct {
+	Name      string // "overview-low": also the name of its golden file
+	Component templ.Component
+}
+
+// Pages is every page in every state.
+func Pages() []Page {
+	var pages []Page
+	pages = append(pages, overviews()...)
+	pages = append(pages, clients()...)
+	pages = append(pages, buys()...)
+	pages = append(pages, returns()...)
+	pages = append(pages, purchases()...)
+	pages = append(pages, doors()...)
+	pages = append(pages, fleets()...)
+	return pages
+}
+
+func overviews() []Page {
+	page := func(name string, state views.State, b views.Balance, n *views.Notice) Page {
+		f := withState(agencyFrame("Overview", "overview"), state, b.Left, n)
+		return Page{"overview-" + name, views.OverviewPage(views.Overview{Frame: f, Balance: b, Usage: usage(), Activity: activity()})}
+	}
+	buy := &views.Link{Label: "Buy 12,500 again — $50.00", Href: "/buy?pack=pck_2"}
+	critical := low()
+	critical.State, critical.Left, critical.Plan, critical.Purchased = views.StateCritical, credits(1_130), credits(130), credits(1_000)
+	critical.Forecast.RunsOutAt = at(24, 22, 0)
+	pending := healthy()
+	pending.State, pending.Pending = views.StatePurchasePending, credits(12_500)
+	mixed := healthy()
+	mixed.Assigned, mixed.Bonus, mixed.Left = credits(800), credits(2_000), credits(21_220)
+	mixed.Forecast.Kind = views.ForecastBeyond
+
+	first := fresh()
+	empty := views.Overview{
+		Frame: withState(agencyFrame("Overview", "overview"), views.StateNew, first.Left, nil), Balance: first,
+		First: &views.FirstReply{Endpoint: "https://credits.example/v1/charges", Wallet: "agency:northwind", Action: "ai.reply", Model: "gpt-4-turbo"},
+		Activity: views.ActivityCard{Href: "/history", Lines: []views.ActivityLine{
+			{At: at(24, 14, 0), What: "Plan credits added", Change: credits(100_000), After: credits(100_000), Href: "/history/1"},
+		}},
+	}
+	broken := views.Overview{
+		Frame: agencyFrame("Overview", "overview"), Balance: views.Balance{Failure: failure("Your balance")},
+		Usage:    views.UsageCard{Title: "Usage this cycle", Failure: &views.SectionFailure{What: "Usage", Retry: "/", Ref: "7F3L"}},
+		Activity: views.ActivityCard{Failure: &views.SectionFailure{What: "History", Retry: "/", Ref: "7F3M"}},
+	}
+	broken.Frame.Chip = nil
+	partly := views.Overview{
+		Frame: agencyFrame("Overview", "overview"), Balance: healthy(),
+		Usage: views.UsageCard{Title: "Usage this cycle", Failure: failure("Usage")}, Activity: activity(),
+	}
+	idle := healthy()
+	idle.Forecast = views.Forecast{Kind: views.ForecastIdle, Days: 7}
+	quiet := views.Overview{
+		Frame: agencyFrame("Overview", "overview"), Balance: idle,
+		Usage: views.UsageCard{Title: "Usage this cycle", Href: "/usage"}, Activity: views.ActivityCard{Href: "/history"},
+	}
+	quiet.Frame.Flash = &views.Flash{Tone: views.ToneOK, Text: "You are signed in."}
+	dark := views.Overview{Frame: withState(agencyFrame("Overview", "overview"), views.StateLow, low().Left, lowNotice(buy)), Balance: low(), Usage: usage(), Activity: activity()}
+	dark.Frame.Theme = "dark"
+
+	return []Page{
+		page("healthy", views.StateHealthy, healthy(), nil),
+		page("low", views.StateLow, low(), lowNotice(buy)),
+		page("critical", views.StateCritical, critical, &views.Notice{Tone: views.ToneBad, Lead: "Almost out of credits.", Text: "At this week's pace they run out today (Mon, Nov 24).", Action: buy}),
+		page("excess", views.StateExcess, excess(), &views.Notice{Tone: views.ToneBad, Lead: "Below zero.", Text: "You have used 223 credits more than you had.", Action: buy}),
+		page("paused", views.StatePaused, paused(), &views.Notice{Tone: views.ToneBad, Lead: "AI replies are paused.", Text: "There are no credits left. Buying credits starts them again at once.", Action: buy}),
+		page("pending", views.StatePurchasePending, pending, &views.Notice{Tone: views.ToneInfo, Lead: "12,500 credits on the way.", Text: "Your payment was received and is being booked."}),
+		page("mixed", views.StateHealthy, mixed, nil),
+		{"overview-new", views.OverviewPage(empty)},
+		{"overview-quiet", views.OverviewPage(quiet)},
+		{"overview-error", views.OverviewPage(broken)},
+		{"overview-usage-error", views.OverviewPage(partly)},
+		{"overview-dark", views.OverviewPage(dark)},
+	}
+}
+
+func lowNotice(buy *views.Link) *views.Notice {
+	return &views.Notice{Tone: views.ToneWarn, Lead: "Low balance.", Text: "At this week's pace your credits run out in 5 days (Sat, Nov 29).", Action: buy}
+}
+
+func clients() []Page {
+	b := views.Balance{
+		State: views.StateHealthy, Left: credits(1_204), Assigned: credits(204), Purchased: credits(1_000),
+		From: "Northwind Agency", BuyHref: "/buy", Conversations: 172,
+		Forecast: views.Forecast{Kind: views.ForecastRunsOut, PerDay: credits(96), From: at(17, 0, 0), To: at(23, 0, 0), Days: 7, RunsOutAt: at(36, 10, 0)},
+	}
+	card := usage()
+	card.Title, card.Than, card.Total = "Usage, last 30 days", "", credits(4_310)
+	card.Rows = []views.TopRow{{Slot: "c1", Name: "GPT-4 Turbo", Rate: credits(10), Credits: credits(4_090)}, {Slot: "c2", Name: "GPT-3.5", Rate: credits(1), Credits: credits(220)}}
+	lines := views.ActivityCard{Href: "/history", Lines: []views.ActivityLine{
+		{At: at(24, 14, 0), What: "12 replies · GPT-4 Turbo", Change: credits(-120), After: credits(1_204), Href: "/history/1"},
+		{At: at(20, 10, 0), What: "From Northwind Agency: Welcome credits", Change: credits(500), After: credits(1_324), Href: "/history/2"},
+	}}
+	page := func(name string, b views.Balance, n *views.Notice) Page {
+		return Page{"client-" + name, views.ClientBalancePage(views.ClientBalance{
+			Frame: withState(clientFrame("Balance", "overview"), b.State, b.Left, n), Agency: "Northwind Agency", Balance: b, Usage: card, Activity: lines,
+		})}
+	}
+	out := b
+	out.State, out.Left, out.Assigned, out.Purchased, out.Conversations = views.StatePaused, 0, 0, 0, 0
+	out.Forecast.Kind = views.ForecastNothingNow
+	upstream := b
+	upstream.State, upstream.BuyHref = views.StateUpstreamPaused, ""
+	upstream.Contact = &views.Link{Label: "Contact Northwind Agency", Href: "mailto:help@northwind.example"}
+	pooled := views.ClientBalance{
+		Frame: clientFrame("Balance", "overview"), Agency: "Northwind Agency", Usage: card,
+		Pooled: &views.Pooled{Used: credits(4_310), Contact: &views.Link{Label: "Contact Northwind Agency", Href: "mailto:help@northwind.example"}},
+	}
+	pooled.Frame.Chip = nil
+	return []Page{
+		page("healthy", b, nil),
+		page("paused", out, &views.Notice{Tone: views.ToneBad, Lead: "Your AI assistant is paused.", Text: "There are no credits left.", Action: &views.Link{Label: "Buy credits", Href: "/buy"}}),
+		page("upstream-paused", upstream, nil),
+		{"client-pooled", views.ClientBalancePage(pooled)},
+	}
+}
+
+func packs() []views.Offer {
+	return []views.Offer{
+		{ID: "pck_1", Name: "Small", Credits: credits(2_000), Price: usd(1_000)},
+		{ID: "pck_2", Name: "Medium", Credits: credits(12_500), Price: usd(5_000), LastBought: true},
+		{ID: "pck_3", Name: "Large", Credits: credits(35_000), Price: usd(10_000)},
+	}
+}
+
+func quantity() []views.Offer {
+	return []views.Offer{{
+		ID: "pck_q", Name: "Messages", ByQuantity: true, Credits: credits(1_000), Price: usd(3_000),
+		Minimum: credits(1_000), Step: credits(1_000), Unit: 3_000_000,
+	}}
+}
+
+func buys() []Page {
+	base := func() views.Buy {
+		return views.Buy{
+			Frame: agencyFrame("Credits & top-ups", "buy"), Left: credits(18_420), PerDay: credits(3_290),
+			Offers: packs(), Selected: "pck_2", Attempt: "0199", Calculator: "/calculator",
+		}
+	}
+	page := func(name string, change func(*views.Buy)) Page {
+		v := base()
+		change(&v)
+		return Page{"buy-" + name, views.BuyPage(v)}
+	}
+	below := func(v *views.Buy) {
+		v.Left, v.Excess, v.Offers, v.Selected = credits(-223), credits(223), quantity(), "pck_q"
+		v.Frame = withState(v.Frame, views.StateExcess, v.Left, nil)
+	}
+	return []Page{
+		page("packs", func(*views.Buy) {}),
+		page("excess", func(v *views.Buy) {
+			v.Left, v.Excess, v.Selected = credits(-2_223), credits(2_223), "pck_2"
+			v.Frame = withState(v.Frame, views.StateExcess, v.Left, nil)
+		}),
+		page("quantity", func(v *views.Buy) { v.Offers, v.Selected = quantity(), "pck_q" }),
+		page("quantity-excess", below),
+		page("quantity-invalid", func(v *views.Buy) {
+			below(v)
+			v.Frame.Failed, v.Quantity = true, "1500"
+			v.Errors = views.FieldErrors{{Field: "quantity", Text: "Enter a multiple of 1,000 credits, such as 1,000 or 2,000."}}
+		}),
+		page("again", func(v *views.Buy) {
+			v.Recent = &views.RecentPurchase{Offer: "pck_2", Credits: credits(12_500), At: now.Add(-2 * time.Minute), Receipt: "/purchases/pur_1"}
+		}),
+		page("member", func(v *views.Buy) {
+			v.Closed, v.Ask = views.ClosedRole, &views.Link{Label: "Ask an owner to buy", Href: "mailto:olive@northwind.example"}
+		}),
+		page("plan", func(v *views.Buy) {
+			v.Closed, v.Frame.Account = views.ClosedPlan, "Northwind Agency"
+			v.Frame.Path, v.Ask = "/buy", &views.Link{Label: "Ask support", Href: "/help"}
+			v.Plan = "Hobby"
+		}),
+		page("nothing", func(v *views.Buy) {
+			v.Closed, v.Offers, v.Ask = views.ClosedNothing, nil, &views.Link{Label: "Ask support", Href: "/help"}
+		}),
+		page("payment-down", func(v *views.Buy) { v.Closed = views.ClosedPayment }),
+		page("balance-error", func(v *views.Buy) { v.BalanceFailure, v.Frame.Chip = failure("Your balance"), nil }),
+		page("client", func(v *views.Buy) {
+			v.Frame, v.Seller, v.Descriptor, v.Left = clientFrame("Buy credits", "buy"), "Northwind Agency", "NORTHWIND AGENCY", credits(1_204)
+		}),
+		page("tiny-price", func(v *views.Buy) {
+			v.Offers = []views.Offer{{ID: "pck_x", Credits: credits(1_000_000), Price: usd(31_000)}, {ID: "pck_y", Credits: credits(32_258_064), Price: models.Money{Amount: 1_000_000, Currency: "usd"}}}
+			v.Selected = "pck_x"
+		}),
+	}
+}
+
+func returns() []Page {
+	page := func(name string, change func(*views.Return)) Page {
+		v := views.Return{
+			Frame: agencyFrame("Payment", "buy"), Credits: credits(12_500), Before: credits(18_420), After: credits(30_920),
+			Receipt: "/purchases/pur_1", SentTo: "billing@northwind.example", Reference: "cs_test_a1b2c3", Again: "/buy/return?s=cs_test_a1b2c3", Home: "/",
+		}
+		change(&v)
+		return Page{"return-" + name, views.ReturnPage(v)}
+	}
+	return []Page{
+		page("credited", func(v *views.Return) { v.Case = views.ReturnCredited }),
+		page("credited-excess", func(v *views.Return) {
+			v.Case, v.Credits, v.Before, v.Excess, v.After, v.RunningAgain = views.ReturnCredited, credits(1_000), credits(-223), credits(223), credits(777), true
+		}),
+		page("processing", func(v *views.Return) { v.Case = views.ReturnProcessing }),
+		page("slow", func(v *views.Return) { v.Case = views.ReturnSlow }),
+		page("awaiting", func(v *views.Return) { v.Case = views.ReturnAwaiting }),
+	}
+}
+
+func purchases() []Page {
+	row := func(day int, n int64, status views.PurchaseStatus) views.PurchaseRow {
+		p := views.PurchaseRow{At: at(day, 9, 12), Name: "Medium", Credits: credits(n), Amount: usd(n * 2 / 5), Status: status}
+		if status == views.PurchasePaid {
+			p.Receipt, p.BuyAgain, p.Tax = "/purchases/pur_1", "/buy?pack=pck_2", usd(n*2/25)
+		}
+		return p
+	}
+	list := views.Purchases{Frame: agencyFrame("Purchases", "purchases"), CSV: "/purchases.csv", BuyHref: "/buy", Pager: views.Pager{Older: "/purchases?after=x", Text: "7 purchases, newest first"}}
+	for i, status := range []views.PurchaseStatus{views.PurchasePaid, views.PurchasePending, views.PurchaseFailed, views.PurchaseRefunded, views.PurchaseDisputed, views.PurchaseExpired, views.PurchaseCancelled} {
+		list.Rows = append(list.Rows, row(24-i, 12_500, status))
+	}
+	receipt := views.Receipt{
+		Frame: agencyFrame("Receipt", "purchases"), Number: "pur_068rq2v9mkq0t3n6d4o1a2b3c4", Seller: "Refill", Buyer: "Northwind Agency", BuyerMail: "billing@northwind.example",
+		At: at(24, 9, 12), Status: views.PurchasePaid, Name: "12,500 credits", Credits: credits(12_500), Net: usd(5_000), Tax: usd(1_000), Total: usd(6_000),
+		Before: credits(7_975), After: credits(20_475), Payment: "pi_1", Back: "/purchases", Notice: "Simulated payment: no money was moved.",
+	}
+	return []Page{
+		{"purchases-list", views.PurchasesPage(list)},
+		{"purchases-empty", views.PurchasesPage(views.Purchases{Frame: list.Frame, BuyHref: "/buy", CSV: "/purchases.csv"})},
+		{"purchases-error", views.PurchasesPage(views.Purchases{Frame: list.Frame, Failure: &views.SectionFailure{What: "Purchases", Retry: "/purchases", Ref: "7F3K"}})},
+		{"receipt", views.ReceiptPage(receipt)},
+	}
+}
+
+func doors() []Page {
+	pages := []Page{
+		{"sign-in", views.SignInPage(views.SignIn{Frame: signedOut("Sign in", "Refill")})},
+		{"sign-in-next", views.SignInPage(views.SignIn{Frame: signedOut("Sign in", "Northwind Agency"), Next: "/buy", Notice: "Sign in to go on. What you entered is kept."})},
+		{"sign-in-link", views.SignInLinkPage(views.SignInLink{Frame: signedOut("Sign in", "Refill"), Action: "/sign-in/link", Token: "t0k3n", Email: "olive@northwind.example"})},
+		{"sign-in-link-expired", views.SignInLinkPage(views.SignInLink{Frame: signedOut("Sign in", "Refill"), Expired: true, SignIn: "/sign-in"})},
+		{"problem-form", views.ProblemPage(views.Problem{
+			Frame: signedOut("This form has expired", "Refill"), Status: 403, Heading: "This form has expired",
+			Text: "It was open for too long, or in another window after signing out. Nothing was changed. Go back, reload the page and send it again.",
+		})},
+	}
+	wrong := views.SignIn{Frame: signedOut("Sign in", "Refill"), Email: "olive@northwind.example", Errors: views.FieldErrors{{Field: "password", Text: "E-mail and password don't match."}}}
+	wrong.Frame.Failed = true
+	pages = append(pages, Page{"sign-in-error", views.SignInPage(wrong)})
+	for _, status := range []struct {
+		code int
+		name string
+	}{{403, "problem-403"}, {404, "problem-404"}, {429, "problem-429"}, {500, "problem-500"}, {503, "problem-503"}} {
+		pages = append(pages, Page{status.name, views.ProblemPage(views.Problem{Frame: signedOut("Problem", "Northwind Agency"), Status: status.code, Ref: "7F3K"})})
+	}
+	return pages
+}
+
+func fleets() []Page {
+	full := views.Fleet{
+		Frame: adminFrame("Fleet"), Used24h: credits(2_410_000), Paused: 1, Low: 1, Below: 1, Unpaid: 1,
+		Rows: []views.FleetRow{
+			{Name: "Northwind Agency", Plan: "Agency Pro", State: views.StateHealthy, Left: credits(18_420), Used30d: credits(91_409), SubAccounts: 42},
+			{Name: "Bright Ideas", Plan: "Agency", State: views.StateLow, Left: credits(312), Used30d: credits(9_870), SubAccounts: 7},
+			{Name: "Kite Digital", Plan: "Agency", State: views.StateExcess, Left: credits(-223), Used30d: credits(40_223), SubAccounts: 3},
+			{Name: "Harbour Labs", Plan: "Starter", State: views.StatePaused, Left: 0, Used30d: credits(5_000), SubAccounts: 1},
+			{Name: "Juniper", Plan: "Starter", State: views.StateHealthy, Unreadable: true, Used30d: models.Credit / 2},
+		},
+	}
+	return []Page{
+		{"fleet", views.FleetPage(full)},
+		{"fleet-empty", views.FleetPage(views.Fleet{Frame: adminFrame("Fleet")})},
+		{"fleet-error", views.FleetPage(views.Fleet{Frame: adminFrame("Fleet"), Failure: &views.SectionFailure{What: "The fleet", Retry: "/admin", Ref: "7F3K"}})},
+	}
+}
