@@ -83,7 +83,7 @@ func parseFixed(s string, digits int) (int64, error) {
 // formatFixed writes an integer of the given scale as a plain decimal.
 func formatFixed(v int64, digits int) string {
 	neg := v < 0
-	u := uint64(v)
+	u := uint64(v) //nolint:gosec // the wrap of the smallest value is undone by the negation below
 	if neg {
 		u = -u
 	}

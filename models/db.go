@@ -92,7 +92,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	}
 	cfg.MaxConns = 16
 	if o.MaxConns > 0 {
-		cfg.MaxConns = int32(min(o.MaxConns, 1000)) //nolint:gosec // bounded
+		cfg.MaxConns = int32(min(o.MaxConns, 1000))
 	}
 	cfg.ConnConfig.RuntimeParams["application_name"] = "refill"
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
@@ -222,7 +222,7 @@ func (db *DB) checkDurable(ctx context.Context) error {
 }
 
 //go:embed migrations
-var migrations embed.FS //nolint:gochecknoglobals // embedded files
+var migrations embed.FS
 
 func (db *DB) migrate(ctx context.Context) error {
 	dir, err := fs.Sub(migrations, "migrations/"+string(db.Dialect))

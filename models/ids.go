@@ -86,7 +86,7 @@ var idText = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(
 func NewID[T ~[16]byte](at Time) T {
 	id := T(uuid.Must(uuid.NewRandom()))
 	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(max(0, int64(at)/1000))) //nolint:gosec // never negative
+	binary.BigEndian.PutUint64(ms[:], uint64(max(0, int64(at)/1000)))
 	copy(id[:6], ms[2:])
 	id[6] = id[6]&0x0f | 0x70
 	return id

@@ -79,4 +79,4 @@ func (f ClockFunc) Now() Time { return f() }
 type SystemClock struct{}
 
 // Now reads the wall clock.
-func (SystemClock) Now() Time { return At(time.Now()) }
+func (SystemClock) Now() Time { return At(time.Now()) } //nolint:forbidigo // this is the clock that others inject

@@ -72,11 +72,8 @@ func (e *Error) Because(err error) *Error { e.Cause = err; return e }
 
 // Of finds the problem in an error chain; nil means internal.
 func Of(err error) *Error {
-	var p *Error
-	if errors.As(err, &p) {
-		return p
-	}
-	return nil
+	p, _ := errors.AsType[*Error](err)
+	return p
 }
 
 // Is tells whether err is a problem with the code.

@@ -27,7 +27,7 @@ func TestEachGivesAMigratedDatabaseOfItsOwn(t *testing.T) {
 func TestADatabaseIsGoneAfterItsTest(t *testing.T) {
 	t.Parallel()
 	var dsn string
-	t.Run("inner", func(t *testing.T) { //nolint:paralleltest // must end before the outer test looks
+	t.Run("inner", func(t *testing.T) {
 		dsn = modelstest.Postgres(t)
 	})
 	db, err := models.Open(context.WithoutCancel(t.Context()), models.Options{DatabaseURL: dsn, TestOnlyUnsafe: true})

@@ -60,7 +60,7 @@ func Postgres(t testing.TB) string {
 // findServer takes the server that TEST_DATABASE_URL names or starts one, and
 // makes sure that it has a template.
 func findServer() (*server, error) {
-	ctx := context.Background() //nolint:forbidigo // shared by all tests of the process, so it belongs to none
+	ctx := context.Background() // shared by all tests of the process, so it belongs to none
 	s := &server{url: os.Getenv("TEST_DATABASE_URL")}
 	if s.url == "" {
 		started, err := pgserver.Start(ctx, pgserver.Options{})
@@ -142,5 +142,5 @@ func databaseURL(server, name string) (string, error) {
 func lockKey(name string) int64 {
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	return int64(h.Sum64() >> 1) //nolint:gosec // shifted: it fits
+	return int64(h.Sum64() >> 1) // shifted, so it fits
 }

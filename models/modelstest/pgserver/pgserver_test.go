@@ -12,11 +12,9 @@ import (
 	"refill/models/modelstest/pgserver"
 )
 
-// The test changes TMPDIR and PATH, so nothing here runs in parallel.
-//
-//nolint:paralleltest // see above
+// The test changes TMPDIR, so it cannot run in parallel.
 func TestServer(t *testing.T) {
-	tmp, err := os.MkdirTemp("", "refill-pgserver-test-")
+	tmp, err := os.MkdirTemp("", "refill-pgserver-test-") //nolint:usetesting // t.TempDir is closed to the user that the server runs as
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +23,7 @@ func TestServer(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := os.Chmod(tmp, 0o755); err != nil { // t.TempDir is closed to the user that the server runs as
+	if err := os.Chmod(tmp, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", tmp)

@@ -1,7 +1,7 @@
 package pgserver
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"os/user"
@@ -33,7 +33,7 @@ func serverProcess() (*syscall.SysProcAttr, error) {
 		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 		return attr, nil
 	}
-	return nil, fmt.Errorf("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
+	return nil, errors.New("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
 }
 
 // startOnLastingThread starts cmd from a thread that lives until the command

@@ -49,7 +49,7 @@ func run(ctx context.Context, durable bool, args []string) (code int, err error)
 		defer func() { err = errors.Join(err, s.Stop()) }()
 		env = append(env, "TEST_DATABASE_URL="+s.URL, "TEST_DATABASE_BIN="+s.Bin)
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // running what the developer names is the purpose
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, os.Stdin, os.Stdout, os.Stderr
 	err = cmd.Run()

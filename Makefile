@@ -1,0 +1,119 @@
+# Everything a developer types. Targets with a `##` comment make up the help.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GOLANGCI_VERSION := v2.15.0
+GO_VERSION := $(shell go env GOVERSION)
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/refill
+# One build of the linter per version and Go release, shared by every clone.
+LINT_DIR := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)-$(GO_VERSION)
+LINT := $(LINT_DIR)/golangci-lint
+TEMPL := go tool templ
+TESTPG := go run ./models/modelstest/cmd/testpg
+
+STEP := .ci/step
+BINARY := .cache/refill
+FUZZTIME ?= 30s
+TRACE ?= ../shared/data/azure_llm_conversation_2023.csv
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# --- the one command before a push -----------------------------------------
+
+.PHONY: test
+test: ## Install what is missing, then check and test everything, as CI does
+	@$(STEP) 'tools' .ci/install database browser node
+	@$(STEP) 'modules' $(MAKE) -s modules
+	@$(STEP) 'build' go build ./...
+	@$(STEP) 'generated code' .ci/generated
+	@$(STEP) 'linter' $(MAKE) -s $(LINT)
+	@$(STEP) 'format' $(MAKE) -s check-format
+	@$(STEP) 'lint' $(MAKE) -s lint
+	@$(STEP) 'vet' go vet ./...
+	@$(STEP) 'go tests, both databases' $(MAKE) -s test-go
+	@$(STEP) 'browser tests' $(MAKE) -s e2e
+
+.PHONY: test-go
+test-go: ## Run the Go tests on both databases (PKG=./billing/... for some, RUN=name for one)
+	@$(TESTPG) go test -shuffle=on -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PKG),./...)
+
+.PHONY: race
+race: ## Run the tests of the domain under the race detector
+	@.ci/install go-race database
+	@CGO_ENABLED=1 $(TESTPG) go test -race -timeout 30m $(or $(PKG),./models/... ./billing/...)
+
+.PHONY: modules
+modules:
+	@go mod download
+	@go mod verify
+
+# --- generating, formatting, linting ----------------------------------------
+
+.PHONY: generate
+generate: ## Format the templates and generate their Go
+	@$(TEMPL) fmt views >/dev/null
+	@$(TEMPL) generate -log-level error -path views
+
+.PHONY: format
+format: $(LINT) ## Format all Go
+	@$(LINT) fmt
+
+.PHONY: check-format
+check-format: $(LINT)
+	@$(LINT) fmt --diff
+
+.PHONY: lint
+lint: $(LINT) ## Lint, the arrows between packages included (PKG=./billing/... for some)
+	@$(LINT) run $(PKG)
+
+$(LINT):
+	@echo 'building golangci-lint $(GOLANGCI_VERSION), once for this machine: about three minutes'
+	@mkdir -p $(LINT_DIR)
+	@GOBIN=$(LINT_DIR) GOFLAGS= CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+.PHONY: golden
+golden: ## Rewrite the golden files and show what changed
+	@UPDATE_GOLDEN=1 go test -count=1 ./views/...
+	@git --no-pager diff --stat -- '*golden*' '*testdata*'
+
+# --- running ------------------------------------------------------------------
+
+.PHONY: dev
+dev: ## Run the demo on port 8080 and reload it on every change
+	@mkdir -p .cache/dev
+	@$(TEMPL) generate --watch --proxy=http://127.0.0.1:8080 --open-browser=false --cmd='go run . demo --addr 127.0.0.1:8080 --data .cache/dev'
+
+.PHONY: build
+build: ## Build the static binary into .cache/refill
+	@mkdir -p .cache
+	@CGO_ENABLED=0 go build -trimpath -o $(BINARY) .
+
+.PHONY: image
+image: ## Build the container image
+	docker build -t refill:dev .
+
+# --- slower looks ----------------------------------------------------------------
+
+e2e/node_modules: e2e/package-lock.json
+	@.ci/install node
+	@cd e2e && npm ci --ignore-scripts --no-progress
+	@touch $@
+
+.PHONY: e2e
+e2e: build e2e/node_modules ## Run the browser tests in Chromium
+	@.ci/install browser database
+	@cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) node --test
+
+.PHONY: e2e-full
+e2e-full: build e2e/node_modules ## The same on PostgreSQL too, every page in every theme and width
+	@.ci/install browser database
+	@cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test
+	@$(TESTPG) -- env -C e2e REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@.ci/fuzz $(FUZZTIME)
