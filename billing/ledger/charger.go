@@ -1,0 +1,452 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"refill/billing/problem"
+	"refill/models"
+)
+
+// command is one request on its way through a batch. Exactly one of charge,
+// hold, capture and release is set.
+type command struct {
+	charge  *ChargeRequest
+	hold    *HoldRequest
+	capture *CaptureRequest
+	release *ReleaseRequest
+
+	pool    models.WalletID // locked as well when set
+	tries   int
+	receipt Receipt
+	held    HoldReceipt
+	err     error
+	done    chan struct{}
+}
+
+func (c *command) place() walletKey {
+	switch {
+	case c.charge != nil:
+		return walletKey{c.charge.Agency, c.charge.Wallet}
+	case c.hold != nil:
+		return walletKey{c.hold.Agency, c.hold.Wallet}
+	case c.capture != nil:
+		return walletKey{c.capture.Charge.Agency, c.capture.Charge.Wallet}
+	default:
+		return walletKey{c.release.Agency, c.release.Wallet}
+	}
+}
+
+// key is the command's idempotency key; a release has none, its hold is one.
+func (c *command) key() (key, bool) {
+	switch {
+	case c.charge != nil:
+		return key{c.charge.Agency, c.charge.Key}, true
+	case c.hold != nil:
+		return key{c.hold.Agency, c.hold.Key}, true
+	case c.capture != nil:
+		return key{c.capture.Charge.Agency, c.capture.Charge.Key}, true
+	default:
+		return key{}, false
+	}
+}
+
+// decide runs the command against the book: pure but for the book itself, and
+// a refusal leaves the book as it was.
+func (c *command) decide(b *book) {
+	c.receipt, c.held, c.err = Receipt{}, HoldReceipt{}, nil
+	switch {
+	case c.charge != nil:
+		c.receipt, c.err = b.charge(c.charge)
+	case c.hold != nil:
+		c.held, c.err = b.hold(c.hold)
+	case c.capture != nil:
+		c.receipt, c.err = b.capture(c.capture)
+	default:
+		c.held, c.err = b.release(c.release)
+	}
+}
+
+// Charge books one priced charge, or gives the answer its key had before. It
+// returns after the commit that holds it. Errors: insufficient_credits,
+// idempotency_key_reused, wallet_paused, not_found, overloaded.
+func (l *Ledger) Charge(ctx context.Context, r ChargeRequest) (Receipt, error) {
+	c := &command{charge: &r}
+	err := l.submit(ctx, c)
+	return c.receipt, err
+}
+
+// ChargeAll books independent charges; each has its own error.
+func (l *Ledger) ChargeAll(ctx context.Context, rs []ChargeRequest) ([]Receipt, []error) {
+	commands := make([]*command, len(rs))
+	for i := range rs {
+		commands[i] = &command{charge: &rs[i]}
+	}
+	errs := l.submitAll(ctx, commands)
+	out := make([]Receipt, len(rs))
+	for i, c := range commands {
+		if errs[i] == nil {
+			out[i] = c.receipt
+		}
+	}
+	return out, errs
+}
+
+// Hold reserves credits. Errors as Charge.
+func (l *Ledger) Hold(ctx context.Context, r HoldRequest) (HoldReceipt, error) {
+	c := &command{hold: &r}
+	err := l.submit(ctx, c)
+	return c.held, err
+}
+
+// Capture turns a hold into a charge. Errors: as Charge, and hold_not_open.
+func (l *Ledger) Capture(ctx context.Context, r CaptureRequest) (Receipt, error) {
+	c := &command{capture: &r}
+	err := l.submit(ctx, c)
+	return c.receipt, err
+}
+
+// Release lets a hold go; releasing twice is one release. Errors: hold_not_open,
+// not_found.
+func (l *Ledger) Release(ctx context.Context, r ReleaseRequest) (HoldReceipt, error) {
+	c := &command{release: &r}
+	err := l.submit(ctx, c)
+	return c.held, err
+}
+
+func overloaded() error {
+	return problem.New(problem.Unavailable, "overloaded", "Too many charges are waiting; send the same key again in a moment.")
+}
+
+func (l *Ledger) submit(ctx context.Context, c *command) error {
+	return l.submitAll(ctx, []*command{c})[0]
+}
+
+// submitAll queues commands and waits. A caller that gives up leaves: its
+// commands go on and their keys tell what became of them.
+func (l *Ledger) submitAll(ctx context.Context, commands []*command) []error {
+	errs := make([]error, len(commands))
+	for i, c := range commands {
+		c.done = make(chan struct{})
+		if pool, ok := l.hints.Load(c.place().wallet); ok {
+			c.pool, _ = pool.(models.WalletID)
+		}
+		select {
+		case <-l.stop.Done():
+			errs[i] = problem.New(problem.Unavailable, "shutting_down", "The server is stopping; send the same key again.")
+			continue
+		default:
+		}
+		select {
+		case l.laneOf(c).queue <- c:
+		default:
+			errs[i] = overloaded()
+		}
+	}
+	for i, c := range commands {
+		if errs[i] != nil {
+			continue
+		}
+		select {
+		case <-c.done:
+			errs[i] = c.err
+		case <-ctx.Done():
+			errs[i] = problem.New(problem.Unavailable, "timeout", "The answer did not come in time; ask again with the same key.").Because(ctx.Err())
+		}
+	}
+	return errs
+}
+
+// laneOf keeps a wallet, and the pool it draws on, in one lane, so that lanes
+// of one process do not meet on a lock.
+func (l *Ledger) laneOf(c *command) *lane {
+	id := c.place().wallet
+	if !c.pool.IsZero() {
+		id = c.pool
+	}
+	return l.lanes[maphash.Bytes(l.seed, id[:])%uint64(len(l.lanes))]
+}
+
+// lane runs one batch at a time. What arrives meanwhile goes together into the
+// next: no timer, an idle lane answers in one commit.
+type lane struct {
+	ledger *Ledger
+	queue  chan *command
+}
+
+func (n *lane) serve() {
+	l := n.ledger
+	for {
+		var first *command
+		select {
+		case first = <-n.queue:
+		case <-l.stop.Done():
+			select {
+			case first = <-n.queue: // drain what was accepted
+			default:
+				return
+			}
+		}
+		commands := append(make([]*command, 0, 64), first)
+	fill:
+		for len(commands) < l.batch {
+			select {
+			case c := <-n.queue:
+				commands = append(commands, c)
+			default:
+				break fill
+			}
+		}
+		l.process(commands, true)
+	}
+}
+
+// batchTimeout ends a batch whose database does not answer.
+const batchTimeout = 30 * time.Second
+
+// process runs commands to their answers: one transaction, and what it could
+// not lock or decide in further ones.
+func (l *Ledger) process(commands []*command, skip bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.stop), batchTimeout)
+	defer cancel()
+	for len(commands) > 0 {
+		again, locked, err := l.attempt(ctx, commands, skip)
+		switch {
+		case err == nil:
+			if len(locked) > 0 {
+				l.aside(locked)
+			}
+			commands = again
+		case len(commands) == 1:
+			c := commands[0]
+			c.tries++
+			if (isConflict(err) && c.tries < 5) && ctx.Err() == nil {
+				continue // another process used the key first: read it and answer from it
+			}
+			l.log.LogAttrs(ctx, slog.LevelError, "charge failed", slog.Any("error", err))
+			c.err = faulty(err)
+			close(c.done)
+			return
+		default:
+			// One bad command must not fail its neighbours.
+			half := len(commands) / 2
+			l.process(commands[:half], skip)
+			commands = commands[half:]
+		}
+	}
+}
+
+// aside waits for wallets that another transaction holds, away from the lane,
+// so that one slow wallet stalls nobody.
+func (l *Ledger) aside(commands []*command) {
+	l.work.Go(func() {
+		l.side <- struct{}{}
+		defer func() { <-l.side }()
+		l.process(commands, false)
+	})
+}
+
+func faulty(err error) error {
+	if problem.Of(err) != nil {
+		return err
+	}
+	return problem.New(problem.Unavailable, "database_unavailable", "The charge could not be booked; send the same key again.").Because(err)
+}
+
+// isConflict tells an idempotency key or row that another transaction took
+// meanwhile, and PostgreSQL's own asking to try again.
+func isConflict(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return slices.Contains([]string{"23505", "40001", "40P01", "55P03"}, pg.Code)
+	}
+	return models.IsDuplicate(err)
+}
+
+// attempt is one transaction over the commands. again are those that need the
+// agency's wallet locked too, locked those whose wallet another transaction
+// holds. All others are answered when err is nil.
+func (l *Ledger) attempt(ctx context.Context, commands []*command, skip bool) (again, locked []*command, err error) {
+	b := newBook()
+	if l.db.Dialect == models.Postgres {
+		return l.attemptPostgres(ctx, b, commands, skip)
+	}
+	tx, err := l.db.WriteSQL().BeginTx(ctx, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	run := prepared{tx: tx, ready: l.ready}
+	if err := run.run(ctx, l.reads(b, commands, false)); err != nil {
+		return nil, nil, err
+	}
+	answered, again, _ := l.decide(b, commands, false)
+	if err := l.replays(ctx, run, answered); err != nil {
+		return nil, nil, err
+	}
+	if err := b.check(); err != nil {
+		return nil, nil, err
+	}
+	if err := run.run(ctx, b.writes(models.SQLite, l.tables)); err != nil {
+		return nil, nil, err
+	}
+	if err := tx.Commit(); err != nil {
+		return nil, nil, err
+	}
+	finish(answered)
+	return again, nil, nil
+}
+
+// attemptPostgres takes two round trips: one to begin, lock and read, one to
+// write and commit.
+func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*command, skip bool) (again, locked []*command, err error) {
+	pooled, err := l.db.Pool.Acquire(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer pooled.Release()
+	conn := pooled.Conn()
+	open := true
+	defer func() {
+		if open {
+			_, rollback := conn.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+			err = errors.Join(err, rollback)
+		}
+	}()
+	run := pipeline{conn}
+	reads := append([]statement{{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}}, l.reads(b, commands, skip)...)
+	if err := run.run(ctx, reads); err != nil {
+		return nil, nil, err
+	}
+	answered, again, locked := l.decide(b, commands, skip)
+	if err := l.replays(ctx, run, answered); err != nil {
+		return nil, nil, err
+	}
+	if err := b.check(); err != nil {
+		return nil, nil, err
+	}
+	if err := run.run(ctx, append(b.writes(models.Postgres, l.tables), statement{sql: "COMMIT"})); err != nil {
+		return nil, nil, err
+	}
+	open = false
+	finish(answered)
+	return again, locked, nil
+}
+
+// reads lists what the commands need, wallets first: the lock is a statement of
+// its own, before everything it protects is read.
+func (l *Ledger) reads(b *book, commands []*command, skip bool) []statement {
+	d := l.db.Dialect
+	var (
+		wallets  []walletKey
+		keys     []key
+		holdKeys []key
+		holds    []holdKey
+		seen     = make(map[walletKey]bool, len(commands))
+	)
+	want := func(k walletKey) {
+		if !seen[k] {
+			seen[k] = true
+			wallets = append(wallets, k)
+		}
+	}
+	for _, c := range commands {
+		place := c.place()
+		want(place)
+		if !c.pool.IsZero() {
+			want(walletKey{place.agency, c.pool})
+		}
+		if k, ok := c.key(); ok {
+			keys = append(keys, k)
+			if c.hold != nil {
+				holdKeys = append(holdKeys, k)
+			}
+		}
+		switch {
+		case c.capture != nil:
+			holds = append(holds, holdKey{place.agency, c.capture.Hold})
+		case c.release != nil:
+			holds = append(holds, holdKey{place.agency, c.release.Hold})
+		}
+	}
+	out := lockWallets(d, b, wallets, skip)
+	out = append(out, readKeys(d, b, unique(keys))...)
+	out = append(out, readHoldKeys(d, b, unique(holdKeys))...)
+	out = append(out, readHolds(d, b, unique(holds))...)
+	return append(out, readLots(d, b, wallets)...)
+}
+
+func unique[K comparable](in []K) []K {
+	seen := make(map[K]bool, len(in))
+	out := in[:0]
+	for _, k := range in {
+		if !seen[k] {
+			seen[k] = true
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// decide answers each command in order of arrival.
+func (l *Ledger) decide(b *book, commands []*command, skip bool) (answered, again, locked []*command) {
+	b.sortLots()
+	for _, c := range commands {
+		place := c.place()
+		missing := b.accounts[place.wallet] == nil || !c.pool.IsZero() && b.accounts[c.pool] == nil
+		if missing && skip {
+			locked = append(locked, c)
+			continue
+		}
+		c.decide(b)
+		if errors.Is(c.err, errNeedsPool) {
+			a := b.accounts[place.wallet]
+			if c.pool == a.PoolWalletID {
+				c.err = fmt.Errorf("wallet %s: its pool %s does not exist", a.ID, a.PoolWalletID)
+				answered = append(answered, c)
+				continue
+			}
+			c.pool = a.PoolWalletID
+			l.hints.Store(a.ID, a.PoolWalletID)
+			again = append(again, c)
+			continue
+		}
+		if !c.pool.IsZero() && c.receipt.Charge.PoolSeq == 0 && c.err == nil {
+			l.forget(b.accounts[place.wallet])
+		}
+		answered = append(answered, c)
+	}
+	return answered, again, locked
+}
+
+// forget drops the hint of an account that can pay alone again.
+func (l *Ledger) forget(a *account) {
+	if a != nil && a.Funding == models.Prepaid && a.Excess == 0 {
+		l.hints.Delete(a.ID)
+	}
+}
+
+// replays completes the answers that were given before with the draws their
+// entries tell.
+func (l *Ledger) replays(ctx context.Context, run runner, commands []*command) error {
+	var stmts []statement
+	for _, c := range commands {
+		if c.err == nil && c.receipt.Replayed && c.receipt.Draws == nil {
+			stmts = append(stmts, readDraws(l.db.Dialect, &c.receipt.Charge, &c.receipt.Draws)...)
+		}
+	}
+	return run.run(ctx, stmts)
+}
+
+func finish(commands []*command) {
+	for _, c := range commands {
+		close(c.done)
+	}
+}

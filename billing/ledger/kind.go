@@ -1,0 +1,69 @@
+package ledger
+
+// Kind says between which two accounts an entry moves credits.
+// The numbers are stored: never change one.
+type Kind int16
+
+// The kinds of entries.
+const (
+	Grant         Kind = 1  // sales or promotion → available
+	ChargeDraw    Kind = 2  // available → consumed
+	HoldDraw      Kind = 3  // available → held
+	CaptureDraw   Kind = 4  // held → consumed
+	ReleaseBack   Kind = 5  // held → available
+	Expire        Kind = 6  // available → breakage
+	Forfeit       Kind = 7  // held → breakage: expired while it was held
+	AssignOut     Kind = 8  // available → transit
+	AssignIn      Kind = 9  // transit → available
+	ReturnOut     Kind = 10 // available → transit
+	ReturnIn      Kind = 11 // transit → available
+	AdjustIn      Kind = 12 // promotion → available
+	AdjustOut     Kind = 13 // available → promotion
+	Clawback      Kind = 14 // available → sales
+	ExcessDraw    Kind = 15 // excess → consumed
+	Settle        Kind = 16 // available → excess
+	Reverse       Kind = 17 // consumed → available
+	ReverseExcess Kind = 18 // consumed → excess
+	Unsettle      Kind = 19 // excess → available: a settlement undone by a reversal
+)
+
+// effect is what one credit of an entry does to the lot and the wallet.
+type effect struct {
+	name                    string
+	from, to                string
+	remaining, held, excess int64
+}
+
+// effects is the whole of the ledger's arithmetic.
+//
+//nolint:gochecknoglobals // a constant table
+var effects = map[Kind]effect{
+	Grant:         {"grant", "issued", "available", 1, 0, 0},
+	ChargeDraw:    {"charge", "available", "consumed", -1, 0, 0},
+	HoldDraw:      {"hold", "available", "held", -1, 1, 0},
+	CaptureDraw:   {"capture", "held", "consumed", 0, -1, 0},
+	ReleaseBack:   {"release", "held", "available", 1, -1, 0},
+	Expire:        {"expire", "available", "breakage", -1, 0, 0},
+	Forfeit:       {"forfeit", "held", "breakage", 0, -1, 0},
+	AssignOut:     {"assign_out", "available", "transit", -1, 0, 0},
+	AssignIn:      {"assign_in", "transit", "available", 1, 0, 0},
+	ReturnOut:     {"return_out", "available", "transit", -1, 0, 0},
+	ReturnIn:      {"return_in", "transit", "available", 1, 0, 0},
+	AdjustIn:      {"adjust_in", "promotion", "available", 1, 0, 0},
+	AdjustOut:     {"adjust_out", "available", "promotion", -1, 0, 0},
+	Clawback:      {"clawback", "available", "issued", -1, 0, 0},
+	ExcessDraw:    {"excess", "excess", "consumed", 0, 0, 1},
+	Settle:        {"settle", "available", "excess", -1, 0, -1},
+	Reverse:       {"reverse", "consumed", "available", 1, 0, 0},
+	ReverseExcess: {"reverse_excess", "consumed", "excess", 0, 0, -1},
+	Unsettle:      {"unsettle", "excess", "available", 1, 0, 1},
+}
+
+// String is the kind's stable name, as the API prints it.
+func (k Kind) String() string { return effects[k].name }
+
+// Change is +1, 0 or −1: what one credit of the kind does to the balance.
+func (k Kind) Change() int64 { e := effects[k]; return e.remaining - e.excess }
+
+// Accounts names the account the kind takes from and the one it gives to.
+func (k Kind) Accounts() (from, to string) { e := effects[k]; return e.from, e.to }

@@ -1,0 +1,112 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+
+	"refill/models"
+)
+
+// Options tune the charger.
+type Options struct {
+	Log   *slog.Logger
+	Lanes int // batches in flight at once; 0 means 2 on PostgreSQL, 1 on SQLite
+	Batch int // most commands of one transaction; 0 means 1,000
+	Queue int // most commands waiting in a lane; 0 means 8,192
+}
+
+// Ledger writes credits. It is safe for concurrent use, and several processes
+// may run one on the same database: the locks are in the database.
+type Ledger struct {
+	db     *models.DB
+	tables *tables
+	log    *slog.Logger
+	batch  int
+
+	lanes []*lane
+	seed  maphash.Seed
+	hints sync.Map // WalletID → WalletID of the pool it needed last time
+	ready map[string]*sql.Stmt
+
+	stop context.Context //nolint:containedctx // ends the lanes, not a request
+	end  context.CancelFunc
+	work sync.WaitGroup
+	side chan struct{} // bounds the side batches
+}
+
+// Open starts the charger's lanes. Close drains them.
+func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Batch == 0 {
+		o.Batch = 1000
+	}
+	if o.Queue == 0 {
+		o.Queue = 8192
+	}
+	if o.Lanes == 0 {
+		o.Lanes = 2
+	}
+	if db.Dialect == models.SQLite {
+		o.Lanes = 1 // one writer
+	}
+	l := &Ledger{
+		db: db, tables: newTables(), log: o.Log, batch: o.Batch,
+		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, side: make(chan struct{}, 4),
+	}
+	if err := l.prepare(ctx); err != nil {
+		return nil, err
+	}
+	l.stop, l.end = context.WithCancel(context.WithoutCancel(ctx))
+	for range o.Lanes {
+		n := &lane{ledger: l, queue: make(chan *command, o.Queue)}
+		l.lanes = append(l.lanes, n)
+		l.work.Go(n.serve)
+	}
+	return l, nil
+}
+
+// Close answers what is queued and stops.
+func (l *Ledger) Close() error {
+	l.end()
+	l.work.Wait()
+	var errs []error
+	for _, s := range l.ready {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// prepare readies the charge path's statements on SQLite's writing connection.
+func (l *Ledger) prepare(ctx context.Context) error {
+	if l.db.Dialect != models.SQLite {
+		return nil
+	}
+	b, d := newBook(), models.SQLite
+	stmts := lockWallets(d, b, []walletKey{{}}, false)
+	stmts = append(stmts, readLots(d, b, []walletKey{{}})...)
+	stmts = append(stmts, readKeys(d, b, []key{{}})...)
+	stmts = append(stmts, readHoldKeys(d, b, []key{{}})...)
+	stmts = append(stmts, readHolds(d, b, []holdKey{{}})...)
+	stmts = append(stmts, l.tables.charges.insert(d, make([]models.Charge, 1))...)
+	stmts = append(stmts, l.tables.holds.insert(d, make([]models.Hold, 1))...)
+	stmts = append(stmts, l.tables.holdEnds.update(d, make([]models.Hold, 1))...)
+	stmts = append(stmts, l.tables.wallets.update(d, make([]models.Wallet, 1))...)
+	stmts = append(stmts, l.tables.lots.update(d, make([]models.Lot, 1))...)
+	stmts = append(stmts, l.tables.entries.insert(d, make([]models.Entry, 1))...)
+	stmts = append(stmts, l.tables.counters.insert(d, make([]models.UsageQuarter, 1))...)
+	for _, s := range stmts {
+		ready, err := l.db.WriteSQL().PrepareContext(ctx, s.sql)
+		if err != nil {
+			return fmt.Errorf("prepare %q: %w", s.sql, err)
+		}
+		l.ready[s.sql] = ready
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"gorm.io/gorm"
+
+	"refill/models"
+)
+
+// runner runs the statements of one transaction in order.
+type runner interface {
+	run(ctx context.Context, stmts []statement) error
+}
+
+// pipeline sends statements to PostgreSQL in one round trip. Each still takes
+// its own snapshot.
+type pipeline struct{ conn *pgx.Conn }
+
+func (p pipeline) run(ctx context.Context, stmts []statement) error {
+	if len(stmts) == 0 {
+		return nil
+	}
+	batch := &pgx.Batch{}
+	for _, s := range stmts {
+		batch.Queue(s.sql, s.args...)
+	}
+	results := p.conn.SendBatch(ctx, batch)
+	for _, s := range stmts {
+		if err := drain(results, s); err != nil {
+			return errors.Join(err, results.Close())
+		}
+	}
+	return results.Close()
+}
+
+func drain(results pgx.BatchResults, s statement) error {
+	if s.scan == nil {
+		_, err := results.Exec()
+		return err
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := s.scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// prepared runs statements one by one inside a database/sql transaction,
+// through statements that are ready on SQLite's one writing connection.
+type prepared struct {
+	tx    *sql.Tx
+	ready map[string]*sql.Stmt
+}
+
+func (p prepared) run(ctx context.Context, stmts []statement) error {
+	for _, s := range stmts {
+		if err := p.one(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p prepared) one(ctx context.Context, s statement) error {
+	query, exec := func() (*sql.Rows, error) { return p.tx.QueryContext(ctx, s.sql, s.args...) },
+		func() (sql.Result, error) { return p.tx.ExecContext(ctx, s.sql, s.args...) }
+	if stmt := p.ready[s.sql]; stmt != nil {
+		in := p.tx.StmtContext(ctx, stmt)
+		query, exec = func() (*sql.Rows, error) { return in.QueryContext(ctx, s.args...) },
+			func() (sql.Result, error) { return in.ExecContext(ctx, s.args...) }
+	}
+	if s.scan == nil {
+		_, err := exec()
+		return err
+	}
+	rows, err := query()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := s.scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// within gives the runner of a GORM transaction.
+func within(tx *gorm.DB) (prepared, error) {
+	raw, ok := tx.Statement.ConnPool.(*sql.Tx)
+	if !ok {
+		return prepared{}, fmt.Errorf("ledger: called outside a transaction (%T)", tx.Statement.ConnPool)
+	}
+	return prepared{tx: raw}, nil
+}
+
+// dialect of a GORM handle.
+func dialectOf(tx *gorm.DB) models.Dialect {
+	if tx.Name() == "postgres" {
+		return models.Postgres
+	}
+	return models.SQLite
+}
