@@ -111,6 +111,13 @@ func (l Line) title() string {
 	}
 }
 
+// frame is the page's frame with the line's own title.
+func (l Line) frame() Frame {
+	f := l.Frame
+	f.Title = l.title()
+	return f
+}
+
 // sentence says what happened to the balance and who paid.
 func (l Line) sentence() string {
 	if l.Charge != nil && l.Charge.Test {
