@@ -50,6 +50,7 @@ race: ## Run the tests of the domain under the race detector
 modules:
 	@go mod download
 	@go mod verify
+	@.ci/dependencies
 
 # --- generating, formatting, linting ----------------------------------------
 
