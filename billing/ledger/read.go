@@ -1,0 +1,89 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+
+	"refill/billing/problem"
+	"refill/models"
+)
+
+// View is a wallet with its open lots at one instant.
+type View struct {
+	Wallet  models.Wallet
+	Lots    []*models.Lot // open, in draw order; some may not be spendable now
+	Balance Balance
+	State   State
+}
+
+// View reads a wallet from one snapshot. Errors: not_found.
+func (l *Ledger) View(ctx context.Context, agency models.AgencyID, wallet models.WalletID, now models.Time) (View, error) {
+	var v View
+	err := l.db.Snapshot(ctx, func(tx *gorm.DB) (err error) {
+		v, err = l.ViewIn(ctx, tx, agency, wallet, now)
+		return err
+	})
+	return v, err
+}
+
+// ViewIn reads a wallet inside the caller's transaction.
+func (l *Ledger) ViewIn(_ context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, now models.Time) (View, error) {
+	var v View
+	if err := tx.Where("agency_id = ? AND id = ?", agency, wallet).Take(&v.Wallet).Error; err != nil {
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return v, problem.Missing("wallet")
+		}
+		return v, err
+	}
+	if err := tx.Where("agency_id = ? AND wallet_id = ? AND open", agency, wallet).
+		Order("priority, expires_at, unit_cost, created_at, id").Find(&v.Lots).Error; err != nil {
+		return v, err
+	}
+	v.Balance = sumLots(v.Wallet, v.Lots, now)
+	v.State = StateOf(v.Wallet, v.Balance)
+	return v, nil
+}
+
+// ChargeByID reads a charge with its draws. Errors: not_found.
+func (l *Ledger) ChargeByID(ctx context.Context, agency models.AgencyID, id models.ChargeID) (Receipt, error) {
+	return l.oneCharge(ctx, "agency_id = ? AND id = ?", agency, id)
+}
+
+// ChargeByKey reads a charge by its idempotency key. Errors: not_found.
+func (l *Ledger) ChargeByKey(ctx context.Context, agency models.AgencyID, idempotencyKey string) (Receipt, error) {
+	return l.oneCharge(ctx, "agency_id = ? AND idempotency_key = ?", agency, idempotencyKey)
+}
+
+func (l *Ledger) oneCharge(ctx context.Context, where string, args ...any) (Receipt, error) {
+	var out Receipt
+	err := l.db.Snapshot(ctx, func(tx *gorm.DB) error {
+		if err := tx.Where(where, args...).Take(&out.Charge).Error; err != nil {
+			if errors.Is(err, gorm.ErrRecordNotFound) {
+				return problem.Missing("charge")
+			}
+			return err
+		}
+		run, err := within(tx)
+		if err != nil {
+			return err
+		}
+		return run.run(ctx, readDraws(l.db.Dialect, &out.Charge, &out.Draws))
+	})
+	return out, err
+}
+
+// HoldByID reads a hold with its draws. Errors: not_found.
+func (l *Ledger) HoldByID(ctx context.Context, agency models.AgencyID, id models.HoldID) (HoldReceipt, error) {
+	var out HoldReceipt
+	if err := l.db.Read.WithContext(ctx).Where("agency_id = ? AND id = ?", agency, id).Take(&out.Hold).Error; err != nil {
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return out, problem.Missing("hold")
+		}
+		return out, err
+	}
+	draws, err := decodeDraws(out.Hold.Draws)
+	out.Draws = draws
+	return out, err
+}
