@@ -32,7 +32,7 @@ type Usage struct {
 	From, To  models.Time   // the period, half-open, cut in the frame's zone
 	Unit      UsageInterval // of the bars: hour, day or week, never auto
 	Starts    []models.Time // of the intervals that have begun, oldest first
-	Ahead     []models.Time // of those still to come, for the cumulative chart
+	Ahead     []models.Time // of those still to come
 	CountedTo models.Time   // usage after this is not all counted yet; unset: everything is
 
 	Rows   []UsageShare
@@ -183,7 +183,7 @@ func (u Usage) buckets(starts []models.Time) []chart.Bucket {
 		if i+1 < len(starts) {
 			end = starts[i+1]
 		}
-		b := chart.Bucket{Start: start, Partial: end > until}
+		b := chart.Bucket{Start: start, Partial: end > until && start <= until, Ahead: start > until}
 		switch u.Unit {
 		case IntervalHour:
 			b.Label = format.DateTime(start, u.Frame.Now, zone)
@@ -204,7 +204,8 @@ func (u Usage) buckets(starts []models.Time) []chart.Bucket {
 func (u Usage) data(f usageFacts) chart.Data {
 	return chart.Data{
 		ID: "usage", Title: "Credits used per " + u.Unit.noun() + ", " + u.Filter.Group.by(),
-		Table: "the tables below", Buckets: f.buckets, Series: f.series, Previous: u.Previous,
+		Table: "the tables below", Series: f.series, Previous: u.Previous,
+		Buckets: append(slices.Clone(f.buckets), u.buckets(u.Ahead)...),
 	}
 }
 

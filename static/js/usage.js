@@ -29,7 +29,8 @@
     if (!bars.length) return;
     const words = bars.map((g) => g.querySelector("title").textContent);
     const rows = chart.closest(".card")?.querySelectorAll("[data-bars] tbody tr") ?? [];
-    const links = bars.map((_, i) => (rows.length === bars.length ? rows[i].querySelector("a") : null));
+    // A coarser drawing has fewer bars than the table has rows, and no row of its own.
+    const links = bars.map((_, i) => (rows.length <= bars.length && rows[i]?.querySelector("a")) || null);
     const tip = document.createElement("div");
     tip.className = "tip";
     tip.hidden = true;

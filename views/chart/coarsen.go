@@ -10,20 +10,20 @@ import (
 const (
 	minBar      = 6   // a narrower bar can be neither seen nor hit
 	phoneWidth  = 360 // the narrowest common phone
-	phoneChrome = 96  // page and card padding and the y axis, on a phone
+	phoneChrome = 98  // page and card padding and the y axis, on a phone
 	wideWidth   = 1280
 	wideChrome  = 380 // the same with the side navigation
 	navFrom     = 896 // 56rem: from here the navigation stands beside the page
 )
 
 // MaxBars is how many bars fit into a page of the given width in CSS pixels with
-// each at least six wide.
+// each at least six wide, compared or not.
 func MaxBars(widthPx int) int {
 	chrome := phoneChrome
 	if widthPx >= navFrom {
 		chrome = wideChrome
 	}
-	return max(1, (widthPx-chrome)*barWidth/(slotWidth*minBar))
+	return max(1, (widthPx-chrome)*compared/(slotWidth*minBar))
 }
 
 // Coarsen merges neighbouring buckets until at most limit are left: days into
@@ -42,8 +42,9 @@ func Coarsen(d Data, limit int) Data {
 		if last := group[len(group)-1]; len(group) > 1 {
 			b.Label += " – " + last.Label
 		}
+		b.Ahead = group[0].Ahead
 		for _, g := range group {
-			b.Partial = b.Partial || g.Partial
+			b.Partial = b.Partial || g.Partial || g.Ahead != b.Ahead
 		}
 		out.Buckets = append(out.Buckets, b)
 	}

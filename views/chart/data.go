@@ -25,6 +25,7 @@ type Bucket struct {
 	Label   string // the whole label, "Sat, Nov 22"
 	Tick    string // the short one under the axis, "Nov 22"
 	Partial bool   // still running, or not all of its usage has arrived
+	Ahead   bool   // not begun: a place without a bar
 }
 
 // Series is one name's credits, one value per bucket; missing values are zero.

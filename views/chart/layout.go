@@ -14,6 +14,10 @@ const (
 	full      = 1000
 	slotWidth = 20
 	barWidth  = 16
+	compared  = 15 // a bar's width in front of the previous period's
+	outline   = 19 // that one's
+	manyBars  = 7  // fewer than this are drawn narrower
+	minWide   = 3
 	minShown  = 8 // a bar that is not zero is at least this high, about 2 px
 	minGapped = 10
 	hatchRows = 16
@@ -63,27 +67,39 @@ func layout(d Data) plot {
 	p := plot{Width: slotWidth * max(1, len(d.Buckets)), X: ticksFor(d.Buckets)}
 	p.Grid, p.Y = gridlines(s, p.Width)
 
-	inset, width := (slotWidth-barWidth)/2, barWidth
-	if d.Previous != nil { // the hollow bar stands out on both sides
-		inset, width = inset+2, barWidth-4
-	}
+	w := widthsFor(len(d.Buckets), d.Previous != nil)
 	var gaps strings.Builder
 	for i := range d.Buckets {
 		b := bar{Title: barTitle(d, i, totals[i])}
-		x := i*slotWidth + inset
-		b.Segments = stack(d.Series, i, s, x, width)
+		x := i*slotWidth + w.inset
+		b.Segments = stack(d.Series, i, s, x, w.bar)
 		writeGaps(&gaps, b.Segments)
 		if h := s.height(at(d.Previous, i)); h > 0 {
-			b.Previous = rect{X: i*slotWidth + 1, Y: full - h, W: slotWidth - 2, H: h}
+			b.Previous = rect{X: i*slotWidth + w.outlineInset, Y: full - h, W: w.outline, H: h}
 		}
 		if d.Buckets[i].Partial && len(b.Segments) > 0 {
 			top := b.Segments[len(b.Segments)-1].Y
-			b.Hatch = rect{X: x, Y: top, W: width, H: full - top}
+			b.Hatch = rect{X: x, Y: top, W: w.bar, H: full - top}
 		}
 		p.Bars = append(p.Bars, b)
 	}
 	p.Gaps = gaps.String()
 	return p
+}
+
+// widths are where a bar and the hollow one behind it stand in their slot.
+type widths struct{ inset, bar, outlineInset, outline int }
+
+// widthsFor keeps a handful of bars from filling the page like walls.
+func widthsFor(bars int, compare bool) widths {
+	share := func(units int) int { return max(minWide, units*min(bars, manyBars)/manyBars) }
+	w := widths{bar: share(barWidth)}
+	if compare { // the hollow bar stands out on both sides
+		w.bar, w.outline = share(compared), share(outline)
+	}
+	w.inset = (slotWidth - w.bar + 1) / 2
+	w.outlineInset = w.inset - (w.outline-w.bar)/2
+	return w
 }
 
 // stack cuts a bar into its segments by cumulative difference, so that their

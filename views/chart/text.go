@@ -11,6 +11,9 @@ import (
 // barTitle is what the pointer sees over a bar: the bucket and its total, then
 // one line per name, largest share of the picture last, as drawn.
 func barTitle(d Data, i int, total models.Credits) string {
+	if d.Buckets[i].Ahead {
+		return d.Buckets[i].Label + ": not yet"
+	}
 	var b strings.Builder
 	b.WriteString(labelOf(d.Buckets[i]) + ": " + format.CreditsWord(total))
 	for j := len(d.Series) - 1; j >= 0 && len(d.Series) > 1; j-- { // from the top down
@@ -36,7 +39,12 @@ func labelOf(b Bucket) string {
 // where the numbers are.
 func describe(d Data) string {
 	totals := d.Totals()
-	peak := 0
+	peak, begun := 0, 0
+	for _, b := range d.Buckets {
+		if !b.Ahead {
+			begun++
+		}
+	}
 	for i, t := range totals {
 		if t > totals[peak] {
 			peak = i
@@ -45,7 +53,7 @@ func describe(d Data) string {
 	if len(totals) == 0 || totals[peak] <= 0 {
 		return "No credits used. " + pointer(d.Table)
 	}
-	return "Stacked bars, " + strconv.Itoa(len(totals)) + " in all. The highest is " + labelOf(d.Buckets[peak]) +
+	return "Stacked bars, " + strconv.Itoa(begun) + " in all. The highest is " + labelOf(d.Buckets[peak]) +
 		" with " + format.CreditsWord(totals[peak]) + ". " + pointer(d.Table)
 }
 
