@@ -192,7 +192,7 @@ func (c Forecast) facts(f Frame) []fact {
 
 // explained tells whether there is arithmetic to show.
 func (c Forecast) explained() bool {
-	return c.PerDay > 0 && c.Days > 0 && c.Kind != ForecastNoData && c.Kind != ForecastIdle
+	return c.PerDay > 0 && c.Days > 0 && c.Kind != ForecastNoData && c.Kind != ForecastIdle && c.Kind != ForecastNothingNow
 }
 
 // bucket is one line of the legend and one segment of the meter.
@@ -226,9 +226,13 @@ func (b Balance) buckets(f Frame) []bucket {
 		list = append(list, bucket{"bonus", "Bonus", b.Bonus, ", used before purchased credits"})
 	}
 	if b.Purchased > 0 || len(list) <= 1 {
-		text := ", never expire"
-		if len(list) > 0 {
-			text += ", used last"
+		text := ""
+		switch {
+		case b.Purchased == 0:
+		case len(list) > 0:
+			text = ", never expire, used last"
+		default:
+			text = ", never expire"
 		}
 		list = append(list, bucket{"bought", b.word("Purchased", "Bought"), b.Purchased, text})
 	}

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"strings"
 	"time"
 
 	"refill/models"
@@ -191,6 +192,16 @@ func (f Frame) bar() []NavItem {
 		}
 	}
 	return items
+}
+
+// mailbox and mailDomain are the two halves of the address, which may break between.
+func (f Frame) mailbox() string { box, _, _ := strings.Cut(f.User, "@"); return box }
+
+func (f Frame) mailDomain() string {
+	if _, domain, found := strings.Cut(f.User, "@"); found {
+		return "@" + domain
+	}
+	return ""
 }
 
 func (f Frame) updated() string { return "Updated " + format.Ago(f.UpdatedAt, f.Now) }

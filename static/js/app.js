@@ -214,4 +214,6 @@ function start(root) {
   for (const review of $$("[data-quantity]", root)) follow(review);
 }
 start(document);
+const wait = Number(document.body.dataset.refresh);
+if (wait) setTimeout(() => location.reload(), wait * 1000);
 $("[data-focus]")?.focus();
