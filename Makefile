@@ -118,3 +118,14 @@ e2e-full: build e2e/node_modules ## The same on PostgreSQL too, every page in ev
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: build ## Measure the charge path on both databases, beside pgbench on the same durable server
+	@.ci/install database
+	@$(TESTPG) -durable $(BINARY) bench
+
+.PHONY: replay-trace
+replay-trace: ## Charge an hour of real traffic (TRACE=file) on both databases, twice, and audit
+	@test -f $(TRACE) || { echo 'there is no trace at $(TRACE); TRACE=file names one' >&2; exit 1; }
+	@.ci/install database
+	@REFILL_TRACE=$(abspath $(TRACE)) $(TESTPG) go test -count=1 -v -timeout 30m -run '^TestReplay' .
