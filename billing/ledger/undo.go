@@ -212,3 +212,22 @@ func (l *Ledger) ExpireHolds(ctx context.Context, now models.Time, limit int) (i
 	}
 	return len(due), nil
 }
+
+// EndAllowance books the rest of one period's allowance as expired now, because
+// its plan ended before the period did.
+func (l *Ledger) EndAllowance(ctx context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, periodStart, now models.Time) error {
+	c, err := l.lock(ctx, tx, agency, wallet)
+	if err != nil {
+		return err
+	}
+	a := c.accounts[wallet]
+	at := a.stamp(now)
+	for _, lot := range a.lots {
+		if lot.Source != models.SourcePlan || lot.PeriodStart != periodStart || lot.Remaining == 0 {
+			continue
+		}
+		act := c.act(a, "expire", -lot.Remaining, "clock", "", lot.ID.String(), at)
+		c.move(a, lot, Expire, lot.Remaining, act, at)
+	}
+	return c.write(ctx)
+}

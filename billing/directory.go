@@ -1,0 +1,167 @@
+package billing
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+
+	"refill/billing/problem"
+	"refill/models"
+)
+
+// Account is an addressed wallet and whose it is.
+type Account struct {
+	Agency     models.Agency
+	SubAccount *models.SubAccount // nil: the agency's own wallet
+	Wallet     models.WalletID
+	Zone       *time.Location // cuts the account's days
+}
+
+// Name is what people call the account.
+func (a *Account) Name() string {
+	if a.SubAccount != nil {
+		return a.SubAccount.Name
+	}
+	return a.Agency.Name
+}
+
+// Scope is what a caller may touch: everything (the platform) or one agency.
+type Scope struct {
+	Agency models.AgencyID // zero: the platform
+}
+
+// Platform is the scope of the operator's own keys and admins.
+func (sc Scope) Platform() bool { return sc.Agency.IsZero() }
+
+// Covers tells whether an agency lies within the scope.
+func (sc Scope) Covers(id models.AgencyID) bool { return sc.Platform() || sc.Agency == id }
+
+// directory finds accounts by address. Addresses never move to another account,
+// so hits are kept; what can change (zone, card, name) is read again after ttl.
+type directory struct {
+	s     *Service
+	found sync.Map // string → *listing
+}
+
+type listing struct {
+	account *Account
+	read    models.Time
+}
+
+const directoryTTL = 2 * time.Second
+
+func newDirectory(s *Service) *directory { return &directory{s: s} }
+
+func (d *directory) forget() { d.found.Clear() }
+
+// Find resolves a wallet address: its id, "agency:{external id}",
+// "sub:{external id}" for an agency's caller, "sub:{agency}/{sub-account}" for
+// the platform's. What lies outside the scope does not exist. Errors: not_found.
+func (s *Service) Find(ctx context.Context, scope Scope, ref string) (*Account, error) {
+	name := ref
+	if ext, ok := strings.CutPrefix(ref, "sub:"); ok && !scope.Platform() && !strings.Contains(ext, "/") {
+		name = "sub:" + scope.Agency.String() + "|" + ext
+	}
+	now := s.clock.Now()
+	if hit, ok := s.directory.found.Load(name); ok {
+		if l, ok := hit.(*listing); ok && now.Sub(l.read) < directoryTTL && now >= l.read {
+			if !scope.Covers(l.account.Agency.ID) {
+				return nil, problem.Missing("wallet").On("wallet")
+			}
+			return l.account, nil
+		}
+	}
+	account, err := s.locate(ctx, scope, ref)
+	if err != nil {
+		return nil, err
+	}
+	if !scope.Covers(account.Agency.ID) {
+		return nil, problem.Missing("wallet").On("wallet")
+	}
+	s.directory.found.Store(name, &listing{account, now})
+	return account, nil
+}
+
+func (s *Service) locate(ctx context.Context, scope Scope, ref string) (*Account, error) {
+	db := s.db.Read.WithContext(ctx)
+	kind, ext, _ := strings.Cut(ref, ":")
+	var a Account
+	var err error
+	switch {
+	case kind == "agency":
+		if err = db.Where("external_id = ?", ext).Take(&a.Agency).Error; err == nil {
+			a.Wallet = a.Agency.WalletID
+		}
+	case kind == "sub":
+		agency, sub, both := strings.Cut(ext, "/")
+		if both {
+			err = db.Where("external_id = ?", agency).Take(&a.Agency).Error
+		} else if sub = ext; scope.Platform() {
+			return nil, problem.New(problem.Invalid, "ambiguous_wallet",
+				"A platform key names a sub-account as sub:{agency}/{sub-account}.").On("wallet")
+		} else {
+			err = db.Where("id = ?", scope.Agency).Take(&a.Agency).Error
+		}
+		if err == nil {
+			a.SubAccount = &models.SubAccount{}
+			err = db.Where("agency_id = ? AND external_id = ?", a.Agency.ID, sub).Take(a.SubAccount).Error
+			a.Wallet = a.SubAccount.WalletID
+		}
+	default:
+		id, bad := models.ParseID[models.WalletID](ref)
+		if bad != nil {
+			return nil, problem.New(problem.Invalid, "invalid_wallet",
+				"Name a wallet by its id (wal_…), as agency:{external id} or as sub:{external id}.").On("wallet")
+		}
+		return s.AccountOf(ctx, id)
+	}
+	return finishAccount(&a, err)
+}
+
+// AccountOf finds the account a wallet belongs to. Errors: not_found.
+func (s *Service) AccountOf(ctx context.Context, id models.WalletID) (*Account, error) {
+	db := s.db.Read.WithContext(ctx)
+	var place models.WalletPlace
+	var a Account
+	err := db.Where("wallet_id = ?", id).Take(&place).Error
+	if err == nil {
+		err = db.Where("id = ?", place.AgencyID).Take(&a.Agency).Error
+	}
+	if err == nil {
+		a.Wallet = id
+		if a.Agency.WalletID != id {
+			a.SubAccount = &models.SubAccount{}
+			err = db.Where("agency_id = ? AND wallet_id = ?", place.AgencyID, id).Take(a.SubAccount).Error
+		}
+	}
+	return finishAccount(&a, err)
+}
+
+func finishAccount(a *Account, err error) (*Account, error) {
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, problem.Missing("wallet").On("wallet")
+	}
+	if err != nil {
+		return nil, err
+	}
+	zone := a.Agency.TimeZone
+	if a.SubAccount != nil {
+		zone = a.SubAccount.TimeZone
+	}
+	a.Zone = Zone(zone)
+	return a, nil
+}
+
+// Zone is a stored time zone; one that the program's zone data does not know
+// reads as UTC.
+func Zone(name string) *time.Location {
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return time.UTC
+	}
+	return loc
+}

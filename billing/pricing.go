@@ -1,0 +1,186 @@
+package billing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+
+	"refill/billing/problem"
+	"refill/billing/ratecard"
+	"refill/models"
+)
+
+// cards keeps the rate cards in force. A card's versions are immutable; which
+// card an agency uses and what was published since is read again after ttl.
+type cards struct {
+	s        *Service
+	byAgency sync.Map // AgencyID → *cardListing
+	versions sync.Map // RateCardID → *versionListing
+}
+
+type cardListing struct {
+	card models.RateCardID
+	read models.Time
+}
+
+type versionListing struct {
+	versions []ratecard.Version // by EffectiveAt
+	read     models.Time
+}
+
+const cardsTTL = time.Second
+
+func newCards(s *Service) *cards { return &cards{s: s} }
+
+func (c *cards) forget() {
+	c.byAgency.Clear()
+	c.versions.Clear()
+}
+
+// RateCardFor is the version of the agency's card in force at an instant.
+func (s *Service) RateCardFor(ctx context.Context, agency *models.Agency, at models.Time) (ratecard.Version, error) {
+	card, err := s.cards.cardOf(ctx, agency, at)
+	if err != nil {
+		return ratecard.Version{}, err
+	}
+	return s.cards.versionAt(ctx, card, at)
+}
+
+func (c *cards) cardOf(ctx context.Context, agency *models.Agency, now models.Time) (models.RateCardID, error) {
+	if !agency.RateCardID.IsZero() {
+		return agency.RateCardID, nil
+	}
+	if hit, ok := c.byAgency.Load(agency.ID); ok {
+		if l, ok := hit.(*cardListing); ok && now >= l.read && now.Sub(l.read) < cardsTTL {
+			return l.card, nil
+		}
+	}
+	var plan models.Plan
+	err := c.s.db.Read.WithContext(ctx).
+		Joins("JOIN subscriptions s ON s.plan_id = plans.id AND s.agency_id = ?", agency.ID).
+		Order("s.ended_at = 0 DESC, s.created_at DESC").Take(&plan).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return models.RateCardID{}, problem.New(problem.Conflict, "no_rate_card", "This agency has no plan and no rate card of its own, so nothing can be priced.")
+	}
+	if err != nil {
+		return models.RateCardID{}, err
+	}
+	c.byAgency.Store(agency.ID, &cardListing{plan.RateCardID, now})
+	return plan.RateCardID, nil
+}
+
+func (c *cards) versionAt(ctx context.Context, card models.RateCardID, at models.Time) (ratecard.Version, error) {
+	var list *versionListing
+	if hit, ok := c.versions.Load(card); ok {
+		if l, ok := hit.(*versionListing); ok && at >= l.read && at.Sub(l.read) < cardsTTL {
+			list = l
+		}
+	}
+	if list == nil {
+		versions, err := c.s.Versions(ctx, card)
+		if err != nil {
+			return ratecard.Version{}, err
+		}
+		list = &versionListing{versions, at}
+		c.versions.Store(card, list)
+	}
+	i := sort.Search(len(list.versions), func(i int) bool { return list.versions[i].EffectiveAt > at })
+	if i == 0 {
+		return ratecard.Version{}, problem.New(problem.Conflict, "no_rate_card", "This rate card has no version in force yet, so nothing can be priced.")
+	}
+	return list.versions[i-1], nil
+}
+
+// Versions reads all versions of a card, by the time they take effect.
+func (s *Service) Versions(ctx context.Context, card models.RateCardID) ([]ratecard.Version, error) {
+	var rows []models.RateCardVersion
+	if err := s.db.Read.WithContext(ctx).Where("card_id = ?", card).Order("effective_at, number").Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	out := make([]ratecard.Version, len(rows))
+	for i, r := range rows {
+		out[i] = ratecard.Version{Card: card, Number: r.Number, EffectiveAt: r.EffectiveAt}
+		if err := json.Unmarshal([]byte(r.Rates), &out[i].Rates); err != nil {
+			return nil, fmt.Errorf("read version %d of card %s: %w", r.Number, card, err)
+		}
+	}
+	return out, nil
+}
+
+// VersionByNumber reads one version of a card, for explaining old charges.
+func (s *Service) VersionByNumber(ctx context.Context, card models.RateCardID, number int) (ratecard.Version, error) {
+	versions, err := s.Versions(ctx, card)
+	if err != nil {
+		return ratecard.Version{}, err
+	}
+	for _, v := range versions {
+		if v.Number == number {
+			return v, nil
+		}
+	}
+	return ratecard.Version{}, problem.Missing("rate card version")
+}
+
+// PublishRates makes the next version of a card. Errors: invalid_rates with the
+// fields named, effective_in_past.
+func (s *Service) PublishRates(ctx context.Context, card models.RateCardID, rates []ratecard.Rate, effectiveAt models.Time, note string, by Actor) (ratecard.Version, error) {
+	now := s.clock.Now()
+	if effectiveAt == 0 {
+		effectiveAt = now
+	}
+	if effectiveAt < now {
+		return ratecard.Version{}, problem.New(problem.Invalid, "effective_in_past", "A version takes effect now or later: charges already made keep their price.").On("effective_at")
+	}
+	v := ratecard.Version{Card: card, EffectiveAt: effectiveAt, Rates: rates}
+	err := s.db.InTx(ctx, func(tx *gorm.DB) (err error) {
+		v.Number, err = s.publish(tx, card, rates, effectiveAt, note, by, now)
+		return err
+	})
+	s.cards.forget()
+	return v, err
+}
+
+func (s *Service) publish(tx *gorm.DB, card models.RateCardID, rates []ratecard.Rate, effectiveAt models.Time, note string, by Actor, now models.Time) (int, error) {
+	if err := ratecard.Validate(rates); err != nil {
+		return 0, problem.New(problem.Invalid, "invalid_rates", "%s", err.Error()).On("rates")
+	}
+	body, err := json.Marshal(rates)
+	if err != nil {
+		return 0, fmt.Errorf("write rates: %w", err)
+	}
+	var newest int
+	if err := tx.Model(&models.RateCardVersion{}).Where("card_id = ?", card).
+		Select("COALESCE(MAX(number), 0)").Scan(&newest).Error; err != nil {
+		return 0, err
+	}
+	row := models.RateCardVersion{
+		CardID: card, Number: newest + 1, EffectiveAt: effectiveAt, Rates: string(body), Note: note, CreatedBy: string(by), CreatedAt: now,
+	}
+	if err := tx.Create(&row).Error; err != nil {
+		return 0, err
+	}
+	return row.Number, s.audit(tx, models.AgencyID{}, by, "rates.publish", card.String(), fmt.Sprintf("version %d", row.Number), note, now)
+}
+
+// priceProblem turns a price that cannot be given into the caller's problem.
+func priceProblem(err error) error {
+	var p *ratecard.PriceError
+	if !errors.As(err, &p) {
+		return err
+	}
+	code, field := string(p.Kind), "usage"
+	switch p.Kind {
+	case ratecard.UnknownAction:
+		field = "action"
+	case ratecard.UnknownModel:
+		field = "model"
+	case ratecard.TooLarge:
+	}
+	return problem.New(problem.Invalid, code, "%s", p.Error()).On(field)
+}

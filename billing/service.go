@@ -1,0 +1,89 @@
+package billing
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"gorm.io/gorm"
+
+	"refill/billing/ledger"
+	"refill/models"
+)
+
+// Config is what a Service is wired from.
+type Config struct {
+	DB       *models.DB
+	Ledger   *ledger.Ledger
+	Clock    models.Clock // domain time
+	Payments Payments     // nil: nothing can be bought
+	BaseURL  string       // of the portal, for links and return addresses
+	Log      *slog.Logger
+}
+
+// Service carries the verbs. It is safe for concurrent use.
+type Service struct {
+	db       *models.DB
+	ledger   *ledger.Ledger
+	clock    models.Clock
+	payments Payments
+	baseURL  string
+	log      *slog.Logger
+
+	directory *directory
+	cards     *cards
+	purchases *purchaseDesk
+}
+
+// New wires a Service.
+func New(c Config) (*Service, error) {
+	if c.DB == nil || c.Ledger == nil || c.Clock == nil {
+		return nil, errors.New("billing: database, ledger and clock are needed")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{
+		db: c.DB, ledger: c.Ledger, clock: c.Clock, payments: c.Payments, baseURL: c.BaseURL, log: c.Log,
+	}
+	s.directory = newDirectory(s)
+	s.cards = newCards(s)
+	s.purchases = newPurchaseDesk()
+	return s, nil
+}
+
+// Now is domain time.
+func (s *Service) Now() models.Time { return s.clock.Now() }
+
+// Ping tells whether the database answers.
+func (s *Service) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
+
+// Setting reads one named value of the installation; "" when it is not set.
+func (s *Service) Setting(ctx context.Context, name string) (string, error) {
+	var row models.Setting
+	err := s.db.Read.WithContext(ctx).Where("name = ?", name).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return "", nil
+	}
+	return row.Value, err
+}
+
+// SetSetting writes one named value of the installation.
+func (s *Service) SetSetting(ctx context.Context, name, value string) error {
+	return s.db.Write.WithContext(ctx).Save(&models.Setting{Name: name, Value: value}).Error
+}
+
+// Actor is who acts, as entries, acts and the audit log name them:
+// "user:ada@example.com", "key:…4f2a", "clock".
+type Actor string
+
+// ActorClock is the ticking of time.
+const ActorClock Actor = "clock"
+
+// audit writes who did what in the transaction that did it.
+func (s *Service) audit(tx *gorm.DB, agency models.AgencyID, by Actor, action, target, detail, reason string, at models.Time) error {
+	return tx.Create(&models.AuditEntry{
+		ID: models.NewID[models.AuditID](at), AgencyID: agency, Actor: string(by), Action: action,
+		Target: target, Detail: detail, Reason: reason, CreatedAt: at,
+	}).Error
+}

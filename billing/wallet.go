@@ -1,0 +1,223 @@
+package billing
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"refill/billing/ledger"
+	"refill/billing/period"
+	"refill/billing/problem"
+	"refill/models"
+)
+
+// WalletView is an account's balance as its owner may see it.
+type WalletView struct {
+	ledger.View
+	Account *Account
+	Payable models.Credits // what a charge could draw now, pool and allowed excess included
+	Pool    *PoolView      // how the agency's pool feeds it; nil when it does not
+	Now     models.Time
+}
+
+// PoolView is what an account may draw from its agency's pool. It never tells
+// the agency's balance.
+type PoolView struct {
+	Cap   models.Credits // 0: no cap
+	Drawn models.Credits // since the span began
+	Every models.PoolEvery
+}
+
+// Wallet reads an account's balance from one snapshot.
+func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
+	out := WalletView{Account: a, Now: s.clock.Now()}
+	err := s.db.Snapshot(ctx, func(tx *gorm.DB) (err error) {
+		if out.View, err = s.ledger.ViewIn(ctx, tx, a.Agency.ID, a.Wallet, out.Now); err != nil {
+			return err
+		}
+		w := out.View.Wallet
+		out.Payable = out.Balance.Available + max(0, w.ExcessLimit-w.Excess-w.Promised)
+		if w.SubAccountID.IsZero() || w.Funding == models.Prepaid && w.PoolCap == 0 {
+			return nil
+		}
+		pool, err := s.ledger.ViewIn(ctx, tx, a.Agency.ID, w.PoolWalletID, out.Now)
+		if err != nil {
+			return err
+		}
+		since := pool.Wallet.CycleStart
+		if w.PoolEvery == models.PoolDay {
+			since = period.DayStart(out.Now, a.Zone)
+		}
+		out.Pool = &PoolView{Cap: w.PoolCap, Every: w.PoolEvery}
+		if w.PoolSince >= since {
+			out.Pool.Drawn = w.PoolDrawn
+		}
+		fromPool := pool.Balance.Available
+		if w.Funding == models.Pooled {
+			fromPool += max(0, pool.Wallet.ExcessLimit-pool.Wallet.Excess-pool.Wallet.Promised)
+			out.Payable = 0
+			if pool.State == ledger.StatePaused {
+				out.State = ledger.StateUpstream
+			} else if out.State == ledger.StatePaused && w.Status == models.WalletActive {
+				out.State = ledger.StateHealthy
+			}
+		}
+		if w.PoolCap > 0 {
+			fromPool = min(fromPool, max(0, w.PoolCap-out.Pool.Drawn))
+		}
+		out.Payable += fromPool
+		return nil
+	})
+	return out, err
+}
+
+// ChargeByID reads a booked charge. Errors: not_found.
+func (s *Service) ChargeByID(ctx context.Context, scope Scope, agency models.AgencyID, id models.ChargeID) (ledger.Receipt, error) {
+	if !scope.Covers(agency) {
+		return ledger.Receipt{}, problem.Missing("charge")
+	}
+	return s.ledger.ChargeByID(ctx, agency, id)
+}
+
+// ChargeByKey reads a booked charge by its idempotency key. Errors: not_found.
+func (s *Service) ChargeByKey(ctx context.Context, agency models.AgencyID, key string) (ledger.Receipt, error) {
+	return s.ledger.ChargeByKey(ctx, agency, key)
+}
+
+// Reverse gives a failed action's credits back, once. Errors: not_found,
+// test_charge.
+func (s *Service) Reverse(ctx context.Context, scope Scope, agency models.AgencyID, charge models.ChargeID, key, reason string) (ledger.Reversed, error) {
+	if err := checkKey(key); err != nil {
+		return ledger.Reversed{}, err
+	}
+	if len(reason) > 500 {
+		return ledger.Reversed{}, problem.New(problem.Invalid, "reason_too_long", "A reason has at most 500 bytes.").On("reason")
+	}
+	if !scope.Covers(agency) {
+		return ledger.Reversed{}, problem.Missing("charge")
+	}
+	now := s.clock.Now()
+	var out ledger.Reversed
+	err := s.db.InTx(ctx, func(tx *gorm.DB) (err error) {
+		out, err = s.ledger.Reverse(ctx, tx, ledger.ReverseRequest{Agency: agency, Charge: charge, Key: key, Reason: reason, At: now})
+		return err
+	})
+	return out, err
+}
+
+// TransferInput asks to assign credits to a sub-account, or take them back.
+type TransferInput struct {
+	Agency     models.AgencyID
+	SubAccount models.SubAccountID
+	Credits    models.Credits
+	Note       string
+	Key        string
+	By         Actor
+}
+
+// Assign moves credits from the agency to one sub-account. The same key assigns
+// once. Errors: insufficient_credits, invalid_credits, idempotency_key_reused.
+func (s *Service) Assign(ctx context.Context, scope Scope, in TransferInput) (ledger.Transfer, error) {
+	return s.transfer(ctx, scope, in, false)
+}
+
+// TakeBack returns unspent assigned credits to the agency. Errors: as Assign.
+func (s *Service) TakeBack(ctx context.Context, scope Scope, in TransferInput) (ledger.Transfer, error) {
+	return s.transfer(ctx, scope, in, true)
+}
+
+func (s *Service) transfer(ctx context.Context, scope Scope, in TransferInput, back bool) (ledger.Transfer, error) {
+	now := s.clock.Now()
+	if err := checkKey(in.Key); err != nil {
+		return ledger.Transfer{}, err
+	}
+	if in.Credits <= 0 || in.Credits > models.MaxCharge {
+		return ledger.Transfer{}, problem.New(problem.Invalid, "invalid_credits", "Give an amount above 0 and up to %s credits.", models.MaxCharge).On("credits")
+	}
+	if len(in.Note) > 500 {
+		return ledger.Transfer{}, problem.New(problem.Invalid, "note_too_long", "A note has at most 500 bytes.").On("note")
+	}
+	if !scope.Covers(in.Agency) {
+		return ledger.Transfer{}, problem.Missing("sub-account")
+	}
+	var out ledger.Transfer
+	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+		agency, sub, err := s.pair(tx, in.Agency, in.SubAccount)
+		if err != nil {
+			return err
+		}
+		r := ledger.TransferRequest{
+			Agency: in.Agency, From: agency.WalletID, To: sub.WalletID, Credits: in.Credits, Actor: string(in.By), Note: in.Note,
+			Key: in.Key, Fingerprint: fingerprint("transfer", flag(back), sub.ID.String(), in.Credits.String(), in.Note), At: now,
+		}
+		if act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, r.Fingerprint); done || err != nil {
+			out.Act = act
+			return err
+		}
+		if back {
+			r.From, r.To = r.To, r.From
+			out, err = s.ledger.TakeBack(ctx, tx, r)
+		} else {
+			out, err = s.ledger.Assign(ctx, tx, r)
+		}
+		return err
+	})
+	return out, err
+}
+
+// AdjustInput gives (> 0) or takes (< 0) credits by hand.
+type AdjustInput struct {
+	Agency  models.AgencyID
+	Wallet  models.WalletID
+	Credits models.Credits
+	Source  models.Source // of given credits: adjustment, promo or referral
+	Reason  string        // required
+	Key     string
+	By      Actor
+}
+
+// Adjust changes a balance by hand, with a reason, and writes the audit log.
+// Errors: reason_missing, invalid_credits, insufficient_credits.
+func (s *Service) Adjust(ctx context.Context, in AdjustInput) (ledger.Granted, error) {
+	now := s.clock.Now()
+	if err := checkKey(in.Key); err != nil {
+		return ledger.Granted{}, err
+	}
+	if in.Reason == "" || len(in.Reason) > 500 {
+		return ledger.Granted{}, problem.New(problem.Invalid, "reason_missing", "Say why in up to 500 bytes: the reason is kept with the credits.").On("reason")
+	}
+	if in.Credits == 0 || max(in.Credits, -in.Credits) > models.MaxCharge {
+		return ledger.Granted{}, problem.New(problem.Invalid, "invalid_credits", "Give an amount other than 0, up to %s credits.", models.MaxCharge).On("credits")
+	}
+	if in.Source == "" {
+		in.Source = models.SourceAdjustment
+	}
+	if in.Source.Bucket() != models.BucketBonus {
+		return ledger.Granted{}, problem.New(problem.Invalid, "invalid_type", "Credits given by hand are an adjustment, promo or referral.").On("type")
+	}
+	print := fingerprint("adjust", in.Wallet.String(), in.Credits.String(), string(in.Source), in.Reason)
+	var out ledger.Granted
+	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+		act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, print)
+		if done || err != nil {
+			out.Act = act
+			return err
+		}
+		if in.Credits > 0 {
+			out, err = s.ledger.Grant(ctx, tx, ledger.GrantRequest{
+				Agency: in.Agency, Wallet: in.Wallet, Source: in.Source, Credits: in.Credits, Kind: "adjust",
+				Actor: string(in.By), Note: in.Reason, Key: in.Key, Fingerprint: print, At: now,
+			})
+		} else {
+			out, err = s.ledger.Withdraw(ctx, tx, ledger.AdjustRequest{
+				Agency: in.Agency, Wallet: in.Wallet, Credits: -in.Credits, Actor: string(in.By), Note: in.Reason,
+				Key: in.Key, Fingerprint: print, At: now,
+			})
+		}
+		if err != nil {
+			return err
+		}
+		return s.audit(tx, in.Agency, in.By, "credits.adjust", in.Wallet.String(), in.Credits.String(), in.Reason, now)
+	})
+	return out, err
+}
