@@ -1,0 +1,22 @@
+package checkout_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+)
+
+func getJSON(t *testing.T, req *http.Request, into any) {
+	t.Helper()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("%s answered %d", req.URL, res.StatusCode)
+	}
+	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
