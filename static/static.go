@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -75,8 +76,11 @@ func join(pattern string) []byte {
 	return out.Bytes()
 }
 
-// squeezeCSS drops comments, indentation and line ends, which is most of what a
-// minifier would win. Line ends become blanks: a selector may span lines.
+// aroundPunctuation is the blank space that a sheet can do without.
+var aroundPunctuation = regexp.MustCompile(`\s*([{};])\s*`) //nolint:gochecknoglobals // a constant
+
+// squeezeCSS drops comments and indentation, which is most of what a minifier would
+// win. Other blanks stay: a selector or a calculation may need them.
 func squeezeCSS(css []byte) []byte {
 	var out bytes.Buffer
 	for {
@@ -87,8 +91,9 @@ func squeezeCSS(css []byte) []byte {
 		}
 		_, css, _ = bytes.Cut(rest, []byte("*/"))
 	}
-	squeezed := strings.Join(strings.Fields(out.String()), " ")
-	return []byte(strings.NewReplacer("{ ", "{", " {", "{", "; ", ";", ";}", "}", "; }", "}", "} ", "}").Replace(squeezed))
+	squeezed := bytes.Join(bytes.Fields(out.Bytes()), []byte(" "))
+	squeezed = aroundPunctuation.ReplaceAll(squeezed, []byte("$1"))
+	return bytes.ReplaceAll(squeezed, []byte(";}"), []byte("}"))
 }
 
 // Path is the address of an asset for a page: "app.css" gives

@@ -54,7 +54,8 @@ const (
 )
 
 // Offer is one thing on sale. A fixed offer has Credits and Price; a quantity offer
-// has Minimum, Step, Unit and, for its sums, Credits and Price at the quantity shown.
+// has Minimum, Step, Unit and, for its sums, Credits and Price at the quantity shown
+// (Credits 0: what was typed has no sums; Price still names the currency).
 type Offer struct {
 	ID         string
 	Name       string
@@ -97,6 +98,14 @@ func (o Offer) each() string { return format.PricePerCredit(o.per(), o.Price.Cur
 
 func (o Offer) per1000() string { return format.Per1000(o.per(), o.Price.Currency) }
 
+// have is the balance in a sentence.
+func (v Buy) have() string {
+	if v.Left < 0 {
+		return "You are " + format.CreditsWord(-v.Left) + " below zero."
+	}
+	return "You have " + format.CreditsWord(v.Left) + "."
+}
+
 // saving is how much less one credit costs than in the dearest offer: "43% less".
 func (v Buy) saving(o Offer) string {
 	dearest := new(big.Rat)
@@ -121,8 +130,11 @@ func (v Buy) result(o Offer) string {
 
 // consequence is what the offer leads to, in one sentence.
 func (v Buy) consequence(o Offer) string {
-	if v.after(o) <= 0 {
-		return "After this you would still be " + format.Credits(-v.after(o)) + " below zero and AI stays paused."
+	switch after := v.after(o); {
+	case after < 0:
+		return "After this you would still be " + format.Credits(-after) + " below zero and AI stays paused."
+	case after == 0:
+		return "After this you would have 0 and AI stays paused."
 	}
 	text := "You will have " + format.Credits(v.after(o))
 	if v.PerDay > 0 && o.Credits >= v.PerDay {
@@ -148,6 +160,9 @@ func (v Buy) button(o Offer) string { return v.verb(o) + " — " + format.Money(
 func (v Buy) quantity(o Offer) string {
 	if v.Quantity != "" {
 		return v.Quantity
+	}
+	if o.Credits == 0 {
+		return o.Minimum.String()
 	}
 	return o.Credits.String()
 }

@@ -79,9 +79,9 @@ function follow(review) {
     const button = out("button");
     const whole = /^\d{1,12}$/.test(input.value) ? BigInt(input.value) * micro : 0n;
     const fits = whole >= BigInt(data.minimum) && whole % BigInt(data.step) === 0n;
+    out("sums").hidden = !fits;
     if (!fits) {
       if (button) button.textContent = data.verb;
-      for (const name of ["credits", "price", "result"]) if (out(name)) out(name).textContent = "—";
       return;
     }
     const price = ((BigInt(data.unit) * whole) / micro + micro - 1n) / micro;

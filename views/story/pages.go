@@ -25,6 +25,9 @@ func Pages() []Page {
 	pages = append(pages, purchases()...)
 	pages = append(pages, doors()...)
 	pages = append(pages, fleets()...)
+	pages = append(pages, usages()...)
+	pages = append(pages, histories()...)
+	pages = append(pages, lines()...)
 	return pages
 }
 
@@ -170,6 +173,7 @@ func buys() []Page {
 		page("quantity-invalid", func(v *views.Buy) {
 			below(v)
 			v.Frame.Failed, v.Quantity = true, "1500"
+			v.Offers[0].Credits = 0
 			v.Errors = views.FieldErrors{{Field: "quantity", Text: "Enter a multiple of 1,000 credits, such as 1,000 or 2,000."}}
 		}),
 		page("again", func(v *views.Buy) {
