@@ -1,16 +1,451 @@
 package billing
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"refill/billing/checkout"
+	"refill/billing/ledger"
+	"refill/billing/problem"
 	"refill/models"
 )
 
 // Payments is what billing needs of a payment provider.
-type Payments interface{}
+type Payments interface {
+	LiveMode() bool
+	CreateSession(ctx context.Context, p checkout.SessionParams) (checkout.Session, error)
+	Session(ctx context.Context, account, id string) (checkout.Session, error)
+	ExpireSession(ctx context.Context, account, id string) (checkout.Session, error)
+	ParseEvent(payload []byte, signature string, connect bool) (checkout.Event, error)
+}
 
-type purchaseDesk struct{}
+// SessionLife is how long a buyer may take to pay.
+const SessionLife = time.Hour
 
-func newPurchaseDesk() *purchaseDesk { return &purchaseDesk{} }
+// BuyInput asks to buy a pack.
+type BuyInput struct {
+	Account  *Account
+	Pack     string         // id or code
+	Quantity models.Credits // of a pack sold by quantity; 0 for a fixed one
+	Key      string         // of the attempt: the same key is the same purchase
+	Email    string         // of the buyer, for the receipt; may be empty
+	By       Actor
+}
 
-func (s *Service) purchasesDue(context.Context, models.Time) error { return nil }
+// Buy opens a purchase and its Checkout Session; the buyer pays at CheckoutURL.
+// The row exists before Stripe hears of it, so a retry with the same key finds
+// it. Errors: not_for_sale, invalid_quantity, idempotency_key_reused,
+// payment_unavailable (nothing was charged).
+func (s *Service) Buy(ctx context.Context, in BuyInput) (models.Purchase, error) {
+	now := s.clock.Now()
+	if err := checkKey(in.Key); err != nil {
+		return models.Purchase{}, err
+	}
+	if s.payments == nil {
+		return models.Purchase{}, paymentUnavailable(errors.New("no payment provider is configured"))
+	}
+	if in.Account.SubAccount != nil {
+		return models.Purchase{}, problem.New(problem.Conflict, "not_for_sale", "Packs are sold to agencies; a sub-account buys from its agency.").On("wallet")
+	}
+	var p models.Purchase
+	err := s.db.InTx(ctx, func(tx *gorm.DB) (err error) {
+		p, err = s.openPurchase(tx, &in, now)
+		return err
+	})
+	if models.IsDuplicate(err) { // the same attempt, sent twice at once
+		err = s.db.InTx(ctx, func(tx *gorm.DB) (err error) {
+			p, err = s.openPurchase(tx, &in, now)
+			return err
+		})
+	}
+	if err != nil || p.CheckoutSession != "" || p.Status != models.PurchaseOpen {
+		return p, err
+	}
+	session, err := s.payments.CreateSession(ctx, checkout.SessionParams{
+		Reference: p.ID.String(), IdempotencyKey: "purchase:" + p.ID.String(),
+		Title: p.PackName, Description: "Purchased credits never expire.", Amount: p.Total(), CustomerEmail: in.Email,
+		SuccessURL: s.baseURL + "/buy/return?s={CHECKOUT_SESSION_ID}",
+		CancelURL:  s.baseURL + "/buy?cancelled=" + p.ID.String(),
+		ExpiresAt:  p.ExpiresAt,
+	})
+	if err != nil {
+		return p, paymentUnavailable(err)
+	}
+	p.CheckoutSession, p.CheckoutURL, p.Live = session.ID, session.URL, session.Live
+	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
+		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).
+			Create(&models.PaymentRef{Ref: session.ID, AgencyID: p.AgencyID, PurchaseID: p.ID}).Error; err != nil {
+			return err
+		}
+		return tx.Model(&models.Purchase{}).Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).
+			Updates(map[string]any{"checkout_session": session.ID, "checkout_url": session.URL, "live": session.Live, "checked_at": now}).Error
+	})
+	return p, err
+}
+
+func paymentUnavailable(err error) error {
+	return problem.New(problem.Unavailable, "payment_unavailable", "Payment is not available right now. You have not been charged. Try again.").Because(err)
+}
+
+// openPurchase finds the attempt's row or writes it with the offer as it is now.
+func (s *Service) openPurchase(tx *gorm.DB, in *BuyInput, now models.Time) (models.Purchase, error) {
+	agency := in.Account.Agency.ID
+	print := fingerprint("purchase", in.Account.Wallet.String(), in.Pack, in.Quantity.String())
+	var old models.Purchase
+	err := tx.Where("agency_id = ? AND idempotency_key = ?", agency, in.Key).Take(&old).Error
+	if err == nil {
+		if !bytes.Equal(old.Fingerprint, print) {
+			return old, problem.New(problem.Conflict, "idempotency_key_reused", "This key was used for a different purchase; send a new key.").On("idempotency_key")
+		}
+		return old, nil
+	}
+	if !errors.Is(err, gorm.ErrRecordNotFound) {
+		return old, err
+	}
+	pack, err := packForSale(tx, agency, in.Pack)
+	if err != nil {
+		return old, err
+	}
+	credits, price, err := Quote(pack, in.Quantity)
+	if err != nil {
+		return old, err
+	}
+	p := models.Purchase{
+		AgencyID: agency, ID: models.NewID[models.PurchaseID](now), WalletID: in.Account.Wallet, PackID: pack.ID,
+		PackName: packTitle(pack, credits), Credits: credits, Price: price.Amount, Currency: price.Currency, Status: models.PurchaseOpen,
+		IdempotencyKey: in.Key, Fingerprint: print, BoughtBy: string(in.By), Live: s.payments.LiveMode(),
+		ExpiresAt: now.Add(SessionLife), CreatedAt: now,
+	}
+	if err := tx.Create(&p).Error; err != nil {
+		return p, err
+	}
+	return p, tx.Create(&models.PaymentRef{Ref: p.ID.String(), AgencyID: agency, PurchaseID: p.ID}).Error
+}
+
+func packForSale(tx *gorm.DB, agency models.AgencyID, ref string) (models.Pack, error) {
+	packs, err := packsFor(tx, agency)
+	if err != nil {
+		return models.Pack{}, err
+	}
+	if len(packs) == 0 {
+		return models.Pack{}, problem.New(problem.Forbidden, "not_for_sale", "Your plan does not sell extra credits. Move to a paid plan to buy them.").On("pack")
+	}
+	for _, p := range packs {
+		if p.Code == ref || p.ID.String() == ref {
+			return p, nil
+		}
+	}
+	return models.Pack{}, problem.New(problem.Invalid, "unknown_pack", "This pack is not on sale for your plan; choose one of those shown.").On("pack")
+}
+
+// maxPrice is the most one payment may be, in minor units (Stripe's limit).
+const maxPrice = 99_999_999
+
+// Quote is what an amount of a pack costs. Errors: invalid_quantity, which
+// names the minimum and the step.
+func Quote(pack models.Pack, quantity models.Credits) (models.Credits, models.Money, error) {
+	if pack.Kind == models.PackFixed {
+		if quantity != 0 && quantity != pack.Credits {
+			return 0, models.Money{}, problem.New(problem.Invalid, "invalid_quantity", "This pack is always %s credits; leave the quantity out.", pack.Credits).On("quantity")
+		}
+		return pack.Credits, models.Money{Amount: pack.Price, Currency: pack.Currency}, nil
+	}
+	if quantity < pack.Minimum || quantity%pack.Step != 0 || quantity > models.MaxCharge {
+		return 0, models.Money{}, problem.New(problem.Invalid, "invalid_quantity",
+			"Buy at least %s credits, in steps of %s.", pack.Minimum, pack.Step).On("quantity").
+			With("minimum", pack.Minimum).With("step", pack.Step)
+	}
+	amount, err := pack.UnitPrice.Times(quantity)
+	if err != nil || amount > maxPrice {
+		return 0, models.Money{}, problem.New(problem.Invalid, "invalid_quantity", "This is more than one payment can be; buy it in parts.").On("quantity")
+	}
+	return quantity, models.Money{Amount: amount, Currency: pack.Currency}, nil
+}
+
+func packTitle(p models.Pack, credits models.Credits) string {
+	if p.Kind == models.PackFixed {
+		return p.Name
+	}
+	return fmt.Sprintf("%s × %s", credits, p.Name)
+}
+
+// progress orders the states a purchase moves through; it never moves back.
+func progress(st models.PurchaseStatus) int {
+	switch st {
+	case models.PurchaseOpen:
+		return 0
+	case models.PurchaseProcessing:
+		return 1
+	case models.PurchaseFailed, models.PurchaseExpired, models.PurchaseCancelled:
+		return 2
+	case models.PurchaseReview:
+		return 3
+	case models.PurchaseCredited:
+		return 4
+	case models.PurchaseRefunded, models.PurchaseDisputed:
+		return 5
+	}
+	return 0
+}
+
+// Settle asks Stripe how a purchase stands and brings our row, and the credits,
+// to it. The webhook, the return page, the poller and a person call this one
+// function; it may run any number of times, at once. Errors: not_found,
+// payment_unavailable.
+func (s *Service) Settle(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
+	now := s.clock.Now()
+	p, err := s.Purchase(ctx, agency, id)
+	if err != nil || progress(p.Status) >= progress(models.PurchaseReview) {
+		return p, err
+	}
+	if p.CheckoutSession == "" {
+		return s.book(ctx, p, checkout.Session{Status: checkout.StatusOpen, PaymentStatus: checkout.PaymentUnpaid}, now, false)
+	}
+	if s.payments == nil {
+		return p, paymentUnavailable(errors.New("no payment provider is configured"))
+	}
+	session, err := s.payments.Session(ctx, p.Account, p.CheckoutSession)
+	if err != nil {
+		return p, paymentUnavailable(err)
+	}
+	return s.book(ctx, p, session, now, false)
+}
+
+// Cancel closes a purchase that the buyer walked away from. One that was paid
+// meanwhile is credited all the same. Errors: not_found, payment_unavailable.
+func (s *Service) Cancel(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
+	now := s.clock.Now()
+	p, err := s.Purchase(ctx, agency, id)
+	if err != nil || p.Status != models.PurchaseOpen || p.CheckoutSession == "" || s.payments == nil {
+		return p, err
+	}
+	session, err := s.payments.ExpireSession(ctx, p.Account, p.CheckoutSession)
+	if err != nil {
+		return p, paymentUnavailable(err)
+	}
+	return s.book(ctx, p, session, now, true)
+}
+
+// book writes what a snapshot of Stripe's session means for a purchase.
+func (s *Service) book(ctx context.Context, p models.Purchase, session checkout.Session, now models.Time, cancelled bool) (models.Purchase, error) {
+	var out models.Purchase
+	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+		// The row lock makes concurrent settles take turns; a snapshot taken
+		// before another's commit can only find the purchase further on.
+		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).
+			Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).Take(&out).Error; err != nil {
+			return missing(err, "purchase")
+		}
+		was := out.Status
+		out.CheckedAt = now
+		want, note := wanted(&out, session, now, cancelled)
+		if want == models.PurchaseCredited && progress(was) < progress(models.PurchaseReview) {
+			if err := s.credit(ctx, tx, &out, session, now); err != nil {
+				return err
+			}
+		} else if progress(want) > progress(was) || want == was {
+			out.Status, out.StatusNote = want, note
+		}
+		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
+	})
+	return out, err
+}
+
+// wanted is the state a session's facts ask for. Credits are given only when
+// amount, currency, account and mode are those of our own row.
+func wanted(p *models.Purchase, session checkout.Session, now models.Time, cancelled bool) (models.PurchaseStatus, string) {
+	if session.Paid() && session.Status == checkout.StatusComplete {
+		if why := mismatch(p, session); why != "" {
+			return models.PurchaseReview, why
+		}
+		return models.PurchaseCredited, ""
+	}
+	switch session.Status {
+	case checkout.StatusComplete:
+		if session.IntentStatus == checkout.IntentNeedsMethod || session.IntentStatus == checkout.IntentCanceled {
+			return models.PurchaseFailed, reason(session.FailureMessage, "The bank did not make the payment.")
+		}
+		return models.PurchaseProcessing, "The bank confirms this payment in a few days; the credits are added then."
+	case checkout.StatusExpired:
+		if cancelled {
+			return models.PurchaseCancelled, "You were not charged."
+		}
+		return models.PurchaseExpired, "The time to pay ran out. You were not charged."
+	case checkout.StatusOpen:
+		if session.ID == "" && p.ExpiresAt <= now {
+			return models.PurchaseExpired, "The time to pay ran out. You were not charged."
+		}
+	}
+	return models.PurchaseOpen, session.FailureMessage
+}
+
+func reason(text, otherwise string) string {
+	if text != "" {
+		return text
+	}
+	return otherwise
+}
+
+func mismatch(p *models.Purchase, session checkout.Session) string {
+	switch {
+	case session.ID != p.CheckoutSession || session.Account != p.Account:
+		return "The payment belongs to another session or account."
+	case session.Reference != p.ID.String():
+		return "The payment carries another reference."
+	case session.AmountSubtotal != p.Total():
+		return fmt.Sprintf("Stripe was paid %d %s, the purchase is %d %s.",
+			session.AmountSubtotal.Amount, session.AmountSubtotal.Currency, p.Price, p.Currency)
+	case session.Live != p.Live:
+		return "The payment was made in another mode."
+	}
+	return ""
+}
+
+// credit grants a paid purchase. One payment stands in payment_refs once, one
+// purchase has one lot: whoever comes second changes nothing.
+func (s *Service) credit(ctx context.Context, tx *gorm.DB, p *models.Purchase, session checkout.Session, now models.Time) error {
+	if session.PaymentIntent != "" {
+		ref := models.PaymentRef{Ref: session.PaymentIntent, AgencyID: p.AgencyID, PurchaseID: p.ID}
+		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&ref).Error; err != nil {
+			return err
+		}
+		var held models.PaymentRef
+		if err := tx.Where("ref = ?", session.PaymentIntent).Take(&held).Error; err != nil {
+			return err
+		}
+		if held.PurchaseID != p.ID {
+			p.Status, p.StatusNote = models.PurchaseReview, "This payment was booked for another purchase."
+			return nil
+		}
+	}
+	granted, err := s.ledger.Grant(ctx, tx, ledger.GrantRequest{
+		Agency: p.AgencyID, Wallet: p.WalletID, Source: models.SourcePurchase, Credits: p.Credits, Cost: p.Total(), Purchase: p.ID,
+		Kind: "purchase", Actor: p.BoughtBy, Note: p.PackName, Reference: p.ID.String(), At: now,
+	})
+	if err != nil {
+		return fmt.Errorf("credit purchase %s: %w", p.ID, err)
+	}
+	// Under the wallet's lock, so numbers are gapless.
+	if err := tx.Model(&models.Purchase{}).Where("agency_id = ?", p.AgencyID).
+		Select("COALESCE(MAX(receipt_number), 0) + 1").Scan(&p.ReceiptNumber).Error; err != nil {
+		return err
+	}
+	p.Status, p.StatusNote = models.PurchaseCredited, ""
+	p.PaymentIntent, p.ReceiptURL = session.PaymentIntent, session.ReceiptURL
+	p.ActID, p.BalanceBefore, p.BalanceAfter = granted.Act.ID, granted.Before.Left(), granted.After.Left()
+	p.CreditedAt, p.PaidAt = now, session.PaidAt
+	if p.PaidAt == 0 {
+		p.PaidAt = now
+	}
+	return nil
+}
+
+// Purchase reads one purchase. Errors: not_found.
+func (s *Service) Purchase(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
+	var p models.Purchase
+	return p, missing(s.db.Read.WithContext(ctx).Where("agency_id = ? AND id = ?", agency, id).Take(&p).Error, "purchase")
+}
+
+// PurchaseByRef finds a purchase by Stripe's session, its payment or our id,
+// within a scope. Errors: not_found.
+func (s *Service) PurchaseByRef(ctx context.Context, scope Scope, ref string) (models.Purchase, error) {
+	var place models.PaymentRef
+	if err := s.db.Read.WithContext(ctx).Where("ref = ?", ref).Take(&place).Error; err != nil {
+		return models.Purchase{}, missing(err, "purchase")
+	}
+	if !scope.Covers(place.AgencyID) {
+		return models.Purchase{}, problem.Missing("purchase")
+	}
+	return s.Purchase(ctx, place.AgencyID, place.PurchaseID)
+}
+
+// PurchaseQuery pages through a wallet's purchases, newest first.
+type PurchaseQuery struct {
+	Agency models.AgencyID
+	Wallet models.WalletID   // zero: every wallet of the agency
+	Before models.PurchaseID // zero: from the newest
+	Limit  int               // 0: 50
+}
+
+// Purchases lists purchases, newest first.
+func (s *Service) Purchases(ctx context.Context, q PurchaseQuery) ([]models.Purchase, error) {
+	if q.Limit <= 0 || q.Limit > 1000 {
+		q.Limit = 50
+	}
+	tx := s.db.Read.WithContext(ctx).Where("agency_id = ?", q.Agency)
+	if !q.Wallet.IsZero() {
+		tx = tx.Where("wallet_id = ?", q.Wallet)
+	}
+	if !q.Before.IsZero() {
+		tx = tx.Where("id < ?", q.Before)
+	}
+	var out []models.Purchase
+	return out, tx.Order("id DESC").Limit(q.Limit).Find(&out).Error
+}
+
+// Offer is a pack with what buying it would do to the balance.
+type Offer struct {
+	Pack    models.Pack
+	Credits models.Credits // of a pack by quantity: the minimum
+	Price   models.Money
+	Settled models.Credits // excess it pays off
+	After   models.Credits // the number on screen afterwards
+}
+
+// Storefront is everything the purchase page shows.
+type Storefront struct {
+	Wallet    WalletView
+	Offers    []Offer // none: the plan does not sell packs
+	Last      *models.Purchase
+	Suggested models.PackID // last bought, else the smallest that clears the excess
+}
+
+// Storefront reads the balance and what the account may buy.
+func (s *Service) Storefront(ctx context.Context, a *Account) (Storefront, error) {
+	var out Storefront
+	var err error
+	if out.Wallet, err = s.Wallet(ctx, a); err != nil {
+		return out, err
+	}
+	packs, err := s.PacksFor(ctx, a.Agency.ID)
+	if err != nil {
+		return out, err
+	}
+	for _, pack := range packs {
+		credits, price, err := Quote(pack, pack.Minimum)
+		if err != nil {
+			return out, err
+		}
+		out.Offers = append(out.Offers, offer(out.Wallet.Balance, pack, credits, price))
+	}
+	var last models.Purchase
+	err = s.db.Read.WithContext(ctx).Where("agency_id = ? AND wallet_id = ? AND status = ?", a.Agency.ID, a.Wallet, models.PurchaseCredited).
+		Order("id DESC").Take(&last).Error
+	switch {
+	case err == nil:
+		out.Last = &last
+	case !errors.Is(err, gorm.ErrRecordNotFound):
+		return out, err
+	}
+	for _, o := range out.Offers {
+		if out.Last != nil && o.Pack.ID == out.Last.PackID && o.After > 0 {
+			out.Suggested = o.Pack.ID
+		}
+	}
+	for _, o := range out.Offers {
+		if out.Suggested.IsZero() && o.After > 0 {
+			out.Suggested = o.Pack.ID
+		}
+	}
+	return out, nil
+}
+
+func offer(b ledger.Balance, pack models.Pack, credits models.Credits, price models.Money) Offer {
+	return Offer{Pack: pack, Credits: credits, Price: price, Settled: min(b.Excess, credits), After: b.Left() + credits}
+}

@@ -1,0 +1,176 @@
+package billing
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"gorm.io/gorm/clause"
+
+	"refill/billing/checkout"
+	"refill/billing/problem"
+	"refill/models"
+)
+
+// The endpoints Stripe delivers to.
+const (
+	EndpointPlatform = "platform"
+	EndpointConnect  = "connect"
+)
+
+// How long an event that finds no purchase is tried again, and how often open
+// purchases are asked about.
+const (
+	eventPatience = 24 * time.Hour
+	pollSoonest   = 10 * time.Second
+	pollLatest    = 15 * time.Minute
+	pollBatch     = 100
+)
+
+// purchaseDesk wakes the worker of the payment inbox.
+type purchaseDesk struct{ poke chan struct{} }
+
+func newPurchaseDesk() *purchaseDesk { return &purchaseDesk{poke: make(chan struct{}, 1)} }
+
+// ReceiveEvent stores a signed delivery of Stripe's before it is answered. An
+// event is a hint: what it says is not believed, only that something changed.
+// Errors: bad_signature.
+func (s *Service) ReceiveEvent(ctx context.Context, endpoint string, payload []byte, signature string) error {
+	now := s.clock.Now()
+	if s.payments == nil {
+		return paymentUnavailable(errors.New("no payment provider is configured"))
+	}
+	e, err := s.payments.ParseEvent(payload, signature, endpoint == EndpointConnect)
+	if err != nil {
+		return problem.New(problem.Malformed, "bad_signature", "This delivery is not signed with a known secret.").Because(err)
+	}
+	row := models.StripeEvent{
+		Endpoint: endpoint, EventID: e.ID, Type: e.Type, Account: e.Account, ObjectID: e.ObjectID, Reference: e.Reference,
+		APIVersion: e.APIVersion, Live: e.Live, Payload: payload, State: models.EventPending, NextAt: now, ReceivedAt: now,
+	}
+	if !strings.HasPrefix(e.Type, "checkout.session.") && !strings.HasPrefix(e.Type, "payment_intent.") {
+		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase", now
+	}
+	if e.PaymentIntent != "" && row.Reference == "" {
+		row.Reference = e.PaymentIntent
+	}
+	if !e.VersionMatches {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "stripe event has another API version",
+			slog.String("event", e.ID), slog.String("version", e.APIVersion), slog.String("wanted", checkout.APIVersion))
+	}
+	if err := s.db.Write.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
+		return err
+	}
+	select {
+	case s.purchases.poke <- struct{}{}:
+	default: // it is awake already
+	}
+	return nil
+}
+
+// WorkInbox settles purchases as their events arrive, until ctx ends. RunDue
+// does the same for what it missed.
+func (s *Service) WorkInbox(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.purchases.poke:
+			if err := s.workEvents(ctx, s.clock.Now()); err != nil && ctx.Err() == nil {
+				s.log.LogAttrs(ctx, slog.LevelError, "work the payment inbox", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+func (s *Service) purchasesDue(ctx context.Context, now models.Time) error {
+	if s.payments == nil {
+		return nil
+	}
+	return errors.Join(s.workEvents(ctx, now), s.pollPurchases(ctx, now))
+}
+
+// workEvents handles each stored event that is due. One that fails waits and
+// does not block the others.
+func (s *Service) workEvents(ctx context.Context, now models.Time) error {
+	for {
+		var due []models.StripeEvent
+		if err := s.db.Read.WithContext(ctx).Where("state = ? AND next_at <= ?", models.EventPending, now).
+			Order("next_at").Limit(pollBatch).Find(&due).Error; err != nil {
+			return err
+		}
+		for i := range due {
+			if err := s.workEvent(ctx, &due[i], now); err != nil {
+				return err
+			}
+		}
+		if len(due) < pollBatch || ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Service) workEvent(ctx context.Context, e *models.StripeEvent, now models.Time) error {
+	err := s.settleEvent(ctx, e)
+	e.Attempts++
+	switch {
+	case err == nil:
+		e.State, e.ProcessedAt, e.Note = models.EventProcessed, now, ""
+	case now.Sub(e.ReceivedAt) > eventPatience:
+		e.State, e.ProcessedAt, e.Note = models.EventDead, now, err.Error()
+		s.log.LogAttrs(ctx, slog.LevelError, "stripe event given up", slog.String("event", e.EventID), slog.Any("error", err))
+	default:
+		// Our row may not be written yet, or Stripe does not answer: later.
+		e.Note = err.Error()
+		e.NextAt = now.Add(min(time.Duration(1<<min(e.Attempts, 12))*time.Second, time.Hour))
+	}
+	return s.db.Write.WithContext(ctx).Model(&models.StripeEvent{}).
+		Where("endpoint = ? AND event_id = ? AND state = ?", e.Endpoint, e.EventID, models.EventPending).
+		Updates(map[string]any{"state": e.State, "note": e.Note, "attempts": e.Attempts, "next_at": e.NextAt, "processed_at": e.ProcessedAt}).Error
+}
+
+// settleEvent finds the purchase an event hints at and settles it from Stripe's
+// own answer.
+func (s *Service) settleEvent(ctx context.Context, e *models.StripeEvent) error {
+	for _, ref := range []string{e.ObjectID, e.Reference} {
+		if ref == "" {
+			continue
+		}
+		p, err := s.PurchaseByRef(ctx, Scope{}, ref)
+		if problem.Is(err, "not_found") {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if p.CheckoutSession == "" {
+			return errors.New("the purchase has no session yet")
+		}
+		_, err = s.Settle(ctx, p.AgencyID, p.ID)
+		return err
+	}
+	return errors.New("no purchase of ours is known by this event's object")
+}
+
+// pollPurchases asks Stripe about purchases nobody told us of, rarely for old
+// ones and often for new ones.
+func (s *Service) pollPurchases(ctx context.Context, now models.Time) error {
+	var pending []models.Purchase
+	soonest, latest := models.Time(pollSoonest.Microseconds()), models.Time(pollLatest.Microseconds())
+	if err := s.db.Read.WithContext(ctx).
+		Where("status IN ?", []models.PurchaseStatus{models.PurchaseOpen, models.PurchaseProcessing}).
+		Where("checked_at <= ? AND (expires_at <= ? OR checked_at <= ? OR (? - checked_at) * 4 >= ? - created_at)",
+			now-soonest, now, now-latest, now, now).
+		Order("checked_at").Limit(pollBatch).Find(&pending).Error; err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range pending {
+		if _, err := s.Settle(ctx, p.AgencyID, p.ID); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
