@@ -78,8 +78,8 @@ $(LINT):
 
 .PHONY: golden
 golden: ## Rewrite the golden files and show what changed
-	@UPDATE_GOLDEN=1 go test -count=1 ./views/...
-	@git --no-pager diff --stat -- '*golden*' '*testdata*'
+	@go test -count=1 $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -args -update
+	@git --no-pager diff --stat -- '*/testdata/*'
 
 # --- running ------------------------------------------------------------------
 
