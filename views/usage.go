@@ -224,7 +224,7 @@ func (u Usage) minis(f usageFacts) []chart.Mini {
 	for _, r := range f.rows[:min(len(f.rows), maxMinis)] {
 		m := chart.Mini{Name: r.Name, Href: u.only(r.Only), Values: r.Values, Note: format.CreditsWord(r.Credits())}
 		if u.PreviousName != "" {
-			m.Note += ", " + format.Change(r.Credits(), r.Previous, u.PreviousName)
+			m.Note += ", " + changeShort(r.Credits(), r.Previous)
 		}
 		minis = append(minis, m)
 	}

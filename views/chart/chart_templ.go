@@ -84,7 +84,7 @@ func bars(d Data, shown string) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		p := layout(d)
-		var templ_7745c5c3_Var3 = []any{"chart", shown}
+		var templ_7745c5c3_Var3 = []any{"chart", templ.KV(shown, shown != "")}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var3...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err

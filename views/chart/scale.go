@@ -13,8 +13,8 @@ type scale struct {
 }
 
 // niceScale finds the lowest top that covers peak with three or four steps of
-// 1, 2, 2.5 or 5 times a power of ten. Steps are whole credits unless the peak
-// is below three.
+// 1, 2, 2.5 or 5 times a power of ten. Steps are whole or half credits unless
+// the peak is below three.
 func niceScale(peak models.Credits) scale {
 	if peak <= 0 {
 		return scale{top: 4 * models.Credit, steps: 4}
@@ -23,7 +23,7 @@ func niceScale(peak models.Credits) scale {
 	for tenth := models.Credit / 1000; tenth <= models.MaxBalance/10; tenth *= 10 {
 		for _, tenths := range []models.Credits{10, 20, 25, 50} {
 			step := tenth * tenths
-			if peak >= 3*models.Credit && step%models.Credit != 0 {
+			if peak >= 3*models.Credit && step%(models.Credit/2) != 0 {
 				continue
 			}
 			for _, n := range []int{4, 3} {

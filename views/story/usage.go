@@ -119,7 +119,7 @@ func usages() []Page {
 			u.Starts, u.Ahead, u.Pace, u.PreviousName = u.Starts[:1], nil, nil, ""
 			u.From, u.To = at(1, 0, 0), at(2, 0, 0)
 			for i := range u.Rows {
-				u.Rows[i].Values = u.Rows[i].Values[:1]
+				u.Rows[i].Values, u.Rows[i].Units = u.Rows[i].Values[:1], u.Rows[i].Units/24
 			}
 		}),
 		page("nothing-yet", func(u *views.Usage) { u.Rows, u.Never = nil, true }),
