@@ -130,7 +130,7 @@ func (b Balance) worth() string {
 // facts are the figures beside the number.
 func (b Balance) facts(f Frame) []fact {
 	facts := b.Forecast.facts(f)
-	if b.pace(f) != "" && len(facts) > 0 {
+	if b.Forecast.PerDay > 0 && b.pace(f) != "" && len(facts) > 0 {
 		facts[0].small = b.pace(f)
 	}
 	if b.Held > 0 {

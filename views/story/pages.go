@@ -209,6 +209,9 @@ func returns() []Page {
 			Receipt: "/purchases/pur_1", SentTo: "billing@northwind.example", Reference: "cs_test_a1b2c3", Again: "/buy/return?s=cs_test_a1b2c3", Home: "/",
 		}
 		change(&v)
+		if v.Case == views.ReturnCredited {
+			v.Frame.Chip = &views.Chip{Left: v.After, State: views.StateHealthy}
+		}
 		return Page{"return-" + name, views.ReturnPage(v)}
 	}
 	return []Page{
