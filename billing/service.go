@@ -16,6 +16,7 @@ type Config struct {
 	DB       *models.DB
 	Ledger   *ledger.Ledger
 	Clock    models.Clock // domain time
+	Wall     models.Clock // wall time, for sign-in and sessions; nil: the system's
 	Payments Payments     // nil: nothing can be bought
 	BaseURL  string       // of the portal, for links and return addresses
 	Log      *slog.Logger
@@ -33,6 +34,7 @@ type Service struct {
 	directory *directory
 	cards     *cards
 	purchases *purchaseDesk
+	people    *people
 }
 
 // New wires a Service.
@@ -49,6 +51,7 @@ func New(c Config) (*Service, error) {
 	s.directory = newDirectory(s)
 	s.cards = newCards(s)
 	s.purchases = newPurchaseDesk()
+	s.people = newPeople(c.Wall)
 	return s, nil
 }
 

@@ -1,0 +1,256 @@
+package billing
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"time"
+
+	"gorm.io/gorm"
+
+	"refill/billing/problem"
+	"refill/models"
+)
+
+// A window of failures, and how many one may hold. The tightest is for one
+// e-mail from one address, so that a stranger who guesses elsewhere does not
+// lock its owner out; the others bound what many addresses, or one with many
+// e-mails, can try.
+const (
+	attemptWindow   = 15 * time.Minute
+	maxPerPair      = 10
+	maxPerEmail     = 50
+	maxPerAddress   = 100
+	sessionIDLength = 32 // bytes of chance in a session id or a sign-in link
+)
+
+// throttle is one thing whose failures are counted.
+type throttle struct {
+	subject string
+	limit   int
+}
+
+// throttles are what an attempt counts against. E-mails are kept as hashes:
+// people also type passwords into that field.
+func throttles(email, address string) []throttle {
+	sum := sha256.Sum256([]byte(email))
+	who, where := hex.EncodeToString(sum[:12]), network(address)
+	return []throttle{
+		{"pair:" + who + "@" + where, maxPerPair},
+		{"email:" + who, maxPerEmail},
+		{"address:" + where, maxPerAddress},
+	}
+}
+
+// network is the address as one household has it: an IPv6 /64, an IPv4 address.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return "unknown"
+	}
+	ip = ip.Unmap()
+	if ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.Prefix(64)
+	if err != nil {
+		return "unknown"
+	}
+	return prefix.String()
+}
+
+// Authenticate finds the person with this e-mail and password. An unknown
+// e-mail, a wrong password and a disabled person take the same work and give the
+// same answer. Errors: sign_in_failed, too_many.
+func (s *Service) Authenticate(ctx context.Context, email, password, address string) (models.User, error) {
+	email = normalEmail(email)
+	limits := throttles(email, address)
+	window := models.Time(int64(s.people.wall.Now()) / attemptWindow.Microseconds() * attemptWindow.Microseconds())
+	if err := s.countAttempt(ctx, limits, window); err != nil {
+		return models.User{}, err
+	}
+	var user models.User
+	err := s.db.Read.WithContext(ctx).Where("email = ? AND disabled_at = 0", email).Take(&user).Error
+	known := err == nil
+	if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+		return models.User{}, err
+	}
+	hash := unusableHash
+	if known {
+		hash = user.PasswordHash
+	}
+	match, stale, err := s.checkPassword(ctx, password, hash)
+	if err != nil {
+		return models.User{}, err
+	}
+	if !match || !known {
+		return models.User{}, problem.New(problem.Unauthorized, "sign_in_failed", "That e-mail and password don't go together. Check both and try again.").On("email")
+	}
+	return user, s.welcome(ctx, &user, password, stale, limits, window)
+}
+
+// countAttempt counts an attempt before it is tried: a thousand at once must not
+// all pass a limit of ten. Errors: too_many.
+func (s *Service) countAttempt(ctx context.Context, limits []throttle, window models.Time) error {
+	over := func(tx *gorm.DB) (bool, error) {
+		for _, l := range limits {
+			var row models.SignInAttempt
+			err := tx.Where("subject = ? AND window_start = ?", l.subject, window).Take(&row).Error
+			if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+				return false, err
+			}
+			if row.Failures >= l.limit {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+	full, err := over(s.db.Read.WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	if !full {
+		err = s.db.InTx(ctx, func(tx *gorm.DB) error {
+			// The rows are written first: their locks make attempts take turns.
+			for _, l := range limits {
+				if err := tx.Exec("INSERT INTO sign_in_attempts (subject, window_start, failures) VALUES (?, ?, 1) "+
+					"ON CONFLICT (subject, window_start) DO UPDATE SET failures = sign_in_attempts.failures + 1", l.subject, window).Error; err != nil {
+					return err
+				}
+				var row models.SignInAttempt
+				if err := tx.Where("subject = ? AND window_start = ?", l.subject, window).Take(&row).Error; err != nil {
+					return err
+				}
+				full = full || row.Failures > l.limit
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if full {
+		return problem.New(problem.TooMany, "too_many", "Too many sign-ins failed. Wait 15 minutes, then try again, or use a sign-in link.").
+			With("retry_after", int64(attemptWindow.Seconds()))
+	}
+	return nil
+}
+
+// welcome forgets the failures that led to a success and renews an old hash.
+func (s *Service) welcome(ctx context.Context, user *models.User, password string, stale bool, limits []throttle, window models.Time) error {
+	if stale {
+		hash, err := s.hashPassword(ctx, password)
+		if err == nil {
+			user.PasswordHash = hash
+		} else {
+			stale = false // another time; the password was right
+		}
+	}
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		for _, l := range limits {
+			if err := tx.Model(&models.SignInAttempt{}).Where("subject = ? AND window_start = ? AND failures > 0", l.subject, window).
+				Update("failures", gorm.Expr("failures - 1")).Error; err != nil {
+				return err
+			}
+		}
+		if err := tx.Where("subject = ?", limits[0].subject).Delete(&models.SignInAttempt{}).Error; err != nil {
+			return err
+		}
+		if !stale {
+			return nil
+		}
+		return tx.Model(&models.User{}).Where("id = ?", user.ID).Update("password_hash", user.PasswordHash).Error
+	})
+}
+
+// SetPassword gives a person another password and signs them out everywhere.
+// Errors: invalid_password, too_many, not_found.
+func (s *Service) SetPassword(ctx context.Context, id models.UserID, password string, by Actor) error {
+	now := s.clock.Now()
+	hash, err := s.hashPassword(ctx, password)
+	if err != nil {
+		return err
+	}
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		r := tx.Model(&models.User{}).Where("id = ?", id).Update("password_hash", hash)
+		if r.Error != nil {
+			return r.Error
+		}
+		if r.RowsAffected == 0 {
+			return problem.Missing("user")
+		}
+		if err := endSessions(tx, id); err != nil {
+			return err
+		}
+		return s.audit(tx, models.AgencyID{}, by, "user.password", id.String(), "", "", now)
+	})
+}
+
+// NewSecret makes an unguessable name for a session or a link.
+func NewSecret() string {
+	b := make([]byte, sessionIDLength)
+	_, _ = rand.Read(b) // never fails since Go 1.24
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func secretHash(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// MaxLinkTTL is the longest a sign-in link may last.
+const MaxLinkTTL = 366 * 24 * time.Hour
+
+// NewSignInLink makes a token that signs a person in without a password, uses
+// times within ttl of wall time. Only its SHA-256 is kept.
+func (s *Service) NewSignInLink(ctx context.Context, user models.UserID, ttl time.Duration, uses int) (token string, err error) {
+	if ttl <= 0 || ttl > MaxLinkTTL || uses < 1 {
+		return "", problem.New(problem.Invalid, "invalid_link", "A sign-in link lasts up to a year and works at least once.")
+	}
+	token = NewSecret()
+	return token, s.db.Write.WithContext(ctx).Create(&models.SignInLink{
+		TokenHash: secretHash(token), UserID: user, ExpiresAt: s.people.wall.Now().Add(ttl), UsesLeft: uses,
+	}).Error
+}
+
+// SignInLinkUser tells whose link it is without using it up. Errors:
+// link_expired.
+func (s *Service) SignInLinkUser(ctx context.Context, token string) (models.User, error) {
+	var user models.User
+	err := s.db.Read.WithContext(ctx).
+		Joins("JOIN sign_in_links l ON l.user_id = users.id AND l.token_hash = ? AND l.expires_at > ? AND l.uses_left > 0",
+			secretHash(token), s.people.wall.Now()).
+		Where("users.disabled_at = 0").Take(&user).Error
+	return user, linkExpired(err)
+}
+
+// UseSignInLink uses a link once; of two at the same time on the last use, one
+// wins. Errors: link_expired.
+func (s *Service) UseSignInLink(ctx context.Context, token string) (models.User, error) {
+	var user models.User
+	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+		r := tx.Model(&models.SignInLink{}).
+			Where("token_hash = ? AND expires_at > ? AND uses_left > 0", secretHash(token), s.people.wall.Now()).
+			Update("uses_left", gorm.Expr("uses_left - 1"))
+		if r.Error != nil {
+			return r.Error
+		}
+		if r.RowsAffected == 0 {
+			return gorm.ErrRecordNotFound
+		}
+		return tx.Joins("JOIN sign_in_links l ON l.user_id = users.id AND l.token_hash = ?", secretHash(token)).
+			Where("users.disabled_at = 0").Take(&user).Error
+	})
+	return user, linkExpired(err)
+}
+
+func linkExpired(err error) error {
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return problem.New(problem.NotFound, "link_expired", "This link is used up or too old.")
+	}
+	return err
+}
