@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"refill/billing/checkout"
 	"refill/billing/stripesim"
 	"refill/models"
@@ -70,9 +72,7 @@ func newBench(t *testing.T, configure ...func(*stripesim.Config)) *bench {
 		f(&cfg)
 	}
 	sim, err := stripesim.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	b.sim = sim
 	server := httptest.NewServer(sim)
 	t.Cleanup(func() {
@@ -91,9 +91,7 @@ func newGateway(t *testing.T, url string) *checkout.Gateway {
 	g, err := checkout.New(checkout.Config{
 		SecretKey: testKey, WebhookSecrets: []string{testSecret}, ConnectWebhookSecrets: []string{connectSecret}, BaseURL: url,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return g
 }
 
@@ -137,18 +135,14 @@ func (b *bench) params(key string) checkout.SessionParams {
 func (b *bench) open(key string) checkout.Session {
 	b.t.Helper()
 	s, err := b.CreateSession(b.t.Context(), b.params(key))
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	require.NoError(b.t, err)
 	return s
 }
 
 func (b *bench) see(account, id string) checkout.Session {
 	b.t.Helper()
 	s, err := b.Session(b.t.Context(), account, id)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	require.NoError(b.t, err)
 	return s
 }
 
@@ -176,19 +170,13 @@ func (b *bench) pay(id, card string) (int, map[string]any) {
 func post(t *testing.T, address, kind, body string) (int, map[string]any) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	req.Header.Set("Content-Type", kind)
 	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	out := map[string]any{}
 	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&out); err != nil {
 		t.Fatalf("%s answered %d, not JSON: %s", address, res.StatusCode, raw)
@@ -196,16 +184,9 @@ func post(t *testing.T, address, kind, body string) (int, map[string]any) {
 	return res.StatusCode, out
 }
 
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
 func sameList(t *testing.T, what string, got []string, want ...string) {
 	t.Helper()
-	equal(t, what, strings.Join(got, " "), strings.Join(want, " "))
+	require.Equal(t, strings.Join(want, " "), strings.Join(got, " "), what)
 }
 
 func wantKind(t *testing.T, err error, kind checkout.Kind) {
@@ -213,7 +194,7 @@ func wantKind(t *testing.T, err error, kind checkout.Kind) {
 	if err == nil {
 		t.Fatalf("no error, want one of kind %s", kind)
 	}
-	equal(t, "kind of "+err.Error(), checkout.KindOf(err), kind)
+	require.Equal(t, kind, checkout.KindOf(err), "kind of "+err.Error())
 }
 
 func canceled() context.Context {

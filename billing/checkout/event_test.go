@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"refill/billing/checkout"
 	"refill/billing/stripesim"
 )
@@ -20,13 +22,9 @@ func TestSignatures(t *testing.T) {
 	g, err := checkout.New(checkout.Config{
 		SecretKey: testKey, WebhookSecrets: []string{"whsec_new", "whsec_old"}, ConnectWebhookSecrets: []string{connectSecret},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	withoutConnect, err := checkout.New(checkout.Config{SecretKey: testKey, WebhookSecrets: []string{testSecret}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	body := []byte(payload)
 	now := time.Now()
 	sign := func(secret string, at time.Time) string { return stripesim.Sign(body, secret, at) }
@@ -67,20 +65,18 @@ func TestSignatures(t *testing.T) {
 			e, err := c.gateway.ParseEvent(c.body, c.header, c.connect)
 			if !c.ok {
 				wantKind(t, err, checkout.KindSignature)
-				equal(t, "event", e.ID, "")
+				require.Empty(t, e.ID, "event")
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			equal(t, "id", e.ID, "evt_1")
-			equal(t, "type", e.Type, "checkout.session.completed")
-			equal(t, "account", e.Account, "acct_9")
-			equal(t, "object", e.ObjectType+" "+e.ObjectID, "checkout.session cs_test_1")
-			equal(t, "reference", e.Reference, "pur_1")
-			equal(t, "payment intent", e.PaymentIntent, "pi_1")
-			equal(t, "created", e.CreatedAt.Go().Unix(), 1773144000)
-			equal(t, "raw", string(e.Raw), payload)
+			require.NoError(t, err)
+			require.Equal(t, "evt_1", e.ID, "id")
+			require.Equal(t, "checkout.session.completed", e.Type, "type")
+			require.Equal(t, "acct_9", e.Account, "account")
+			require.Equal(t, "checkout.session cs_test_1", e.ObjectType+" "+e.ObjectID, "object")
+			require.Equal(t, "pur_1", e.Reference, "reference")
+			require.Equal(t, "pi_1", e.PaymentIntent, "payment intent")
+			require.EqualValues(t, 1773144000, e.CreatedAt.Go().Unix(), "created")
+			require.JSONEq(t, payload, string(e.Raw), "raw")
 		})
 	}
 }
@@ -92,28 +88,22 @@ func TestEventBodies(t *testing.T) {
 		return g.ParseEvent([]byte(body), stripesim.Sign([]byte(body), testSecret, time.Now()), false)
 	}
 	e, err := read(strings.Replace(payload, "2023-10-16", "2026-08-26.dahlia", 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "version", e.APIVersion, "2026-08-26.dahlia")
-	equal(t, "version matches", e.VersionMatches, false)
+	require.NoError(t, err)
+	require.Equal(t, "2026-08-26.dahlia", e.APIVersion, "version")
+	require.False(t, e.VersionMatches, "version matches")
 
 	e, err = read(`{"id":"evt_2","type":"charge.refunded","api_version":"2023-10-16","livemode":true,` +
 		`"data":{"object":{"id":"ch_1","object":"charge","payment_intent":{"id":"pi_7","object":"payment_intent"},"metadata":{"refill_reference":"pur_3"}}}}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "intent of an expanded field", e.PaymentIntent, "pi_7")
-	equal(t, "reference in metadata", e.Reference, "pur_3")
-	equal(t, "live", e.Live, true)
-	equal(t, "version matches", e.VersionMatches, true)
+	require.NoError(t, err)
+	require.Equal(t, "pi_7", e.PaymentIntent, "intent of an expanded field")
+	require.Equal(t, "pur_3", e.Reference, "reference in metadata")
+	require.True(t, e.Live, "live")
+	require.True(t, e.VersionMatches, "version matches")
 
 	e, err = read(`{"id":"evt_3","type":"account.application.deauthorized","account":"acct_1","data":{"object":{"id":"ca_1","object":"application"}}}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "object", e.ObjectID, "ca_1")
-	equal(t, "intent", e.PaymentIntent, "")
+	require.NoError(t, err)
+	require.Equal(t, "ca_1", e.ObjectID, "object")
+	require.Empty(t, e.PaymentIntent, "intent")
 
 	for _, bad := range []string{``, `[]`, `{`, `{"id":"evt_4"}`, `{"type":"x"}`} {
 		_, err := read(bad)
@@ -153,7 +143,7 @@ func TestConfigIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", key, err)
 		}
-		equal(t, key, g.LiveMode(), live)
+		require.Equal(t, live, g.LiveMode(), key)
 	}
 }
 
@@ -178,5 +168,5 @@ func TestSessionParamsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	equal(t, "sessions made", len(b.sessions()), 0)
+	require.Empty(t, b.sessions(), "sessions made")
 }

@@ -3,6 +3,7 @@ package checkout
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strconv"
@@ -150,7 +151,7 @@ func (g *Gateway) CreateSession(ctx context.Context, p SessionParams) (Session, 
 		params.PaymentIntentData.ApplicationFeeAmount = &p.ApplicationFee
 	}
 	if p.ExpiresAt.IsSet() {
-		params.ExpiresAt = stripe.Int64(p.ExpiresAt.Go().Unix())
+		params.ExpiresAt = new(p.ExpiresAt.Go().Unix())
 	}
 	// A buyer who pays in another currency would pay another amount than our
 	// row says. stripe-go v76 does not know the switch yet.
@@ -264,8 +265,9 @@ func (p SessionParams) check() error {
 func (g *Gateway) failed(ctx context.Context, call, account string, err error) error {
 	out := explain(err)
 	if e, ok := errors.AsType[*Error](out); ok {
-		g.log.WarnContext(ctx, "stripe call failed", "call", call, "account", account, "kind", string(e.Kind),
-			"code", e.Code, "detail", e.Detail, "request_id", e.RequestID)
+		g.log.WarnContext(ctx, "stripe call failed", slog.String("call", call), slog.String("account", account),
+			slog.String("kind", string(e.Kind)), slog.String("code", e.Code), slog.String("detail", e.Detail),
+			slog.String("request_id", e.RequestID))
 	}
 	return out
 }

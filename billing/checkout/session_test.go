@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"refill/billing/checkout"
 	"refill/billing/stripesim"
 	"refill/models"
@@ -18,43 +20,43 @@ func TestPaid(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	opened := b.open("k1")
-	equal(t, "status", opened.Status, checkout.StatusOpen)
-	equal(t, "payment", opened.PaymentStatus, checkout.PaymentUnpaid)
-	equal(t, "reference", opened.Reference, "pur_1")
-	equal(t, "metadata", opened.Metadata["agency"], "northwind")
-	equal(t, "total", opened.AmountTotal, models.Money{Amount: 5000, Currency: "usd"})
-	equal(t, "subtotal", opened.AmountSubtotal, opened.AmountTotal)
-	equal(t, "live", opened.Live, false)
-	equal(t, "expiry", opened.ExpiresAt, b.clock.Now().Add(31*time.Minute))
-	equal(t, "payment intent before any try", opened.PaymentIntent, "")
+	require.Equal(t, checkout.StatusOpen, opened.Status, "status")
+	require.Equal(t, checkout.PaymentUnpaid, opened.PaymentStatus, "payment")
+	require.Equal(t, "pur_1", opened.Reference, "reference")
+	require.Equal(t, "northwind", opened.Metadata["agency"], "metadata")
+	require.Equal(t, models.Money{Amount: 5000, Currency: "usd"}, opened.AmountTotal, "total")
+	require.Equal(t, opened.AmountTotal, opened.AmountSubtotal, "subtotal")
+	require.False(t, opened.Live, "live")
+	require.Equal(t, b.clock.Now().Add(31*time.Minute), opened.ExpiresAt, "expiry")
+	require.Empty(t, opened.PaymentIntent, "payment intent before any try")
 	if !strings.HasPrefix(opened.URL, b.url+"/c/pay/cs_test_") {
 		t.Errorf("address of the payment page: %s", opened.URL)
 	}
 
 	b.clock.Advance(time.Minute)
 	status, answer := b.pay(opened.ID, "4242 4242 4242 4242")
-	equal(t, "door", status, http.StatusOK)
-	equal(t, "door's status", answer["status"], any("complete"))
-	equal(t, "door's payment status", answer["payment_status"], any("paid"))
+	require.Equal(t, http.StatusOK, status, "door")
+	require.EqualValues(t, any("complete"), answer["status"], "door's status")
+	require.EqualValues(t, any("paid"), answer["payment_status"], "door's payment status")
 	sameList(t, "events", b.came(), "charge.succeeded", "payment_intent.succeeded", "checkout.session.completed")
 
 	now := b.see("", opened.ID)
-	equal(t, "status", now.Status, checkout.StatusComplete)
-	equal(t, "paid", now.Paid(), true)
-	equal(t, "address when complete", now.URL, "")
-	equal(t, "intent", now.IntentStatus, checkout.IntentSucceeded)
-	equal(t, "paid at", now.PaidAt, b.clock.Now())
-	equal(t, "method", now.Method, "card")
-	equal(t, "fee", now.Fee, 175) // 2.9 % of 50.00 and 0.30
-	equal(t, "fee known", now.FeeKnown, true)
-	equal(t, "e-mail", now.CustomerEmail, "owner@northwind.example")
-	equal(t, "failure", now.FailureMessage, "")
+	require.Equal(t, checkout.StatusComplete, now.Status, "status")
+	require.True(t, now.Paid(), "paid")
+	require.Empty(t, now.URL, "address when complete")
+	require.Equal(t, checkout.IntentSucceeded, now.IntentStatus, "intent")
+	require.Equal(t, b.clock.Now(), now.PaidAt, "paid at")
+	require.Equal(t, "card", now.Method, "method")
+	require.EqualValues(t, 175, now.Fee, "fee") // 2.9 % of 50.00 and 0.30
+	require.True(t, now.FeeKnown, "fee known")
+	require.Equal(t, "owner@northwind.example", now.CustomerEmail, "e-mail")
+	require.Empty(t, now.FailureMessage, "failure")
 	if !strings.HasPrefix(now.ReceiptURL, b.url+"/receipts/ch_") || now.PaymentIntent == "" {
 		t.Errorf("receipt %q, payment intent %q", now.ReceiptURL, now.PaymentIntent)
 	}
 
 	status, _ = b.pay(opened.ID, "4242424242424242")
-	equal(t, "a second payment of one session", status, http.StatusBadRequest)
+	require.Equal(t, http.StatusBadRequest, status, "a second payment of one session")
 }
 
 func TestEventsCarryTheReference(t *testing.T) {
@@ -65,17 +67,15 @@ func TestEventsCarryTheReference(t *testing.T) {
 	intent := b.see("", opened.ID).PaymentIntent
 	for range 3 {
 		a := <-b.arrivals
-		if a.err != nil {
-			t.Fatal(a.err)
-		}
-		equal(t, a.event.Type+" reference", a.event.Reference, "pur_1")
-		equal(t, a.event.Type+" intent", a.event.PaymentIntent, intent)
-		equal(t, a.event.Type+" version", a.event.VersionMatches, true)
-		equal(t, a.event.Type+" live", a.event.Live, false)
-		equal(t, a.event.Type+" time", a.event.CreatedAt, b.clock.Now())
+		require.NoError(t, a.err)
+		require.Equal(t, "pur_1", a.event.Reference, a.event.Type+" reference")
+		require.Equal(t, intent, a.event.PaymentIntent, a.event.Type+" intent")
+		require.True(t, a.event.VersionMatches, a.event.Type+" version")
+		require.False(t, a.event.Live, a.event.Type+" live")
+		require.Equal(t, b.clock.Now(), a.event.CreatedAt, a.event.Type+" time")
 		if a.event.Type == "checkout.session.completed" {
-			equal(t, "object", a.event.ObjectID, opened.ID)
-			equal(t, "object's type", a.event.ObjectType, "checkout.session")
+			require.Equal(t, opened.ID, a.event.ObjectID, "object")
+			require.Equal(t, "checkout.session", a.event.ObjectType, "object's type")
 		}
 	}
 }
@@ -96,26 +96,26 @@ func TestDeclined(t *testing.T) {
 			b := newBench(t)
 			opened := b.open("k1")
 			status, answer := b.pay(opened.ID, card)
-			equal(t, "door", status, http.StatusPaymentRequired)
-			equal(t, "door's status", answer["status"], any("open"))
-			equal(t, "door's payment status", answer["payment_status"], any("unpaid"))
+			require.Equal(t, http.StatusPaymentRequired, status, "door")
+			require.EqualValues(t, any("open"), answer["status"], "door's status")
+			require.EqualValues(t, any("unpaid"), answer["payment_status"], "door's payment status")
 			sameList(t, "events", b.came(), "payment_intent.payment_failed")
 			now := b.see("", opened.ID)
-			equal(t, "status", now.Status, checkout.StatusOpen)
-			equal(t, "intent", now.IntentStatus, checkout.IntentNeedsMethod)
-			equal(t, "code", now.FailureCode, want.code)
-			equal(t, "paid at", now.PaidAt, 0)
+			require.Equal(t, checkout.StatusOpen, now.Status, "status")
+			require.Equal(t, checkout.IntentNeedsMethod, now.IntentStatus, "intent")
+			require.Equal(t, want.code, now.FailureCode, "code")
+			require.EqualValues(t, 0, now.PaidAt, "paid at")
 			if !strings.Contains(now.FailureMessage, want.words) {
 				t.Errorf("the buyer reads %q", now.FailureMessage)
 			}
 
 			// The same checkout takes another card.
 			status, _ = b.pay(opened.ID, "4242424242424242")
-			equal(t, "second card", status, http.StatusOK)
+			require.Equal(t, http.StatusOK, status, "second card")
 			after := b.see("", opened.ID)
-			equal(t, "paid", after.Paid(), true)
-			equal(t, "same payment", after.PaymentIntent, now.PaymentIntent)
-			equal(t, "failure", after.FailureMessage, "")
+			require.True(t, after.Paid(), "paid")
+			require.Equal(t, now.PaymentIntent, after.PaymentIntent, "same payment")
+			require.Empty(t, after.FailureMessage, "failure")
 		})
 	}
 }
@@ -125,19 +125,19 @@ func TestAuthentication(t *testing.T) {
 	b := newBench(t)
 	opened := b.open("k1")
 	status, answer := b.pay(opened.ID, "4000002500003155")
-	equal(t, "the bank asks", status, http.StatusPaymentRequired)
-	equal(t, "session", answer["status"], any("open"))
-	equal(t, "intent", b.see("", opened.ID).IntentStatus, checkout.IntentNeedsAction)
+	require.Equal(t, http.StatusPaymentRequired, status, "the bank asks")
+	require.EqualValues(t, any("open"), answer["status"], "session")
+	require.Equal(t, checkout.IntentNeedsAction, b.see("", opened.ID).IntentStatus, "intent")
 
 	try := func(proved string) int {
 		status, _ := b.door("/checkout/sessions/"+opened.ID+"/pay", url.Values{"card": {"4000002760003184"}, "authenticate": {proved}})
 		return status
 	}
-	equal(t, "failed", try("false"), http.StatusPaymentRequired)
+	require.Equal(t, http.StatusPaymentRequired, try("false"), "failed")
 	now := b.see("", opened.ID)
-	equal(t, "code", now.FailureCode, "payment_intent_authentication_failure")
-	equal(t, "passed", try("true"), http.StatusOK)
-	equal(t, "paid", b.see("", opened.ID).Paid(), true)
+	require.Equal(t, "payment_intent_authentication_failure", now.FailureCode, "code")
+	require.Equal(t, http.StatusOK, try("true"), "passed")
+	require.True(t, b.see("", opened.ID).Paid(), "paid")
 	sameList(t, "events", b.came(), "payment_intent.payment_failed",
 		"charge.succeeded", "payment_intent.succeeded", "checkout.session.completed")
 }
@@ -161,26 +161,26 @@ func TestPayLater(t *testing.T) {
 			b := newBench(t)
 			opened := b.open("k1")
 			status, answer := b.door("/checkout/sessions/"+opened.ID+"/pay", url.Values{"method": {"pay_later"}, "account": {c.account}})
-			equal(t, "door", status, http.StatusOK)
-			equal(t, "door's status", answer["status"], any("complete"))
-			equal(t, "door's payment status", answer["payment_status"], any("unpaid"))
+			require.Equal(t, http.StatusOK, status, "door")
+			require.EqualValues(t, any("complete"), answer["status"], "door's status")
+			require.EqualValues(t, any("unpaid"), answer["payment_status"], "door's payment status")
 			sameList(t, "events at once", b.came(), "payment_intent.processing", "checkout.session.completed")
 			now := b.see("", opened.ID)
-			equal(t, "status", now.Status, checkout.StatusComplete)
-			equal(t, "intent", now.IntentStatus, checkout.IntentProcessing)
-			equal(t, "paid", now.Paid(), false)
-			equal(t, "paid at", now.PaidAt, 0)
+			require.Equal(t, checkout.StatusComplete, now.Status, "status")
+			require.Equal(t, checkout.IntentProcessing, now.IntentStatus, "intent")
+			require.False(t, now.Paid(), "paid")
+			require.EqualValues(t, 0, now.PaidAt, "paid at")
 
 			c.settle(t, b, opened.ID)
-			sameList(t, "events later", b.came(), c.events...)
+			require.Equal(t, c.events, b.came(), "events later")
 			after := b.see("", opened.ID)
-			equal(t, "paid", after.Paid(), c.paid)
-			equal(t, "method", after.Method, "us_bank_account")
+			require.Equal(t, c.paid, after.Paid(), "paid")
+			require.Equal(t, "us_bank_account", after.Method, "method")
 			if !c.paid {
-				equal(t, "code", after.FailureCode, "insufficient_funds")
+				require.Equal(t, "insufficient_funds", after.FailureCode, "code")
 			}
 			status, _ = b.door("/checkout/sessions/"+opened.ID+"/settle", url.Values{"outcome": {"succeeded"}})
-			equal(t, "settled twice", status, http.StatusBadRequest)
+			require.Equal(t, http.StatusBadRequest, status, "settled twice")
 		})
 	}
 }
@@ -188,21 +188,17 @@ func TestPayLater(t *testing.T) {
 func tick(t *testing.T, b *bench, id string) {
 	t.Helper()
 	b.clock.Advance(71 * time.Hour)
-	if err := b.sim.Tick(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "an hour early", b.see("", id).IntentStatus, checkout.IntentProcessing)
+	require.NoError(t, b.sim.Tick(t.Context()))
+	require.Equal(t, checkout.IntentProcessing, b.see("", id).IntentStatus, "an hour early")
 	b.clock.Advance(time.Hour)
-	if err := b.sim.Tick(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, b.sim.Tick(t.Context()))
 }
 
 func door(outcome string) func(*testing.T, *bench, string) {
 	return func(t *testing.T, b *bench, id string) {
 		t.Helper()
 		status, _ := b.door("/checkout/sessions/"+id+"/settle", url.Values{"outcome": {outcome}})
-		equal(t, "settle", status, http.StatusOK)
+		require.Equal(t, http.StatusOK, status, "settle")
 	}
 }
 
@@ -211,10 +207,10 @@ func TestWallet(t *testing.T) {
 	b := newBench(t)
 	opened := b.open("k1")
 	status, _ := b.door("/checkout/sessions/"+opened.ID+"/pay", url.Values{"method": {"paypal"}})
-	equal(t, "door", status, http.StatusOK)
+	require.Equal(t, http.StatusOK, status, "door")
 	now := b.see("", opened.ID)
-	equal(t, "paid", now.Paid(), true)
-	equal(t, "method", now.Method, "paypal")
+	require.True(t, now.Paid(), "paid")
+	require.Equal(t, "paypal", now.Method, "method")
 }
 
 func TestExpired(t *testing.T) {
@@ -222,27 +218,21 @@ func TestExpired(t *testing.T) {
 	b := newBench(t)
 	byTime, onDemand := b.open("k1"), b.open("k2")
 	closed, err := b.ExpireSession(t.Context(), "", onDemand.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "on demand", closed.Status, checkout.StatusExpired)
+	require.NoError(t, err)
+	require.Equal(t, checkout.StatusExpired, closed.Status, "on demand")
 	again, err := b.ExpireSession(t.Context(), "", onDemand.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "twice", again.Status, checkout.StatusExpired)
+	require.NoError(t, err)
+	require.Equal(t, checkout.StatusExpired, again.Status, "twice")
 
 	b.clock.Advance(31*time.Minute - time.Second)
-	equal(t, "a second early", b.see("", byTime.ID).Status, checkout.StatusOpen)
+	require.Equal(t, checkout.StatusOpen, b.see("", byTime.ID).Status, "a second early")
 	b.clock.Advance(time.Second)
-	equal(t, "by time, seen while reading", b.see("", byTime.ID).Status, checkout.StatusExpired)
-	if err := b.sim.Tick(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.Equal(t, checkout.StatusExpired, b.see("", byTime.ID).Status, "by time, seen while reading")
+	require.NoError(t, b.sim.Tick(t.Context()))
 	b.doorJSON("/webhooks/flush", `{}`) // waits for attempts under way
 	sameList(t, "events", b.came(), "checkout.session.expired", "checkout.session.expired")
 	status, _ := b.pay(byTime.ID, "4242424242424242")
-	equal(t, "paying too late", status, http.StatusBadRequest)
+	require.Equal(t, http.StatusBadRequest, status, "paying too late")
 }
 
 func TestExpireOfPaidSessionSaysPaid(t *testing.T) {
@@ -251,10 +241,8 @@ func TestExpireOfPaidSessionSaysPaid(t *testing.T) {
 	opened := b.open("k1")
 	b.pay(opened.ID, "4242424242424242")
 	now, err := b.ExpireSession(t.Context(), "", opened.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "paid", now.Paid(), true)
+	require.NoError(t, err)
+	require.True(t, now.Paid(), "paid")
 }
 
 func TestSessionLife(t *testing.T) {
@@ -272,7 +260,7 @@ func TestSessionLife(t *testing.T) {
 		p := b.params(name)
 		p.ExpiresAt = b.clock.Now().Add(c.life)
 		_, err := b.CreateSession(t.Context(), p)
-		equal(t, name, checkout.KindOf(err), c.kind)
+		require.Equal(t, c.kind, checkout.KindOf(err), name)
 	}
 }
 
@@ -280,7 +268,7 @@ func TestSameKeySameSession(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	first, again := b.open("k1"), b.open("k1")
-	equal(t, "replay", again.ID, first.ID)
+	require.Equal(t, first.ID, again.ID, "replay")
 	p := b.params("k1")
 	p.Amount.Amount++
 	_, err := b.CreateSession(t.Context(), p)
@@ -312,16 +300,16 @@ func TestFaults(t *testing.T) {
 		wantKind(t, err, checkout.KindUnavailable)
 		b.doorJSON("/faults", `{"path":"/v1/checkout/sessions","count":0}`)
 		s := b.open("k1")
-		equal(t, "sessions made", len(b.sessions()), 1)
-		equal(t, "the one made before the answer was lost", b.sessions()[0], s.ID)
+		require.Len(t, b.sessions(), 1, "sessions made")
+		require.Equal(t, s.ID, b.sessions()[0], "the one made before the answer was lost")
 	})
 	t.Run("one answer lost is made up for", func(t *testing.T) {
 		t.Parallel()
 		b := newBench(t)
 		b.doorJSON("/faults", `{"path":"POST /v1/checkout/sessions","fault":"timeout_after_success","count":1}`)
 		s := b.open("k1")
-		equal(t, "sessions made", len(b.sessions()), 1)
-		equal(t, "session", b.sessions()[0], s.ID)
+		require.Len(t, b.sessions(), 1, "sessions made")
+		require.Equal(t, s.ID, b.sessions()[0], "session")
 	})
 	t.Run("a remembered failure does not block the purchase", func(t *testing.T) {
 		t.Parallel()
@@ -330,8 +318,8 @@ func TestFaults(t *testing.T) {
 		_, err := b.CreateSession(t.Context(), b.params("k1"))
 		wantKind(t, err, checkout.KindUnavailable)
 		s := b.open("k1")
-		equal(t, "same again", b.open("k1").ID, s.ID)
-		equal(t, "sessions made", len(b.sessions()), 1)
+		require.Equal(t, s.ID, b.open("k1").ID, "same again")
+		require.Len(t, b.sessions(), 1, "sessions made")
 	})
 	t.Run("a failing look-up", func(t *testing.T) {
 		t.Parallel()
@@ -340,7 +328,7 @@ func TestFaults(t *testing.T) {
 		b.doorJSON("/faults", `{"path":"/v1/checkout/sessions/*","fault":"500","count":3}`)
 		_, err := b.Session(t.Context(), "", s.ID)
 		wantKind(t, err, checkout.KindUnavailable)
-		equal(t, "after the fault", b.see("", s.ID).Status, checkout.StatusOpen)
+		require.Equal(t, checkout.StatusOpen, b.see("", s.ID).Status, "after the fault")
 	})
 	t.Run("nobody there", func(t *testing.T) {
 		t.Parallel()
@@ -354,9 +342,7 @@ func TestFaults(t *testing.T) {
 func (b *bench) sessions() []string {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, b.url+"/v1/checkout/sessions?limit=100", nil)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	require.NoError(b.t, err)
 	req.SetBasicAuth(testKey, "")
 	var list struct {
 		Data []struct{ ID string }
@@ -375,9 +361,7 @@ func TestConnectedAccount(t *testing.T) {
 	p := b.params("k1")
 	p.Account, p.ApplicationFee = connected, 250
 	opened, err := b.CreateSession(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	// Another account does not find it, nor does the same key collide there.
 	_, err = b.Session(t.Context(), "", opened.ID)
 	wantKind(t, err, checkout.KindNotFound)
@@ -391,16 +375,14 @@ func TestConnectedAccount(t *testing.T) {
 
 	b.pay(opened.ID, "4242424242424242")
 	now := b.see(connected, opened.ID)
-	equal(t, "paid", now.Paid(), true)
-	equal(t, "fee of Stripe", now.Fee, 175)
-	equal(t, "fee of the platform", now.ApplicationFee, 250)
+	require.True(t, now.Paid(), "paid")
+	require.EqualValues(t, 175, now.Fee, "fee of Stripe")
+	require.EqualValues(t, 250, now.ApplicationFee, "fee of the platform")
 	for range 3 {
 		a := <-b.arrivals
-		if a.err != nil {
-			t.Fatal(a.err)
-		}
-		equal(t, "endpoint of "+a.event.Type, a.connect, true)
-		equal(t, "account of "+a.event.Type, a.event.Account, connected)
+		require.NoError(t, a.err)
+		require.True(t, a.connect, "endpoint of "+a.event.Type)
+		require.Equal(t, connected, a.event.Account, "account of "+a.event.Type)
 	}
 
 	p = b.params("k3")
@@ -415,7 +397,7 @@ func TestWebhookModes(t *testing.T) {
 	buy := func(b *bench, key string) {
 		b.t.Helper()
 		status, _ := b.pay(b.open(key).ID, "4242424242424242")
-		equal(b.t, "pay", status, http.StatusOK)
+		require.Equal(b.t, http.StatusOK, status, "pay")
 	}
 	t.Run("drop", func(t *testing.T) {
 		t.Parallel()
@@ -425,16 +407,16 @@ func TestWebhookModes(t *testing.T) {
 		b.doorJSON("/webhooks/flush", `{}`)
 		sameList(t, "nothing", b.came())
 		b.doorJSON("/webhooks/flush", `{"all":true}`)
-		sameList(t, "everything, on demand", b.came(), all...)
+		require.Equal(t, all, b.came(), "everything, on demand")
 	})
 	t.Run("drop some", func(t *testing.T) {
 		t.Parallel()
 		b := newBench(t)
 		b.doorJSON("/webhooks", `{"mode":"drop","types":["checkout.session.completed"],"count":1}`)
 		buy(b, "k1")
-		sameList(t, "without the dropped", b.came(), all[:2]...)
+		require.Equal(t, all[:2], b.came(), "without the dropped")
 		buy(b, "k2")
-		sameList(t, "after the count", b.came(), all...)
+		require.Equal(t, all, b.came(), "after the count")
 	})
 	t.Run("duplicate", func(t *testing.T) {
 		t.Parallel()
@@ -442,8 +424,8 @@ func TestWebhookModes(t *testing.T) {
 		b.doorJSON("/webhooks", `{"mode":"duplicate","types":["checkout.session.completed"],"count":64}`)
 		buy(b, "k1")
 		got := b.came()
-		equal(t, "arrivals", len(got), 66)
-		equal(t, "copies", len(slices.DeleteFunc(got, func(s string) bool { return s != "checkout.session.completed" })), 64)
+		require.Len(t, got, 66, "arrivals")
+		require.Len(t, slices.DeleteFunc(got, func(s string) bool { return s != "checkout.session.completed" }), 64, "copies")
 	})
 	t.Run("delay", func(t *testing.T) {
 		t.Parallel()
@@ -452,7 +434,7 @@ func TestWebhookModes(t *testing.T) {
 		buy(b, "k1")
 		sameList(t, "held", b.came())
 		b.doorJSON("/webhooks/flush", `{}`)
-		sameList(t, "let go", b.came(), all...)
+		require.Equal(t, all, b.came(), "let go")
 	})
 	t.Run("delay by a time", func(t *testing.T) {
 		t.Parallel()
@@ -463,7 +445,7 @@ func TestWebhookModes(t *testing.T) {
 		for range 3 {
 			got = append(got, (<-b.arrivals).event.Type)
 		}
-		sameList(t, "in the end", got, all...)
+		require.Equal(t, all, got, "in the end")
 	})
 	t.Run("reorder within a payment", func(t *testing.T) {
 		t.Parallel()
@@ -478,7 +460,7 @@ func TestWebhookModes(t *testing.T) {
 		b.doorJSON("/webhooks", `{"mode":"reorder","types":["checkout.session.completed"],"count":2}`)
 		first, second := b.open("k1"), b.open("k2")
 		b.pay(first.ID, "4242424242424242")
-		sameList(t, "first gathered", b.came(), all[:2]...)
+		require.Equal(t, all[:2], b.came(), "first gathered")
 		b.pay(second.ID, "4242424242424242")
 		var sessions []string
 		for range 4 {
@@ -498,7 +480,7 @@ func TestWebhookModes(t *testing.T) {
 		}
 		b.answer.Store(http.StatusOK)
 		b.doorJSON("/webhooks/flush", `{}`)
-		sameList(t, "by a flush", b.came(), all...)
+		require.Equal(t, all, b.came(), "by a flush")
 	})
 }
 
@@ -508,9 +490,7 @@ func TestDeliveryLog(t *testing.T) {
 	b.answer.Store(http.StatusServiceUnavailable)
 	b.pay(b.open("k1").ID, "4242424242424242")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url+"/_sim/webhooks", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var log struct {
 		Mode       string
 		States     map[string]int
@@ -521,14 +501,14 @@ func TestDeliveryLog(t *testing.T) {
 		}
 	}
 	getJSON(t, req, &log)
-	equal(t, "mode", log.Mode, "deliver")
-	equal(t, "lines", len(log.Deliveries), 3)
+	require.Equal(t, "deliver", log.Mode, "mode")
+	require.Len(t, log.Deliveries, 3, "lines")
 	last := log.Deliveries[2]
-	equal(t, "type", last.Type, "checkout.session.completed")
-	equal(t, "state", last.State, "pending")
-	equal(t, "attempts", last.Attempts, 1)
-	equal(t, "status", last.Status, http.StatusServiceUnavailable)
-	equal(t, "counted", log.States["pending"], 3)
+	require.Equal(t, "checkout.session.completed", last.Type, "type")
+	require.Equal(t, "pending", last.State, "state")
+	require.Equal(t, 1, last.Attempts, "attempts")
+	require.Equal(t, http.StatusServiceUnavailable, last.Status, "status")
+	require.Equal(t, 3, log.States["pending"], "counted")
 }
 
 func TestStateSurvivesARestart(t *testing.T) {
@@ -547,20 +527,18 @@ func TestStateSurvivesARestart(t *testing.T) {
 		p := b.params("k4")
 		p.Account = connected
 		sold, err := b.CreateSession(t.Context(), p)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		b.pay(sold.ID, "4242424242424242")
 		at = b.clock.Now()
 	})
 	b := newBench(t, keep)
-	equal(t, "clock of the second run", b.clock.Now(), at)
-	equal(t, "paid", b.see("", paid.ID).Paid(), true)
-	equal(t, "receipt's amount", b.see("", paid.ID).AmountTotal.Amount, 5000)
-	equal(t, "open", b.see("", open.ID).Status, checkout.StatusOpen)
-	equal(t, "key still bound", b.open("k2").ID, open.ID)
+	require.Equal(t, at, b.clock.Now(), "clock of the second run")
+	require.True(t, b.see("", paid.ID).Paid(), "paid")
+	require.EqualValues(t, 5000, b.see("", paid.ID).AmountTotal.Amount, "receipt's amount")
+	require.Equal(t, checkout.StatusOpen, b.see("", open.ID).Status, "open")
+	require.Equal(t, open.ID, b.open("k2").ID, "key still bound")
 	b.doorJSON("/webhooks/flush", `{}`)
 	sameList(t, "undelivered events", b.came(), "charge.succeeded", "payment_intent.succeeded", "checkout.session.completed")
 	b.clock.Advance(72 * time.Hour)
-	equal(t, "bank debit", b.see("", later.ID).Paid(), true)
+	require.True(t, b.see("", later.ID).Paid(), "bank debit")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ type call struct {
 // act runs f on the state after what was due, saves what changed, sends the
 // events, and returns after the first attempt to deliver each. A context that
 // ends stops the wait, not the delivery.
-func (s *Server) act(ctx context.Context, from origin, f func(*call) error) error {
+func (s *Server) act(ctx context.Context, from origin, f func(*call)) error {
 	pass, err := s.actNow(from, f)
 	select {
 	case <-pass:
@@ -47,7 +48,7 @@ func (s *Server) act(ctx context.Context, from origin, f func(*call) error) erro
 }
 
 // actNow is act without the wait: the channel closes after the first attempts.
-func (s *Server) actNow(from origin, f func(*call) error) (<-chan struct{}, error) {
+func (s *Server) actNow(from origin, f func(*call)) (<-chan struct{}, error) {
 	if from.form == nil {
 		from.form = &form{}
 	}
@@ -60,12 +61,12 @@ func (s *Server) actNow(from origin, f func(*call) error) (<-chan struct{}, erro
 	}
 	c.due()
 	c.account = from.account
-	err := f(c)
+	f(c)
 	s.mu.Unlock()
 	// Nobody may hear of a change that a crash could take back.
-	if saveErr := s.save(); saveErr != nil {
-		s.log.Error("payment simulator could not save its state", "error", saveErr)
-		err = broken("The simulator could not save its state.")
+	err := s.save()
+	if err != nil {
+		s.log.Error("payment simulator could not save its state", slog.Any("error", err))
 	}
 	return s.dispatch(c.batch), err
 }
@@ -160,13 +161,12 @@ func (s *Server) api(known []string, h handler) http.HandlerFunc {
 		}
 		from.requestID = a.requestID
 		var lost bool
-		_, err := s.actNow(from, func(c *call) error {
+		_, err := s.actNow(from, func(c *call) {
 			c.path = r.PathValue
 			a, lost = c.answer(r, a, h)
-			return nil
 		})
 		if err != nil {
-			a.fail(broken("%v", err))
+			a.fail(broken("The simulator could not save its state."))
 		}
 		if lost {
 			hangUp(w)

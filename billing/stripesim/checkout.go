@@ -74,7 +74,7 @@ func createSession(c *call) (wire, *apiError) {
 	if f.need("success_url"); f.err == nil {
 		s.SuccessURL = *returnURL(f, "success_url")
 	}
-	s.CustomerCreation = ptr(f.oneOf("customer_creation", "if_required", "always"))
+	s.CustomerCreation = new(f.oneOf("customer_creation", "if_required", "always"))
 	f.oneOf("ui_mode", "hosted")
 	c.readItems(s)
 	c.readPayer(s)
@@ -146,7 +146,6 @@ func (c *call) readItems(s *session) {
 	}
 }
 
-//nolint:gochecknoglobals // a constant pattern
 var currencyCode = regexp.MustCompile(`^[a-z]{3}$`)
 
 // readPayer checks who is going to pay.
@@ -213,7 +212,6 @@ func returnURL(f *form, name string) *string {
 	return v
 }
 
-//nolint:gochecknoglobals // a constant pattern
 var plainHost = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?$`)
 
 // originOf is the scheme and host of an address.
@@ -285,7 +283,7 @@ func (c *call) expire(s *session, at int64) {
 	s.Status = sessionExpired
 	if s.PaymentIntent != nil {
 		p := c.state.Intents.get(c.account, *s.PaymentIntent)
-		p.Status, p.CanceledAt, p.CancellationReason = intentCanceled, &at, ptr("automatic")
+		p.Status, p.CanceledAt, p.CancellationReason = intentCanceled, &at, new("automatic")
 		p.Waiting, p.NextAction = nil, nil
 		c.keep(c.state.Intents.kind, p.ID)
 	}
@@ -451,7 +449,7 @@ func (c *call) settle(s *session, came bool, at int64) {
 		c.emit("checkout.session.async_payment_succeeded", *s, at)
 		return
 	}
-	c.refuse(p, ch, "payment_method_provider_decline", "insufficient_funds", at)
+	_ = c.refuse(p, ch, "payment_method_provider_decline", "insufficient_funds", at) // nobody waits for the answer
 	c.emit("checkout.session.async_payment_failed", *s, at)
 }
 

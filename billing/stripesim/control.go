@@ -37,7 +37,9 @@ func readDoor(r *http.Request) (url.Values, *apiError) {
 		return in, nil
 	}
 	var fields map[string]any
-	if err := json.Unmarshal([]byte(body), &fields); err != nil {
+	decoder := json.NewDecoder(strings.NewReader(body))
+	decoder.UseNumber()
+	if err := decoder.Decode(&fields); err != nil {
 		return nil, invalid("", "", "The body is not a JSON object: %v", err)
 	}
 	for k, v := range fields {
@@ -47,8 +49,6 @@ func readDoor(r *http.Request) (url.Values, *apiError) {
 			for _, e := range v {
 				in.Add(k, fmt.Sprint(e))
 			}
-		case float64:
-			in.Set(k, strconv.FormatFloat(v, 'f', -1, 64))
 		default:
 			in.Set(k, fmt.Sprint(v))
 		}
@@ -73,14 +73,13 @@ func refuse(w http.ResponseWriter, e *apiError) {
 func (s *Server) onSession(w http.ResponseWriter, r *http.Request, f func(*call, *session) *apiError) {
 	var stands map[string]any
 	var refused *apiError
-	err := s.act(r.Context(), origin{base: "http://" + r.Host}, func(c *call) error {
+	err := s.act(r.Context(), origin{base: "http://" + r.Host}, func(c *call) {
 		found, e := c.sessionByID(r.PathValue("id"))
 		if e == nil {
 			e = f(c, found)
 			stands = map[string]any{"status": found.Status, "payment_status": found.PaymentStatus}
 		}
 		refused = e
-		return nil
 	})
 	switch {
 	case err != nil:
@@ -122,7 +121,7 @@ func (s *Server) doorPay(w http.ResponseWriter, r *http.Request) {
 	switch v := in.Get("authenticate"); v {
 	case "":
 	case "true", "false":
-		a.authenticated = ptr(v == "true")
+		a.authenticated = new(v == "true")
 	default:
 		e = invalid("authenticate", "", "authenticate is true or false.")
 	}
@@ -282,7 +281,7 @@ func (s *Server) doorShowWebhooks(w http.ResponseWriter, r *http.Request) {
 		States     map[deliveryState]int `json:"states"`
 		Deliveries []shownDelivery       `json:"deliveries"`
 	}{Endpoints: []shownEndpoint{}, States: map[deliveryState]int{}, Deliveries: []shownDelivery{}}
-	err := s.act(r.Context(), origin{}, func(c *call) error {
+	err := s.act(r.Context(), origin{}, func(c *call) {
 		out.shownRule = c.rule.show()
 		for _, e := range c.endpoints {
 			out.Endpoints = append(out.Endpoints, shownEndpoint{e.URL, e.Connect})
@@ -300,11 +299,10 @@ func (s *Server) doorShowWebhooks(w http.ResponseWriter, r *http.Request) {
 				line.URL = c.endpoints[d.Slot].URL
 			}
 			if !d.DueAt.IsZero() {
-				line.Due = ptr(d.DueAt)
+				line.Due = new(d.DueAt)
 			}
 			out.Deliveries = append(out.Deliveries, line)
 		}
-		return nil
 	})
 	if err != nil {
 		refuse(w, broken("%v", err))

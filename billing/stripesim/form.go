@@ -102,10 +102,10 @@ func (f *form) number(segments []string, next map[string]int) string {
 }
 
 func joinName(name string, segments []string) string {
-	for _, s := range segments {
-		name += "[" + s + "]"
+	if len(segments) == 0 {
+		return name
 	}
-	return name
+	return name + "[" + strings.Join(segments, "][") + "]"
 }
 
 // pattern is a name with its indices left out and its metadata keys as a

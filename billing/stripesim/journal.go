@@ -52,7 +52,7 @@ func openJournal(path string, into *state) (*journal, error) {
 }
 
 func loadJournal(path string, into *state) error {
-	file, err := os.Open(path)
+	file, err := os.Open(path) //nolint:gosec // the operator names the file
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -309,5 +309,3 @@ func newID(prefix string) string {
 	}
 	return prefix + "_" + string(raw)
 }
-
-func ptr[T any](v T) *T { return &v }

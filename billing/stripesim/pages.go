@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 //go:embed pages
-var pageFiles embed.FS //nolint:gochecknoglobals // an embedded file system
+var pageFiles embed.FS
 
 //nolint:gochecknoglobals // parsed once from embedded files, never changed
 var (
@@ -44,7 +45,7 @@ func showCSS(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(css) // a client that left sees nothing
 }
 
-// page is what every page has.
+// pageTop is what every page has.
 type pageTop struct {
 	Title string
 	CSS   string
@@ -55,7 +56,7 @@ type pageTop struct {
 func (s *Server) write(w http.ResponseWriter, status int, name string, view any, formTargets ...string) {
 	var out bytes.Buffer
 	if err := templates.ExecuteTemplate(&out, name, view); err != nil {
-		s.log.Error("payment simulator could not make a page", "page", name, "error", err)
+		s.log.Error("payment simulator could not make a page", slog.String("page", name), slog.Any("error", err))
 		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
 		return
 	}
@@ -173,15 +174,19 @@ func (c *call) showSession(s *session) shown {
 	}
 	switch s.Status {
 	case sessionComplete:
-		over := overView{pageTop: pageTop{"This payment is complete", cssPath}, Text: v.Total + " to " + v.Merchant + " went through on this page.",
-			Back: s.successURL(), BackText: "Go back to " + v.Merchant}
+		over := overView{
+			pageTop: pageTop{"This payment is complete", cssPath}, Text: v.Total + " to " + v.Merchant + " went through on this page.",
+			Back: s.successURL(), BackText: "Go back to " + v.Merchant,
+		}
 		if s.PaymentStatus == unpaid {
 			over.Title, over.Text = "This payment is on its way", v.Total+" to "+v.Merchant+" is paid by bank debit, which takes some days."
 		}
 		return shown{status: http.StatusOK, name: "over", view: over}
 	case sessionExpired:
-		over := overView{pageTop: pageTop{"This checkout has expired", cssPath}, Text: "You were not charged. Start again from where you came.",
-			Back: v.CancelURL, BackText: "Go back to " + v.Merchant}
+		over := overView{
+			pageTop: pageTop{"This checkout has expired", cssPath}, Text: "You were not charged. Start again from where you came.",
+			Back: v.CancelURL, BackText: "Go back to " + v.Merchant,
+		}
 		return shown{status: http.StatusGone, name: "over", view: over}
 	case sessionOpen:
 	}
@@ -214,14 +219,13 @@ func (s *Server) onPage(w http.ResponseWriter, r *http.Request, f func(*call, *s
 	defer cancel()
 	var out shown
 	missing := false
-	err := s.act(ctx, origin{base: "http://" + r.Host}, func(c *call) error {
+	err := s.act(ctx, origin{base: "http://" + r.Host}, func(c *call) {
 		found, e := c.sessionByID(r.PathValue("id"))
 		if e != nil {
 			missing = true
-			return nil
+			return
 		}
 		out = f(c, found)
-		return nil
 	})
 	switch {
 	case err != nil:
@@ -371,10 +375,10 @@ func (s *Server) submitAuthentication(w http.ResponseWriter, r *http.Request) {
 // showReceipt is the page behind a charge's receipt_url.
 func (s *Server) showReceipt(w http.ResponseWriter, r *http.Request) {
 	var view any
-	err := s.act(r.Context(), origin{}, func(c *call) error {
+	err := s.act(r.Context(), origin{}, func(c *call) {
 		found := c.state.Charges.find(r.PathValue("id"))
 		if found == nil || !found.Object.Paid {
-			return nil
+			return
 		}
 		c.account = found.Account
 		ch := found.Object
@@ -399,7 +403,6 @@ func (s *Server) showReceipt(w http.ResponseWriter, r *http.Request) {
 			v.Refunded = price(ch.AmountRefunded, ch.Currency)
 		}
 		view = v
-		return nil
 	})
 	switch {
 	case err != nil:
@@ -415,7 +418,7 @@ func (s *Server) showReceipt(w http.ResponseWriter, r *http.Request) {
 func (s *Server) onLink(w http.ResponseWriter, r *http.Request, f func(*call, *onboarding, *account) shown) {
 	var out shown
 	missing := false
-	err := s.act(r.Context(), origin{base: "http://" + r.Host}, func(c *call) error {
+	err := s.act(r.Context(), origin{base: "http://" + r.Host}, func(c *call) {
 		found := c.state.Onboardings.find(r.PathValue("token"))
 		switch {
 		case found == nil:
@@ -425,7 +428,6 @@ func (s *Server) onLink(w http.ResponseWriter, r *http.Request, f func(*call, *o
 		default:
 			out = f(c, found.Object, c.state.Accounts.find(found.Object.Account).Object)
 		}
-		return nil
 	})
 	switch {
 	case err != nil:
@@ -477,7 +479,7 @@ func (s *Server) showSandbox(w http.ResponseWriter, r *http.Request) {
 		Endpoints []string
 		Sessions  []line
 	}{pageTop: pageTop{"Payment simulator", cssPath}}
-	err := s.act(r.Context(), origin{}, func(c *call) error {
+	err := s.act(r.Context(), origin{}, func(c *call) {
 		view.Mode = string(c.rule.Mode)
 		for _, e := range c.endpoints {
 			view.Endpoints = append(view.Endpoints, e.URL)
@@ -486,7 +488,6 @@ func (s *Server) showSandbox(w http.ResponseWriter, r *http.Request) {
 			o := found.Object
 			view.Sessions = append(view.Sessions, line{o.ID, o.Items[0].Name, price(o.AmountTotal, o.Currency), string(o.Status), string(o.PaymentStatus)})
 		}
-		return nil
 	})
 	if err != nil {
 		s.over(w, http.StatusInternalServerError, "Something went wrong", "The simulator could not save its state.")

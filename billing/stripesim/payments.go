@@ -61,7 +61,7 @@ func (c *call) take(p *intent, ch *charge, at int64) {
 			Amount: *ch.ApplicationFeeAmount, Currency: ch.Currency, Description: "Application fee", Type: "application_fee",
 		})
 	}
-	ch.BalanceTransaction = ptr(c.book("charge", ch.ID, ch.Amount, ch.Currency, fees, at))
+	ch.BalanceTransaction = new(c.book("charge", ch.ID, ch.Amount, ch.Currency, fees, at))
 	p.Status, p.AmountReceived = intentSucceeded, ch.Amount
 	p.LastPaymentError, p.NextAction, p.Waiting = nil, nil, nil
 	c.keep(c.state.Charges.kind, ch.ID)
@@ -145,7 +145,7 @@ func createRefund(c *call) (wire, *apiError) {
 		ID: newID("re"), Amount: amount, Charge: ch.ID, Created: now, Currency: ch.Currency, Metadata: meta,
 		PaymentIntent: ch.PaymentIntent, Reason: reason, Status: "succeeded",
 	}
-	r.BalanceTransaction = ptr(c.book("refund", r.ID, -amount, ch.Currency, []feeDetail{}, now))
+	r.BalanceTransaction = new(c.book("refund", r.ID, -amount, ch.Currency, []feeDetail{}, now))
 	create(c, c.state.Refunds, r.ID, r)
 	ch.AmountRefunded += amount
 	ch.Refunded = ch.AmountRefunded == ch.Amount

@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 )
@@ -44,9 +45,7 @@ func updateCustomer(c *call) (wire, *apiError) {
 			next.Metadata[k] = v
 		}
 	}
-	for k, v := range f.metadata("metadata") {
-		next.Metadata[k] = v
-	}
+	maps.Copy(next.Metadata, f.metadata("metadata"))
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -79,7 +78,7 @@ func createAccount(c *call) (wire, *apiError) {
 		Capabilities:    map[string]string{}, Country: "US", DefaultCurrency: "usd", Metadata: f.metadata("metadata"),
 		Type: f.oneOf("type", "standard", "express"),
 		Requirements: requirements{
-			CurrentlyDue: []string{"business_profile.url", "external_account", "tos_acceptance.date"}, DisabledReason: ptr("requirements.past_due"),
+			CurrentlyDue: []string{"business_profile.url", "external_account", "tos_acceptance.date"}, DisabledReason: new("requirements.past_due"),
 			EventuallyDue: []string{"business_profile.url", "external_account", "tos_acceptance.date"}, PastDue: []string{"external_account"},
 		},
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 //go:embed shapes/*.json
-var shapeFiles embed.FS //nolint:gochecknoglobals // an embedded file system
+var shapeFiles embed.FS
 
 // wire is an object as it leaves the server.
 type wire = map[string]any
@@ -34,7 +34,7 @@ func (account) shape() string            { return "account" }
 func (s session) fields(base string) any {
 	var link *string
 	if s.Status == sessionOpen {
-		link = ptr(base + "/c/pay/" + s.ID)
+		link = new(base + "/c/pay/" + s.ID)
 	}
 	return struct {
 		sessionFields

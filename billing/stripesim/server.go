@@ -216,7 +216,7 @@ func (s *Server) Close() error {
 // Tick does what domain time has brought due, expiring sessions and settling
 // bank debits, and returns after the first attempt to deliver each event.
 func (s *Server) Tick(ctx context.Context) error {
-	return s.act(ctx, origin{}, func(*call) error { return nil })
+	return s.act(ctx, origin{}, func(*call) {})
 }
 
 // ServeHTTP answers the API under /v1, the payment page, and the control door

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -95,7 +97,7 @@ func (c *call) emit(eventType string, o object, at int64) {
 		raw, err = json.Marshal(shown)
 	}
 	if err != nil { // no object here is unprintable
-		c.log.Error("payment simulator could not print an event", "type", eventType, "error", err)
+		c.log.Error("payment simulator could not print an event", slog.String("type", eventType), slog.Any("error", err))
 		return
 	}
 	e := &event{
@@ -223,7 +225,7 @@ func (s *Server) dispatch(ids []string) <-chan struct{} {
 			claimed = claimed[n:]
 		}
 		if err := s.save(); err != nil {
-			s.log.Error("payment simulator could not save its deliveries", "error", err)
+			s.log.Error("payment simulator could not save its deliveries", slog.Any("error", err))
 		}
 		s.wake() // some may want another attempt
 	})
@@ -407,6 +409,7 @@ func (s *Server) wake() {
 // with all also what was dropped. It returns when every attempt has been made,
 // those of acts under way included.
 func (s *Server) flush(ctx context.Context, all bool) flushed {
+	s.settled(ctx) // what fails under way now is tried again below
 	s.mu.Lock()
 	first := s.release(s.rule.gathered)
 	s.rule.gathered, s.rule.events = nil, 0
@@ -431,18 +434,7 @@ func (s *Server) flush(ctx context.Context, all bool) flushed {
 	ids = append(first, ids...)
 	s.mu.Unlock()
 	s.dispatch(ids)
-	s.mu.Lock()
-	running := make([]chan struct{}, 0, len(s.passes))
-	for pass := range s.passes {
-		running = append(running, pass)
-	}
-	s.mu.Unlock()
-	for _, pass := range running {
-		select {
-		case <-pass:
-		case <-ctx.Done():
-		}
-	}
+	s.settled(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := flushed{Attempted: len(ids)}
@@ -457,6 +449,20 @@ func (s *Server) flush(ctx context.Context, all bool) flushed {
 		}
 	}
 	return out
+}
+
+// settled waits for the rounds of delivery that are under way.
+func (s *Server) settled(ctx context.Context) {
+	s.mu.Lock()
+	running := slices.Collect(maps.Keys(s.passes))
+	s.mu.Unlock()
+	for _, pass := range running {
+		select {
+		case <-pass:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // flushed is the outcome of a flush.
