@@ -111,6 +111,7 @@ type TransferInput struct {
 	SubAccount models.SubAccountID
 	Credits    models.Credits
 	Note       string
+	Sold       bool // Assign only: a sale settled outside Refill
 	Key        string
 	By         Actor
 }
@@ -147,8 +148,8 @@ func (s *Service) transfer(ctx context.Context, scope Scope, in TransferInput, b
 			return err
 		}
 		r := ledger.TransferRequest{
-			Agency: in.Agency, From: agency.WalletID, To: sub.WalletID, Credits: in.Credits, Actor: string(in.By), Note: in.Note,
-			Key: in.Key, Fingerprint: fingerprint("transfer", flag(back), sub.ID.String(), in.Credits.String(), in.Note), At: now,
+			Agency: in.Agency, From: agency.WalletID, To: sub.WalletID, Credits: in.Credits, Sold: in.Sold, Actor: string(in.By), Note: in.Note,
+			Key: in.Key, Fingerprint: fingerprint("transfer", flag(back), flag(in.Sold), sub.ID.String(), in.Credits.String(), in.Note), At: now,
 		}
 		if act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, r.Fingerprint); done || err != nil {
 			out.Act = act

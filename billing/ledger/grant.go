@@ -206,6 +206,7 @@ type TransferRequest struct {
 	Agency      models.AgencyID
 	From, To    models.WalletID
 	Credits     models.Credits
+	Sold        bool // a sale: purchased credits only, and purchased they stay
 	Actor       string
 	Note        string
 	Key         string
@@ -232,15 +233,21 @@ func (l *Ledger) Assign(ctx context.Context, tx *gorm.DB, r TransferRequest) (Tr
 	}
 	from, to := c.accounts[r.From], c.accounts[r.To]
 	at := max(from.stamp(r.At), to.stamp(r.At))
-	draws, missing := from.take(r.Credits, at)
+	kind, source, out, in := "assign", models.SourceAssigned, AssignOut, AssignIn
+	stock := from
+	if r.Sold {
+		kind, source, out, in = "sell", models.SourcePurchase, SellOut, SellIn
+		stock = from.purchased()
+	}
+	draws, missing := stock.take(r.Credits, at)
 	if missing > 0 || from.Excess > 0 {
 		return Transfer{}, c.short(from, r.Credits, max(0, r.Credits-missing-from.Excess), false)
 	}
 	if to.Balance > models.MaxBalance-r.Credits {
 		return Transfer{}, problem.New(problem.Invalid, "balance_too_large", "A wallet may hold at most %s credits.", models.MaxBalance).On("credits")
 	}
-	out := Transfer{FromBefore: from.balance(at), ToBefore: to.balance(at), FirstExpiry: models.Never}
-	act := c.transferAct(from, to, "assign", r, at)
+	done := Transfer{FromBefore: from.balance(at), ToBefore: to.balance(at), FirstExpiry: models.Never}
+	act := c.transferAct(from, to, kind, r, at)
 	for _, d := range draws {
 		parent := c.lots[d.Lot]
 		used := int64(parent.Granted - parent.Remaining - parent.Held)
@@ -249,17 +256,29 @@ func (l *Ledger) Assign(ctx context.Context, tx *gorm.DB, r TransferRequest) (Tr
 			return Transfer{}, fmt.Errorf("cost of an assigned lot: %w", err)
 		}
 		child := c.newLot(to, models.Lot{
-			Source: models.SourceAssigned, Granted: d.Credits, ExpiresAt: parent.ExpiresAt, EffectiveAt: at,
+			Source: source, Granted: d.Credits, ExpiresAt: parent.ExpiresAt, EffectiveAt: at,
 			UnitCost: parent.UnitCost, Cost: cost, Currency: parent.Currency, ParentLotID: parent.ID, Note: r.Note,
 		}, at)
-		c.move(from, parent, AssignOut, d.Credits, act, at)
-		c.move(to, child, AssignIn, d.Credits, act, at)
-		out.FirstExpiry = min(out.FirstExpiry, parent.ExpiresAt)
+		c.move(from, parent, out, d.Credits, act, at)
+		c.move(to, child, in, d.Credits, act, at)
+		done.FirstExpiry = min(done.FirstExpiry, parent.ExpiresAt)
 	}
 	c.settleExcess(to, act, at)
-	out.Act = c.acts[len(c.acts)-1]
-	out.FromAfter, out.ToAfter = from.balance(at), to.balance(at)
-	return out, c.write(ctx)
+	done.Act = c.acts[len(c.acts)-1]
+	done.FromAfter, done.ToAfter = from.balance(at), to.balance(at)
+	return done, c.write(ctx)
+}
+
+// purchased is the account with its never-expiring purchased lots only: what
+// may be sold on.
+func (a *account) purchased() *account {
+	out := &account{Wallet: a.Wallet}
+	for _, l := range a.lots {
+		if l.Source == models.SourcePurchase && l.ExpiresAt == models.Never {
+			out.lots = append(out.lots, l)
+		}
+	}
+	return out
 }
 
 // TakeBack returns unspent assigned credits from a sub-account (From) to the

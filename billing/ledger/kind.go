@@ -25,6 +25,8 @@ const (
 	Reverse       Kind = 17 // consumed → available
 	ReverseExcess Kind = 18 // consumed → excess
 	Unsettle      Kind = 19 // excess → available: a settlement undone by a reversal
+	SellOut       Kind = 20 // available → transit
+	SellIn        Kind = 21 // transit → available
 )
 
 // effect is what one credit of an entry does to the lot and the wallet.
@@ -57,6 +59,8 @@ var effects = map[Kind]effect{
 	Reverse:       {"reverse", "consumed", "available", 1, 0, 0},
 	ReverseExcess: {"reverse_excess", "consumed", "excess", 0, 0, -1},
 	Unsettle:      {"unsettle", "excess", "available", 1, 0, 1},
+	SellOut:       {"sell_out", "available", "transit", -1, 0, 0},
+	SellIn:        {"sell_in", "transit", "available", 1, 0, 0},
 }
 
 // String is the kind's stable name, as the API prints it.

@@ -1,0 +1,350 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"refill/billing"
+	"refill/billing/preset"
+	"refill/billing/problem"
+	"refill/billing/ratecard"
+	"refill/models"
+)
+
+// Days is how much history the seed makes.
+const Days = 90
+
+// by is who the seed acts as.
+const by billing.Actor = "demo"
+
+// Seeder makes the demo's business.
+type Seeder struct {
+	Billing   *billing.Service
+	Clock     *Clock
+	Catalogue preset.Catalogue
+	StripeURL string // of the simulator, to pay with
+	HTTP      *http.Client
+
+	rng *rand.Rand
+}
+
+// Business is what was made, for signing in and for programs.
+type Business struct {
+	Agency      models.Agency
+	Client      models.SubAccount
+	OwnerEmail  string
+	ClientEmail string
+	AdminEmail  string
+}
+
+// house is an agency of the demo.
+type house struct {
+	external, name, zone string
+	clients              []string
+	busy                 float64 // charges a day
+	packs                int     // bought over the 90 days
+
+	agency models.Agency
+	subs   []models.SubAccount
+}
+
+func houses() []*house {
+	return []*house{
+		{external: "northwind", name: "Northwind Agency", zone: "Europe/Paris", clients: []string{"Acme Dental", "Bright Solar", "Kite Legal", "Nord Gym", "Harbour Hotel"}, busy: 120, packs: 4},
+		{external: "bluebird", name: "Bluebird Studio", zone: "America/New_York", clients: []string{"Maple Bakery", "Union Cycles", "Fern Clinic"}, busy: 26, packs: 1},
+		{external: "copperfield", name: "Copperfield Media", zone: "Europe/London", clients: []string{"Dover Tyres", "Ivy Florist"}, busy: 18, packs: 1},
+		{external: "sakura", name: "Sakura Growth", zone: "Asia/Tokyo", clients: []string{"Hana Salon", "Kumo Coffee"}, busy: 14, packs: 1},
+		{external: "lumen", name: "Lumen Partners", zone: "UTC", clients: []string{"Peak Outdoor"}, busy: 8},
+	}
+}
+
+// Seed builds the catalogue, agencies, people, purchases and Days days of usage
+// that end now.
+func (s *Seeder) Seed(ctx context.Context) (Business, error) {
+	s.rng = rand.New(rand.NewPCG(20261122, 7)) //nolint:gosec // the same business every time
+	end := s.Clock.Now()
+	start := end.Add(-Days * 24 * time.Hour)
+	s.Clock.freeze(start)
+	defer s.Clock.run()
+	out := Business{OwnerEmail: "owner@northwind.example", ClientEmail: "hello@acme-dental.example", AdminEmail: "admin@refill.example"}
+	if err := s.Billing.Import(ctx, s.Catalogue, by); err != nil {
+		return out, fmt.Errorf("import the %s preset: %w", s.Catalogue.Name, err)
+	}
+	all := houses()
+	for _, h := range all {
+		if err := s.open(ctx, h); err != nil {
+			return out, fmt.Errorf("make %s: %w", h.name, err)
+		}
+	}
+	if err := s.live(ctx, all, start, end); err != nil {
+		return out, err
+	}
+	out.Agency, out.Client = all[0].agency, all[0].subs[0]
+	return out, s.finish(ctx, all, end)
+}
+
+// open makes an agency and its clients; the first are prepaid, the others draw
+// on the agency's pool.
+func (s *Seeder) open(ctx context.Context, h *house) (err error) {
+	if h.agency, err = s.Billing.CreateAgency(ctx, billing.AgencyInput{ExternalID: h.external, Name: h.name, TimeZone: h.zone, By: by}); err != nil {
+		return err
+	}
+	for i, name := range h.clients {
+		in := billing.SubAccountInput{Agency: h.agency.ID, ExternalID: slug(name), Name: name, By: by}
+		if i > 1 {
+			in.Funding = models.Pooled
+		}
+		sub, err := s.Billing.CreateSubAccount(ctx, billing.Scope{}, in)
+		if err != nil {
+			return err
+		}
+		h.subs = append(h.subs, sub)
+	}
+	return nil
+}
+
+func slug(name string) string { return strings.ToLower(strings.ReplaceAll(name, " ", "-")) }
+
+// slots are the hours of a day in which the demo is busy, and how much.
+func slots() []struct {
+	hour int
+	part float64
+} {
+	return []struct {
+		hour int
+		part float64
+	}{{7, 0.06}, {9, 0.2}, {11, 0.2}, {13, 0.16}, {15, 0.18}, {18, 0.12}, {21, 0.08}}
+}
+
+// live walks through the days: renewals, purchases, assignments and usage, each
+// at its own time.
+func (s *Seeder) live(ctx context.Context, all []*house, start, end models.Time) error {
+	n := 0
+	for day := range Days + 1 {
+		morning := start.Add(time.Duration(day) * 24 * time.Hour)
+		weekend := morning.Go().Weekday() == time.Saturday || morning.Go().Weekday() == time.Sunday
+		midnight := morning - morning%models.Time(24*time.Hour/time.Microsecond)
+		for _, slot := range slots() {
+			at := midnight.Add(time.Duration(slot.hour)*time.Hour + time.Duration(s.rng.IntN(50*60))*time.Second)
+			if at <= s.Clock.Now() || at >= end {
+				continue
+			}
+			s.Clock.freeze(at)
+			var batch []billing.ChargeInput
+			for _, h := range all {
+				grow := 0.7 + 0.6*float64(day)/Days
+				if weekend {
+					grow *= 0.45
+				}
+				want := h.busy * slot.part * grow * (0.75 + 0.5*s.rng.Float64())
+				for range int(want + s.rng.Float64()) {
+					n++
+					batch = append(batch, s.charge(h, n))
+				}
+			}
+			if err := s.book(ctx, batch); err != nil {
+				return err
+			}
+		}
+		if err := s.daily(ctx, all, day); err != nil {
+			return err
+		}
+		if day%10 == 0 || day == Days {
+			if err := s.Billing.RunDue(ctx, s.Clock.Now()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// book charges a batch; what a preset's small allowance cannot pay is refused,
+// as it would be in life.
+func (s *Seeder) book(ctx context.Context, batch []billing.ChargeInput) error {
+	for len(batch) > 0 {
+		part := batch[:min(len(batch), billing.MaxBatch)]
+		batch = batch[len(part):]
+		for _, r := range s.Billing.ChargeAll(ctx, billing.Scope{}, part) {
+			if r.Err != nil && !isRefusal(r.Err) {
+				return fmt.Errorf("seed usage: %w", r.Err)
+			}
+		}
+	}
+	return nil
+}
+
+// charge is one AI action of a house: a client of it, mostly.
+func (s *Seeder) charge(h *house, n int) billing.ChargeInput {
+	wallet := "agency:" + h.external
+	if len(h.subs) > 0 && s.rng.Float64() < 0.8 {
+		// Earlier clients are busier.
+		i := min(int(s.rng.ExpFloat64()*float64(len(h.subs))/3), len(h.subs)-1)
+		wallet = "sub:" + h.external + "/" + h.subs[i].ExternalID
+	}
+	action, model, usage := s.work()
+	return billing.ChargeInput{
+		Wallet: wallet, Key: fmt.Sprintf("demo:%s:%d", h.external, n), Action: action, Model: model, Usage: usage,
+		Metadata: map[string]string{"conversation": fmt.Sprintf("conv_%05d", n/6)}, Test: s.rng.IntN(200) == 0,
+	}
+}
+
+// work picks an action of the preset's card, cheap ones more often.
+func (s *Seeder) work() (action, model string, usage ratecard.Usage) {
+	rates := s.Catalogue.Cards[0].Rates
+	weights := make([]float64, len(rates))
+	var sum float64
+	for i, r := range rates {
+		price := float64(max(r.Base, models.Credit/2)) / float64(models.Credit)
+		weights[i] = 1 / (0.6 + price*0.12)
+		if strings.HasPrefix(r.Action, "infra.") {
+			weights[i] = 0.01
+		}
+		sum += weights[i]
+	}
+	pick := s.rng.Float64() * sum
+	r := rates[len(rates)-1]
+	for i := range rates {
+		if pick -= weights[i]; pick < 0 {
+			r = rates[i]
+			break
+		}
+	}
+	usage = ratecard.Usage{
+		ratecard.InputTokens:  ratecard.Quantity(200+s.rng.IntN(1800)) * ratecard.One,
+		ratecard.OutputTokens: ratecard.Quantity(20+s.rng.IntN(400)) * ratecard.One,
+	}
+	for _, c := range r.Components {
+		if _, ok := usage[c.Measure]; !ok {
+			usage[c.Measure] = c.Size * ratecard.Quantity(1+s.rng.IntN(3))
+		}
+	}
+	return r.Action, r.Model, usage
+}
+
+// daily is what people do: buy packs and assign credits.
+func (s *Seeder) daily(ctx context.Context, all []*house, day int) error {
+	for i, h := range all {
+		if h.packs > 0 && day%(Days/h.packs) == 5+i {
+			if err := s.buy(ctx, h); err != nil {
+				return err
+			}
+		}
+		if day%30 == 3 {
+			for j, sub := range h.subs[:min(2, len(h.subs))] {
+				if err := s.assign(ctx, h, sub, fmt.Sprintf("%d:%d", day, j)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// assign feeds a prepaid client a tenth of what the agency has, if it can.
+func (s *Seeder) assign(ctx context.Context, h *house, sub models.SubAccount, n string) error {
+	account, err := s.Billing.AccountOf(ctx, h.agency.WalletID)
+	if err != nil {
+		return err
+	}
+	view, err := s.Billing.Wallet(ctx, account)
+	if err != nil {
+		return err
+	}
+	amount := view.Balance.Available / 10 / models.Credit * models.Credit
+	if amount <= 0 {
+		return nil
+	}
+	_, err = s.Billing.Assign(ctx, billing.Scope{}, billing.TransferInput{
+		Agency: h.agency.ID, SubAccount: sub.ID, Credits: amount, Note: "Monthly credits", Key: "demo:assign:" + sub.ExternalID + ":" + n, By: by,
+	})
+	return err
+}
+
+// buy buys the preset's middle pack through the simulator, as a visitor would.
+func (s *Seeder) buy(ctx context.Context, h *house) error {
+	account, err := s.Billing.AccountOf(ctx, h.agency.WalletID)
+	if err != nil {
+		return err
+	}
+	front, err := s.Billing.Storefront(ctx, account)
+	if err != nil || len(front.Offers) == 0 {
+		return err
+	}
+	offer := front.Offers[len(front.Offers)/2]
+	in := billing.BuyInput{Account: account, Pack: offer.Pack.Code, Key: fmt.Sprintf("demo:buy:%s:%d", h.external, s.Clock.Now()), By: by}
+	if offer.Pack.Kind == models.PackQuantity {
+		in.Quantity = offer.Pack.Minimum
+	}
+	p, err := s.Billing.Buy(ctx, in)
+	if err != nil {
+		return fmt.Errorf("open a purchase: %w", err)
+	}
+	form := url.Values{"card": {"4242424242424242"}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.StripeURL+"/_sim/checkout/sessions/"+p.CheckoutSession+"/pay", strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := s.HTTP.Do(req)
+	if err != nil {
+		return fmt.Errorf("pay a purchase: %w", err)
+	}
+	if err := res.Body.Close(); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("pay a purchase: the simulator answered %s", res.Status)
+	}
+	p, err = s.Billing.Settle(ctx, h.agency.ID, p.ID)
+	if err != nil {
+		return err
+	}
+	if p.Status != models.PurchaseCredited {
+		return errors.New("a paid purchase was not credited")
+	}
+	return nil
+}
+
+// finish leaves the first agency and its first client healthy, with at least
+// 1,000 purchased credits each, and everything due done.
+func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) error {
+	s.Clock.freeze(end.Add(-30 * time.Minute))
+	h := all[0]
+	account, err := s.Billing.AccountOf(ctx, h.agency.WalletID)
+	if err != nil {
+		return err
+	}
+	for range 40 {
+		view, err := s.Billing.Wallet(ctx, account)
+		if err != nil {
+			return err
+		}
+		if view.Balance.Purchased >= 4000*models.Credit && view.Balance.Excess == 0 {
+			break
+		}
+		s.Clock.freeze(s.Clock.Now() + 1)
+		if err := s.buy(ctx, h); err != nil {
+			return err
+		}
+	}
+	if _, err := s.Billing.Assign(ctx, billing.Scope{}, billing.TransferInput{
+		Agency: h.agency.ID, SubAccount: h.subs[0].ID, Credits: 1500 * models.Credit, Sold: true,
+		Note: "Starter package", Key: "demo:sale:" + h.subs[0].ExternalID, By: by,
+	}); err != nil {
+		return err
+	}
+	s.Clock.freeze(end)
+	return s.Billing.RunDue(ctx, end)
+}
+
+// isRefusal tells an answer that a full or empty wallet gives from a fault.
+func isRefusal(err error) bool {
+	p := problem.Of(err)
+	return p != nil && (p.Kind == problem.Insufficient || p.Kind == problem.Forbidden)
+}
