@@ -33,6 +33,7 @@ type Service struct {
 
 	directory *directory
 	cards     *cards
+	apiKeys   *apiKeys
 	purchases *purchaseDesk
 	people    *people
 }
@@ -50,6 +51,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.directory = newDirectory(s)
 	s.cards = newCards(s)
+	s.apiKeys = newAPIKeys(c.Wall)
 	s.purchases = newPurchaseDesk()
 	s.people = newPeople(c.Wall)
 	return s, nil
