@@ -34,20 +34,20 @@ addEventListener("pageshow", (event) => {
 
 // Buttons that only work with script.
 function wake(root) {
-  for (const button of $$("[data-copy], [data-print]", root)) button.hidden = false;
+  for (const button of $$("[data-copy], [data-copy-link], [data-print]", root)) button.hidden = false;
   for (const button of $$("[data-noscript]", root)) button.hidden = true;
 }
 
 addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy], [data-print]");
+  const button = event.target.closest("[data-copy], [data-copy-link], [data-print]");
   if (!button) return;
   if ("print" in button.dataset) return print();
   const source = document.getElementById(button.dataset.copy);
   try {
-    await navigator.clipboard.writeText(source.textContent);
+    await navigator.clipboard.writeText(source ? source.textContent : location.href);
     button.textContent = "Copied";
   } catch {
-    getSelection().selectAllChildren(source);
+    if (source) getSelection().selectAllChildren(source);
   }
 });
 
@@ -116,9 +116,12 @@ async function swap(url, push) {
     const focused = document.activeElement;
     const id = target.contains(focused) ? focused.id : "";
     const name = target.contains(focused) ? focused.name : "";
+    const opened = $$("details", target).map((d) => d.open);
     target.replaceWith(document.adoptNode(fresh));
     const again = (id && document.getElementById(id)) || (name && fresh.querySelector(`[name="${CSS.escape(name)}"]`));
-    if (again) again.focus({ preventScroll: true });
+    $$("details", fresh).forEach((d, i) => (d.open ||= opened[i] ?? false));
+    if (!again) fresh.tabIndex = -1; // a filter that is gone leaves its place to the page
+    (again || fresh).focus({ preventScroll: true });
     document.title = page.title;
     if (push) history.pushState({ swap: true }, "", url);
     start(fresh);
@@ -135,6 +138,7 @@ function formURL(form) {
 
 addEventListener("change", (event) => {
   const form = event.target.form;
+  if (event.target.value === "custom") return; // its dates come first
   if (form && form.matches("[data-swap]") && event.target.matches("select, [type=radio], [type=checkbox]")) swap(formURL(form), true);
 });
 addEventListener("submit", (event) => {
@@ -186,6 +190,9 @@ function shortcuts() {
       const link = $(`[data-nav=${key}]`);
       if (link) lines.push([`g ${letter}`, link.textContent]);
     }
+    for (const link of $$("[data-key]")) {
+      lines.push([link.dataset.key.replace("ArrowLeft", "←").replace("ArrowRight", "→"), link.textContent]);
+    }
     for (const [keys, what] of lines) {
       const dt = document.createElement("dt");
       for (const k of keys.split(" ")) {
@@ -212,6 +219,7 @@ function shortcuts() {
 function start(root) {
   wake(root);
   for (const review of $$("[data-quantity]", root)) follow(review);
+  for (const chart of $$("[data-chart]", root)) readable(chart);
 }
 start(document);
 const wait = Number(document.body.dataset.refresh);
