@@ -3,8 +3,12 @@ package story
 import (
 	"time"
 
+	"github.com/a-h/templ"
+
 	"refill/models"
 	"refill/views"
+	"refill/views/chart"
+	"refill/views/format"
 )
 
 // now is the instant every story is told at: a Monday afternoon in Paris.
@@ -116,7 +120,7 @@ func fresh() views.Balance {
 }
 
 func usage() views.UsageCard {
-	return views.UsageCard{
+	card := views.UsageCard{
 		Title: "Usage this cycle", Total: credits(91_409), Previous: credits(80_183), Than: "the previous cycle", Href: "/usage",
 		Rows: []views.TopRow{
 			{Slot: "c1", Name: "GPT-4 Turbo", Rate: credits(10), Credits: credits(39_155)},
@@ -127,6 +131,48 @@ func usage() views.UsageCard {
 			{Slot: "c6", Name: "Other (4)", Credits: credits(2_240)},
 		},
 	}
+	card.Chart = daily(card.Rows)
+	return card
+}
+
+// daily spreads the rows' credits over the days of November so far, less at weekends,
+// so that they add up to the rows.
+func daily(rows []views.TopRow) templ.Component {
+	const days = 24
+	d := chart.Data{ID: "cycle", Title: "Credits used per day, by model and action"}
+	for day := 1; day <= days; day++ {
+		start := at(day, 0, 0)
+		d.Buckets = append(d.Buckets, chart.Bucket{Start: start, Label: format.Date(start, now, paris()), Tick: format.DayMonth(start, paris()), Partial: day == days})
+	}
+	for i, r := range rows {
+		d.Series = append(d.Series, chart.Series{Name: r.Name, Slot: i + 1, Values: spread(r.Credits, days, i+3)})
+	}
+	return chart.Stacked(d)
+}
+
+// spread cuts a total into days of uneven weight by cumulative difference.
+func spread(total models.Credits, days, seed int) []models.Credits {
+	weights, whole := make([]int64, days), int64(0)
+	for i := range weights {
+		weights[i] = int64(80 + (i*seed*7)%45)
+		if day := at(i+1, 12, 0).In(paris()).Weekday(); day == time.Saturday || day == time.Sunday {
+			weights[i] = weights[i] * 2 / 5
+		}
+		if i == days-1 {
+			weights[i] = weights[i] * 3 / 5 // not over yet
+		}
+		whole += weights[i]
+	}
+	values, done := make([]models.Credits, days), int64(0)
+	for i, w := range weights {
+		part, err := models.Part(int64(total/models.Credit), done, done+w, whole)
+		if err != nil {
+			panic(err) // fixed facts within every bound
+		}
+		values[i] = models.Credits(part) * models.Credit
+		done += w
+	}
+	return values
 }
 
 func activity() views.ActivityCard {

@@ -103,6 +103,7 @@ func clients() []Page {
 	card := usage()
 	card.Title, card.Than, card.Total = "Usage, last 30 days", "", credits(4_310)
 	card.Rows = []views.TopRow{{Slot: "c1", Name: "GPT-4 Turbo", Rate: credits(10), Credits: credits(4_090)}, {Slot: "c2", Name: "GPT-3.5", Rate: credits(1), Credits: credits(220)}}
+	card.Chart = daily(card.Rows)
 	lines := views.ActivityCard{Href: "/history", Lines: []views.ActivityLine{
 		{At: at(24, 14, 0), What: "12 replies · GPT-4 Turbo", Change: credits(-120), After: credits(1_204), Href: "/history/1"},
 		{At: at(20, 10, 0), What: "From Northwind Agency: Welcome credits", Change: credits(500), After: credits(1_324), Href: "/history/2"},
