@@ -34,14 +34,19 @@ type Seeder struct {
 	rng *rand.Rand
 }
 
-// Business is what was made, for signing in and for programs.
-type Business struct {
-	Agency      models.Agency
-	Client      models.SubAccount
-	OwnerEmail  string
-	ClientEmail string
-	AdminEmail  string
-}
+// The people of the demo; all have the same password.
+const (
+	Password    = "refill-demo"
+	AdminEmail  = "admin@refill.example"
+	OwnerEmail  = "owner@northwind.example"
+	ClientEmail = "hello@acme-dental.example"
+)
+
+// Where the demo's owner and client belong.
+const (
+	AgencyExternalID = "northwind"
+	ClientExternalID = "acme-dental"
+)
 
 // house is an agency of the demo.
 type house struct {
@@ -56,7 +61,7 @@ type house struct {
 
 func houses() []*house {
 	return []*house{
-		{external: "northwind", name: "Northwind Agency", zone: "Europe/Paris", clients: []string{"Acme Dental", "Bright Solar", "Kite Legal", "Nord Gym", "Harbour Hotel"}, busy: 120, packs: 4},
+		{external: AgencyExternalID, name: "Northwind Agency", zone: "Europe/Paris", clients: []string{"Acme Dental", "Bright Solar", "Kite Legal", "Nord Gym", "Harbour Hotel"}, busy: 120, packs: 4},
 		{external: "bluebird", name: "Bluebird Studio", zone: "America/New_York", clients: []string{"Maple Bakery", "Union Cycles", "Fern Clinic"}, busy: 26, packs: 1},
 		{external: "copperfield", name: "Copperfield Media", zone: "Europe/London", clients: []string{"Dover Tyres", "Ivy Florist"}, busy: 18, packs: 1},
 		{external: "sakura", name: "Sakura Growth", zone: "Asia/Tokyo", clients: []string{"Hana Salon", "Kumo Coffee"}, busy: 14, packs: 1},
@@ -66,27 +71,56 @@ func houses() []*house {
 
 // Seed builds the catalogue, agencies, people, purchases and Days days of usage
 // that end now.
-func (s *Seeder) Seed(ctx context.Context) (Business, error) {
+func (s *Seeder) Seed(ctx context.Context) error {
 	s.rng = rand.New(rand.NewPCG(20261122, 7)) //nolint:gosec // the same business every time
 	end := s.Clock.Now()
 	start := end.Add(-Days * 24 * time.Hour)
 	s.Clock.freeze(start)
 	defer s.Clock.run()
-	out := Business{OwnerEmail: "owner@northwind.example", ClientEmail: "hello@acme-dental.example", AdminEmail: "admin@refill.example"}
 	if err := s.Billing.Import(ctx, s.Catalogue, by); err != nil {
-		return out, fmt.Errorf("import the %s preset: %w", s.Catalogue.Name, err)
+		return fmt.Errorf("import the %s preset: %w", s.Catalogue.Name, err)
 	}
 	all := houses()
 	for _, h := range all {
 		if err := s.open(ctx, h); err != nil {
-			return out, fmt.Errorf("make %s: %w", h.name, err)
+			return fmt.Errorf("make %s: %w", h.name, err)
 		}
 	}
-	if err := s.live(ctx, all, start, end); err != nil {
-		return out, err
+	if err := s.people(ctx, all[0]); err != nil {
+		return err
 	}
-	out.Agency, out.Client = all[0].agency, all[0].subs[0]
-	return out, s.finish(ctx, all, end)
+	if err := s.live(ctx, all, start, end); err != nil {
+		return err
+	}
+	return s.finish(ctx, all, end)
+}
+
+// people makes an admin, the first agency's owner and a member, and its first
+// client.
+func (s *Seeder) people(ctx context.Context, h *house) error {
+	for _, p := range []struct {
+		user   billing.UserInput
+		member billing.MemberInput
+	}{
+		{user: billing.UserInput{Email: AdminEmail, Name: "Robin Admin", Admin: true}},
+		{billing.UserInput{Email: OwnerEmail, Name: "Nora Wind"}, billing.MemberInput{Role: models.RoleOwner}},
+		{billing.UserInput{Email: "member@northwind.example", Name: "Max Member"}, billing.MemberInput{Role: models.RoleMember}},
+		{billing.UserInput{Email: ClientEmail, Name: "Ada Dental"}, billing.MemberInput{Role: models.RoleClient, SubAccount: h.subs[0].ID}},
+	} {
+		p.user.Password, p.user.By = Password, by
+		user, err := s.Billing.CreateUser(ctx, p.user)
+		if err != nil {
+			return fmt.Errorf("make %s: %w", p.user.Email, err)
+		}
+		if p.user.Admin {
+			continue
+		}
+		p.member.Agency, p.member.User, p.member.By = h.agency.ID, user.ID, by
+		if err := s.Billing.AddMember(ctx, p.member); err != nil {
+			return fmt.Errorf("make %s a member: %w", p.user.Email, err)
+		}
+	}
+	return nil
 }
 
 // open makes an agency and its clients; the first are prepaid, the others draw

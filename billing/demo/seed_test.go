@@ -1,0 +1,67 @@
+package demo_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"refill/billing"
+	"refill/billing/checkout"
+	"refill/billing/demo"
+	"refill/billing/ledger"
+	"refill/billing/preset"
+	"refill/billing/stripesim"
+	"refill/models"
+	"refill/models/modelstest"
+)
+
+// Every preset seeds a business whose owner and client are well.
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	for _, name := range preset.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			catalogue, err := preset.Load(name)
+			require.NoError(t, err)
+			db := modelstest.OpenSQLite(t)
+			clock := demo.NewClock(0)
+			began := time.Now()
+			sim, err := stripesim.New(stripesim.Config{Clock: clock, Secret: "sk_test_demo"})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, sim.Close()) })
+			box := httptest.NewServer(sim)
+			t.Cleanup(box.Close)
+			gateway, err := checkout.New(checkout.Config{SecretKey: "sk_test_demo", WebhookSecrets: []string{"whsec_demo"}, BaseURL: box.URL})
+			require.NoError(t, err)
+			led, err := ledger.Open(t.Context(), db, ledger.Options{})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, led.Close()) })
+			s, err := billing.New(billing.Config{DB: db, Ledger: led, Clock: clock, Payments: gateway, BaseURL: "http://localhost:8080"})
+			require.NoError(t, err)
+			seeder := &demo.Seeder{Billing: s, Clock: clock, Catalogue: catalogue, StripeURL: box.URL, HTTP: http.DefaultClient}
+			require.NoError(t, seeder.Seed(t.Context()))
+			t.Logf("seeded in %s", time.Since(began).Round(time.Millisecond))
+
+			for _, ref := range []string{"agency:northwind", "sub:northwind/acme-dental"} {
+				account, err := s.Find(t.Context(), billing.Scope{}, ref)
+				require.NoError(t, err)
+				view, err := s.Wallet(t.Context(), account)
+				require.NoError(t, err)
+				require.GreaterOrEqual(t, view.Balance.Purchased, 1000*models.Credit, ref)
+				require.Equal(t, ledger.StateHealthy, view.State, ref)
+			}
+			var charges, purchases int64
+			require.NoError(t, db.Read.Model(&models.Charge{}).Count(&charges).Error)
+			require.NoError(t, db.Read.Model(&models.Purchase{}).Where("status = ?", models.PurchaseCredited).Count(&purchases).Error)
+			t.Logf("%d charges, %d purchases", charges, purchases)
+			require.Greater(t, charges, int64(5000))
+			require.Positive(t, purchases)
+			report, err := ledger.Audit(t.Context(), db, clock.Now())
+			require.NoError(t, err)
+			require.True(t, report.Clean(), "%+v", report)
+		})
+	}
+}
