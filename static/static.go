@@ -77,7 +77,7 @@ func join(pattern string) []byte {
 }
 
 // aroundPunctuation is the blank space that a sheet can do without.
-var aroundPunctuation = regexp.MustCompile(`\s*([{};])\s*`) //nolint:gochecknoglobals // a constant
+var aroundPunctuation = regexp.MustCompile(`\s*([{};])\s*`)
 
 // squeezeCSS drops comments and indentation, which is most of what a minifier would
 // win. Other blanks stay: a selector or a calculation may need them.

@@ -3,7 +3,6 @@ package static
 import (
 	"bytes"
 	"compress/gzip"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -37,7 +36,7 @@ func TestNamesCarryTheirContent(t *testing.T) {
 		"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
 	} {
 		path := Path(name)
-		require.Regexp(t, regexp.MustCompile(`^/static/\w+\.[0-9a-f]{8}\.\w+$`), path)
+		require.Regexp(t, `^/static/\w+\.[0-9a-f]{8}\.\w+$`, path)
 		content, gotType, immutable, ok := Open(strings.TrimPrefix(path, "/static/"))
 		require.True(t, ok)
 		require.True(t, immutable)

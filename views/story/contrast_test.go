@@ -12,7 +12,7 @@ import (
 )
 
 // token reads one colour of the sheet: --ink: light-dark(#17202B, #EAEFF5).
-var token = regexp.MustCompile(`--([\w-]+): ?light-dark\(#([0-9A-Fa-f]{6}), ?#([0-9A-Fa-f]{6})\)`) //nolint:gochecknoglobals // a constant
+var token = regexp.MustCompile(`--([\w-]+): ?light-dark\(#([0-9A-Fa-f]{6}), ?#([0-9A-Fa-f]{6})\)`)
 
 // luminance is the relative luminance of WCAG 2.
 func luminance(t *testing.T, hex string) float64 {

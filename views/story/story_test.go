@@ -16,11 +16,10 @@ import (
 	"refill/static"
 )
 
-//nolint:gochecknoglobals // how Go tests take flags
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // hashed is the part of an asset's name that changes with its content.
-var hashed = regexp.MustCompile(`/static/(\w+)\.[0-9a-f]{8}\.`) //nolint:gochecknoglobals // a constant
+var hashed = regexp.MustCompile(`/static/(\w+)\.[0-9a-f]{8}\.`)
 
 func render(t *testing.T, p Page) []byte {
 	t.Helper()
@@ -46,7 +45,7 @@ func TestGolden(t *testing.T) {
 			if *update {
 				require.NoError(t, os.WriteFile(file, got, 0o600))
 			}
-			want, err := os.ReadFile(file) //nolint:gosec // a name from this package
+			want, err := os.ReadFile(file)
 			require.NoError(t, err, "a new story needs -update")
 			require.Equal(t, string(want), string(got))
 		})
@@ -86,7 +85,7 @@ func TestEveryPage(t *testing.T) {
 				ids[id] = true
 			})
 			doc.Find("[aria-describedby], [aria-labelledby]").Each(func(_ int, s *goquery.Selection) {
-				for _, id := range strings.Fields(s.AttrOr("aria-describedby", "") + " " + s.AttrOr("aria-labelledby", "")) {
+				for id := range strings.FieldsSeq(s.AttrOr("aria-describedby", "") + " " + s.AttrOr("aria-labelledby", "")) {
 					require.True(t, ids[id], "nothing is called %s", id)
 				}
 			})
