@@ -114,14 +114,15 @@ async function swap(url, push) {
     const fresh = $("[data-swap-target]", page);
     if (!fresh) return location.assign(url);
     const focused = document.activeElement;
-    const id = target.contains(focused) ? focused.id : "";
-    const name = target.contains(focused) ? focused.name : "";
+    const inside = target.contains(focused);
+    const id = inside ? focused.id : "";
+    const name = inside ? focused.name : "";
     const opened = $$("details", target).map((d) => d.open);
     target.replaceWith(document.adoptNode(fresh));
     const again = (id && document.getElementById(id)) || (name && fresh.querySelector(`[name="${CSS.escape(name)}"]`));
     $$("details", fresh).forEach((d, i) => (d.open ||= opened[i] ?? false));
     if (!again) fresh.tabIndex = -1; // a filter that is gone leaves its place to the page
-    (again || fresh).focus({ preventScroll: true });
+    if (inside) (again || fresh).focus({ preventScroll: true });
     document.title = page.title;
     if (push) history.pushState({ swap: true }, "", url);
     start(fresh);
@@ -224,4 +225,3 @@ function start(root) {
 start(document);
 const wait = Number(document.body.dataset.refresh);
 if (wait) setTimeout(() => location.reload(), wait * 1000);
-$("[data-focus]")?.focus();
