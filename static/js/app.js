@@ -132,7 +132,8 @@ async function swap(url, push) {
 }
 
 function formURL(form) {
-  const url = new URL(form.action, location.href);
+  // form.action would be the field of that name.
+  const url = new URL(form.getAttribute("action") ?? "", location.href);
   url.search = new URLSearchParams(new FormData(form)).toString();
   return url.href;
 }
