@@ -134,7 +134,7 @@ async function swap(url, push) {
 function formURL(form) {
   // form.action would be the field of that name.
   const url = new URL(form.getAttribute("action") ?? "", location.href);
-  url.search = new URLSearchParams(new FormData(form)).toString();
+  url.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value)).toString();
   return url.href;
 }
 
