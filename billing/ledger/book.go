@@ -191,7 +191,7 @@ func (b *book) settleExcess(a *account, act models.ActID, at models.Time) {
 	if a.Excess == 0 {
 		return
 	}
-	draws, _ := a.take(a.Excess, at)
+	draws, _ := a.take(a.Excess, a.stamp(at))
 	for _, d := range draws {
 		b.move(a, b.lots[d.Lot], Settle, d.Credits, act, at)
 	}

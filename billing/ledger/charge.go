@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"refill/billing/problem"
 	"refill/models"
@@ -58,6 +59,12 @@ type stage struct {
 	pool    bool
 }
 
+// leeway is what promised work may use beyond the ordinary limits.
+type leeway struct {
+	excess models.Credits // beyond the excess limit
+	pool   models.Credits // beyond the pool's cap
+}
+
 // payment is a planned way to pay, not yet booked.
 type payment struct {
 	draws  []Draw
@@ -67,7 +74,7 @@ type payment struct {
 }
 
 // chain is the list of stages that feed an account (DESIGN 4.2).
-func (b *book) chain(a *account, dayStart models.Time) ([]stage, error) {
+func (b *book) chain(a *account, dayStart models.Time, over models.Credits) ([]stage, error) {
 	own := stage{account: a, cap: models.MaxBalance}
 	if a.SubAccountID.IsZero() {
 		return []stage{own}, nil
@@ -80,6 +87,12 @@ func (b *book) chain(a *account, dayStart models.Time) ([]stage, error) {
 	if pool == nil {
 		return []stage{own}, errNeedsPool
 	}
+	if pool.Status != models.WalletActive { // a suspended agency lends nothing
+		if pooled {
+			return nil, paused(&pool.Wallet)
+		}
+		return []stage{own}, nil
+	}
 	room := models.MaxBalance
 	if a.PoolCap > 0 {
 		since := b.poolSince(a, dayStart)
@@ -87,7 +100,7 @@ func (b *book) chain(a *account, dayStart models.Time) ([]stage, error) {
 		if a.PoolSince < since {
 			drawn = 0
 		}
-		room = max(0, a.PoolCap-drawn)
+		room = max(0, a.PoolCap-drawn) + over
 	}
 	last := stage{account: pool, cap: room, pool: true}
 	if pooled {
@@ -97,11 +110,10 @@ func (b *book) chain(a *account, dayStart models.Time) ([]stage, error) {
 }
 
 // plan finds who pays an amount: lots by stage, then excess of the last resort.
-// extra widens the excess room beyond the wallet's own limit (a late capture of
-// promised work). It changes nothing.
-func (b *book) plan(a *account, amount models.Credits, at, dayStart models.Time, extra models.Credits) (payment, error) {
+// It changes nothing.
+func (b *book) plan(a *account, amount models.Credits, at, dayStart models.Time, over leeway) (payment, error) {
 	var p payment
-	stages, needs := b.chain(a, dayStart)
+	stages, needs := b.chain(a, dayStart, over.pool)
 	rest := amount
 	capped := false
 	for _, s := range stages {
@@ -130,11 +142,11 @@ func (b *book) plan(a *account, amount models.Credits, at, dayStart models.Time,
 			return p, b.short(a, amount, amount-rest, true)
 		}
 	}
-	if p.from.ExcessLimit > 0 || extra > 0 {
+	if p.from.ExcessLimit > 0 || over.excess > 0 {
 		if b.agencyOf(p.from) == nil {
 			return p, errNeedsPool
 		}
-		if rest <= b.excessRoom(p.from)+extra {
+		if rest <= b.excessRoom(p.from)+over.excess {
 			p.excess = rest
 			if p.from != a {
 				p.pooled += rest
@@ -175,9 +187,10 @@ func (b *book) pay(a *account, p payment, act models.ActID, at, dayStart models.
 	return draws
 }
 
-// drawPool notes what an account took from the agency's pool, for its cap.
+// drawPool notes what an account took from the agency's pool, for its cap. It
+// counts without a cap too, so that one set later starts from the truth.
 func (b *book) drawPool(a *account, amount models.Credits, dayStart models.Time) {
-	if amount == 0 || a.PoolCap == 0 {
+	if amount == 0 {
 		return
 	}
 	since := b.poolSince(a, dayStart)
@@ -185,6 +198,15 @@ func (b *book) drawPool(a *account, amount models.Credits, dayStart models.Time)
 		a.PoolSince, a.PoolDrawn = since, 0
 	}
 	a.PoolDrawn += amount
+	a.changed = true
+}
+
+// undrawPool gives back what was drawn at an instant, if it still counts.
+func (b *book) undrawPool(a *account, amount models.Credits, drawn models.Time) {
+	if amount == 0 || drawn < a.PoolSince {
+		return
+	}
+	a.PoolDrawn = max(0, a.PoolDrawn-amount)
 	a.changed = true
 }
 
@@ -206,25 +228,38 @@ func (b *book) usable(id models.WalletID, at models.Time) (*account, error) {
 		return nil, problem.Missing("wallet")
 	}
 	if a.Status != models.WalletActive {
-		return nil, problem.New(problem.Forbidden, "wallet_paused", "This wallet is %s; it can be charged again once it is active.", a.Status)
+		return nil, paused(&a.Wallet)
 	}
 	// Excess is paid off before anything is drawn; that touches the agency's sum.
 	if a.Excess > 0 && b.agencyOf(a) == nil {
 		return nil, errNeedsPool
 	}
-	b.settleDue(a, at)
+	b.settleChain(a, at)
 	return a, nil
+}
+
+func paused(w *models.Wallet) error {
+	return problem.New(problem.Forbidden, "wallet_paused", "This wallet is %s; it can be charged again once it is active.", w.Status)
+}
+
+// settleChain settles the excess of every locked account that may pay for a.
+func (b *book) settleChain(a *account, at models.Time) {
+	b.settleDue(a, at)
+	if pool := b.accounts[a.PoolWalletID]; pool != nil {
+		b.settleDue(pool, at)
+	}
 }
 
 // settleDue pays excess off with credits that became spendable by time alone,
 // as an act of its own.
 func (b *book) settleDue(a *account, at models.Time) {
+	at = a.stamp(at)
 	if a.Excess == 0 || a.available(at) == 0 {
 		return
 	}
 	act := models.Act{
 		AgencyID: a.AgencyID, ID: models.NewID[models.ActID](at), WalletID: a.ID, Kind: "settle", Actor: "clock",
-		Seq: a.Seq + 1, CreatedAt: a.stamp(at),
+		Seq: a.Seq + 1, CreatedAt: at,
 	}
 	before := a.Excess
 	b.settleExcess(a, act.ID, at)
@@ -239,9 +274,6 @@ func (b *book) replay(k key, fingerprint []byte) (*models.Charge, error) {
 			return nil, keyReused()
 		}
 		return c, nil
-	}
-	if b.holdKeys[k] != nil {
-		return nil, keyReused()
 	}
 	return nil, nil //nolint:nilnil // a new key: neither an answer nor a refusal
 }
@@ -266,7 +298,7 @@ func (b *book) charge(r *ChargeRequest) (Receipt, error) {
 		c.WouldCost, c.Credits = r.Credits, 0
 		return b.finish(a, c, nil, r.Units, k, r.At)
 	}
-	p, err := b.plan(a, r.Credits, r.At, r.DayStart, 0)
+	p, err := b.plan(a, r.Credits, r.At, r.DayStart, leeway{})
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -293,6 +325,7 @@ func (b *book) finish(a *account, c *models.Charge, draws []Draw, units int64, k
 	}
 	c.CreatedAt = max(c.CreatedAt, a.stamp(at))
 	// An account fed from the pool shows its own lots, never the agency's balance.
+	draws = inOrder(a.ID, draws)
 	after := a.balance(c.CreatedAt)
 	c.AfterPlan, c.AfterPurchased, c.AfterAssigned, c.AfterBonus = after.Plan, after.Purchased, after.Assigned, after.Bonus
 	c.AfterHeld, c.AfterExcess = after.Held, after.Excess
@@ -365,6 +398,22 @@ func (b *book) tally(a *account, c *models.Charge, draws []Draw, units int64) {
 		}
 		b.count(c, paid, *row, c.CreatedAt)
 	}
+}
+
+// inOrder puts a charge's draws into the order every answer gives them: own
+// lots, the pool's lots, excess; each as they were booked.
+func inOrder(own models.WalletID, draws []Draw) []Draw {
+	rank := func(d Draw) int {
+		switch {
+		case d.Bucket == models.BucketExcess:
+			return 2
+		case d.Wallet != own:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(draws, func(x, y Draw) int { return rank(x) - rank(y) })
+	return draws
 }
 
 func deref(c *models.Charge) models.Charge {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/ncruces/go-sqlite3"
 
 	"refill/billing/problem"
 	"refill/models"
@@ -24,7 +25,6 @@ type command struct {
 	release *ReleaseRequest
 
 	pool    models.WalletID // locked as well when set
-	tries   int
 	receipt Receipt
 	held    HoldReceipt
 	err     error
@@ -62,6 +62,9 @@ func (c *command) key() (key, bool) {
 // a refusal leaves the book as it was.
 func (c *command) decide(b *book) {
 	c.receipt, c.held, c.err = Receipt{}, HoldReceipt{}, nil
+	if c.err = c.bounded(); c.err != nil {
+		return
+	}
 	switch {
 	case c.charge != nil:
 		c.receipt, c.err = b.charge(c.charge)
@@ -74,13 +77,34 @@ func (c *command) decide(b *book) {
 	}
 }
 
+// bounded holds the command's amount against the bounds of a charge (I-28).
+func (c *command) bounded() error {
+	var credits models.Credits
+	switch {
+	case c.charge != nil:
+		credits = c.charge.Credits
+	case c.hold != nil:
+		if credits = c.hold.Credits; credits == 0 {
+			return positive(credits)
+		}
+	case c.capture != nil:
+		credits = c.capture.Charge.Credits
+	}
+	if credits < 0 || credits > models.MaxCharge {
+		return problem.New(problem.Invalid, "credits_out_of_range", "One charge may cost at most %s credits.", models.MaxCharge).On("credits")
+	}
+	return nil
+}
+
 // Charge books one priced charge, or gives the answer its key had before. It
 // returns after the commit that holds it. Errors: insufficient_credits,
 // idempotency_key_reused, wallet_paused, not_found, overloaded.
 func (l *Ledger) Charge(ctx context.Context, r ChargeRequest) (Receipt, error) {
 	c := &command{charge: &r}
-	err := l.submit(ctx, c)
-	return c.receipt, err
+	if err := l.submit(ctx, c); err != nil {
+		return Receipt{}, err
+	}
+	return c.receipt, nil
 }
 
 // ChargeAll books independent charges; each has its own error.
@@ -102,23 +126,29 @@ func (l *Ledger) ChargeAll(ctx context.Context, rs []ChargeRequest) ([]Receipt, 
 // Hold reserves credits. Errors as Charge.
 func (l *Ledger) Hold(ctx context.Context, r HoldRequest) (HoldReceipt, error) {
 	c := &command{hold: &r}
-	err := l.submit(ctx, c)
-	return c.held, err
+	if err := l.submit(ctx, c); err != nil {
+		return HoldReceipt{}, err
+	}
+	return c.held, nil
 }
 
 // Capture turns a hold into a charge. Errors: as Charge, and hold_not_open.
 func (l *Ledger) Capture(ctx context.Context, r CaptureRequest) (Receipt, error) {
 	c := &command{capture: &r}
-	err := l.submit(ctx, c)
-	return c.receipt, err
+	if err := l.submit(ctx, c); err != nil {
+		return Receipt{}, err
+	}
+	return c.receipt, nil
 }
 
 // Release lets a hold go; releasing twice is one release. Errors: hold_not_open,
 // not_found.
 func (l *Ledger) Release(ctx context.Context, r ReleaseRequest) (HoldReceipt, error) {
 	c := &command{release: &r}
-	err := l.submit(ctx, c)
-	return c.held, err
+	if err := l.submit(ctx, c); err != nil {
+		return HoldReceipt{}, err
+	}
+	return c.held, nil
 }
 
 func overloaded() error {
@@ -130,7 +160,8 @@ func (l *Ledger) submit(ctx context.Context, c *command) error {
 }
 
 // submitAll queues commands and waits. A caller that gives up leaves: its
-// commands go on and their keys tell what became of them.
+// commands go on and their keys tell what became of them. It must not look at a
+// command it left, because the lane still writes to it.
 func (l *Ledger) submitAll(ctx context.Context, commands []*command) []error {
 	errs := make([]error, len(commands))
 	for i, c := range commands {
@@ -140,7 +171,7 @@ func (l *Ledger) submitAll(ctx context.Context, commands []*command) []error {
 		}
 		select {
 		case <-l.stop.Done():
-			errs[i] = problem.New(problem.Unavailable, "shutting_down", "The server is stopping; send the same key again.")
+			errs[i] = stopping()
 			continue
 		default:
 		}
@@ -151,17 +182,31 @@ func (l *Ledger) submitAll(ctx context.Context, commands []*command) []error {
 		}
 	}
 	for i, c := range commands {
-		if errs[i] != nil {
-			continue
-		}
-		select {
-		case <-c.done:
-			errs[i] = c.err
-		case <-ctx.Done():
-			errs[i] = problem.New(problem.Unavailable, "timeout", "The answer did not come in time; ask again with the same key.").Because(ctx.Err())
+		if errs[i] == nil {
+			errs[i] = l.wait(ctx, c)
 		}
 	}
 	return errs
+}
+
+func (l *Ledger) wait(ctx context.Context, c *command) error {
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		return problem.New(problem.Unavailable, "timeout", "The answer did not come in time; ask again with the same key.").Because(ctx.Err())
+	case <-l.gone:
+		select {
+		case <-c.done:
+			return c.err
+		default: // it was queued while the lanes were ending
+			return stopping()
+		}
+	}
+}
+
+func stopping() error {
+	return problem.New(problem.Unavailable, "shutting_down", "The server is stopping; send the same key again.")
 }
 
 // laneOf keeps a wallet, and the pool it draws on, in one lane, so that lanes
@@ -211,53 +256,83 @@ func (n *lane) serve() {
 // batchTimeout ends a batch whose database does not answer.
 const batchTimeout = 30 * time.Second
 
+// rollbackTimeout ends the connection instead.
+const rollbackTimeout = 5 * time.Second
+
 // process runs commands to their answers: one transaction, and what it could
 // not lock or decide in further ones.
 func (l *Ledger) process(commands []*command, skip bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.stop), batchTimeout)
 	defer cancel()
-	for len(commands) > 0 {
+	for tries := 1; len(commands) > 0; tries++ {
 		again, locked, err := l.attempt(ctx, commands, skip)
 		switch {
 		case err == nil:
-			if len(locked) > 0 {
-				l.aside(locked)
-			}
+			l.aside(locked)
 			commands = again
-		case len(commands) == 1:
-			c := commands[0]
-			c.tries++
-			if (isConflict(err) && c.tries < 5) && ctx.Err() == nil {
-				continue // another process used the key first: read it and answer from it
-			}
-			l.log.LogAttrs(ctx, slog.LevelError, "charge failed", slog.Any("error", err))
-			c.err = faulty(err)
-			close(c.done)
-			return
-		default:
+		case isConflict(err) && tries < 5 && ctx.Err() == nil:
+			// Another process used a key first: read it and answer from it.
+		case len(commands) > 1 && mayBeOneCommand(err):
 			// One bad command must not fail its neighbours.
 			half := len(commands) / 2
 			l.process(commands[:half], skip)
-			commands = commands[half:]
+			l.process(commands[half:], skip)
+			return
+		default:
+			l.log.LogAttrs(ctx, slog.LevelError, "charges failed", slog.Int("charges", len(commands)), slog.Any("error", err))
+			l.fail(commands, problem.New(problem.Unavailable, "database_unavailable",
+				"The charge could not be booked; send the same key again.").Because(err))
+			return
 		}
 	}
 }
 
+func (l *Ledger) fail(commands []*command, err error) {
+	for _, c := range commands {
+		c.err = err
+	}
+	finish(commands)
+}
+
 // aside waits for wallets that another transaction holds, away from the lane,
-// so that one slow wallet stalls nobody.
+// so that one slow wallet stalls nobody. What waits there is bounded as a lane's
+// queue is.
 func (l *Ledger) aside(commands []*command) {
+	if len(commands) == 0 {
+		return
+	}
+	n := int64(len(commands))
+	if l.waiting.Add(n) > l.queue {
+		l.waiting.Add(-n)
+		l.fail(commands, overloaded())
+		return
+	}
 	l.work.Go(func() {
 		l.side <- struct{}{}
+		l.waiting.Add(-n)
 		defer func() { <-l.side }()
 		l.process(commands, false)
 	})
 }
 
-func faulty(err error) error {
-	if problem.Of(err) != nil {
-		return err
+// brokenError is an invariant that a batch would have broken.
+type brokenError struct{ error }
+
+// mayBeOneCommand tells an error that a single command of a batch may have
+// caused from one of the database itself, which trying the halves would only
+// multiply.
+func mayBeOneCommand(err error) bool {
+	if _, ok := errors.AsType[brokenError](err); ok {
+		return true
 	}
-	return problem.New(problem.Unavailable, "database_unavailable", "The charge could not be booked; send the same key again.").Because(err)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code[:2] {
+		case "08", "53", "57", "58": // connection, resources, operator, system
+			return false
+		}
+		return true
+	}
+	return errors.Is(err, sqlite3.CONSTRAINT) || errors.Is(err, sqlite3.TOOBIG)
 }
 
 // isConflict tells an idempotency key or row that another transaction took
@@ -292,7 +367,7 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command, skip bool) (a
 		return nil, nil, err
 	}
 	if err := b.check(); err != nil {
-		return nil, nil, err
+		return nil, nil, brokenError{err}
 	}
 	if err := run.run(ctx, b.writes(models.SQLite, l.tables)); err != nil {
 		return nil, nil, err
@@ -316,7 +391,9 @@ func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*comma
 	open := true
 	defer func() {
 		if open {
-			_, rollback := conn.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+			defer cancel()
+			_, rollback := conn.Exec(ctx, "ROLLBACK")
 			err = errors.Join(err, rollback)
 		}
 	}()
@@ -330,7 +407,7 @@ func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*comma
 		return nil, nil, err
 	}
 	if err := b.check(); err != nil {
-		return nil, nil, err
+		return nil, nil, brokenError{err}
 	}
 	if err := run.run(ctx, append(b.writes(models.Postgres, l.tables), statement{sql: "COMMIT"})); err != nil {
 		return nil, nil, err
@@ -364,9 +441,10 @@ func (l *Ledger) reads(b *book, commands []*command, skip bool) []statement {
 			want(walletKey{place.agency, c.pool})
 		}
 		if k, ok := c.key(); ok {
-			keys = append(keys, k)
 			if c.hold != nil {
 				holdKeys = append(holdKeys, k)
+			} else {
+				keys = append(keys, k)
 			}
 		}
 		switch {
@@ -376,11 +454,16 @@ func (l *Ledger) reads(b *book, commands []*command, skip bool) []statement {
 			holds = append(holds, holdKey{place.agency, c.release.Hold})
 		}
 	}
-	out := lockWallets(d, b, wallets, skip)
+	out := l.lockAndRead(d, b, wallets, skip)
 	out = append(out, readKeys(d, b, unique(keys))...)
 	out = append(out, readHoldKeys(d, b, unique(holdKeys))...)
-	out = append(out, readHolds(d, b, unique(holds))...)
-	return append(out, readLots(d, b, wallets)...)
+	return append(out, readHolds(d, b, unique(holds))...)
+}
+
+// lockThenRead locks wallets and reads their lots, in this order and never in
+// one statement.
+func lockThenRead(d models.Dialect, b *book, wallets []walletKey, skip bool) []statement {
+	return append(lockWallets(d, b, wallets, skip), readLots(d, b, wallets)...)
 }
 
 func unique[K comparable](in []K) []K {
@@ -418,7 +501,7 @@ func (l *Ledger) decide(b *book, commands []*command, skip bool) (answered, agai
 			again = append(again, c)
 			continue
 		}
-		if !c.pool.IsZero() && c.receipt.Charge.PoolSeq == 0 && c.err == nil {
+		if c.charge != nil && !c.pool.IsZero() && c.receipt.Charge.PoolSeq == 0 && c.err == nil {
 			l.forget(b.accounts[place.wallet])
 		}
 		answered = append(answered, c)
@@ -442,7 +525,13 @@ func (l *Ledger) replays(ctx context.Context, run runner, commands []*command) e
 			stmts = append(stmts, readDraws(l.db.Dialect, &c.receipt.Charge, &c.receipt.Draws)...)
 		}
 	}
-	return run.run(ctx, stmts)
+	if err := run.run(ctx, stmts); err != nil {
+		return err
+	}
+	for _, c := range commands {
+		inOrder(c.receipt.Charge.WalletID, c.receipt.Draws)
+	}
+	return nil
 }
 
 func finish(commands []*command) {

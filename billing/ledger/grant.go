@@ -145,11 +145,8 @@ func (l *Ledger) Grant(ctx context.Context, tx *gorm.DB, r GrantRequest) (Grante
 		return Granted{}, err
 	}
 	a := c.accounts[r.Wallet]
-	if r.Credits <= 0 || r.Credits > models.MaxBalance || a.Balance > models.MaxBalance-r.Credits {
-		return Granted{}, problem.New(problem.Invalid, "balance_too_large", "A wallet may hold at most %s credits.", models.MaxBalance).On("credits")
-	}
-	if len(a.lots) >= maxDraws {
-		return Granted{}, problem.New(problem.Conflict, "too_many_lots", "This wallet has %d open lots, the most there may be; use some up first.", len(a.lots))
+	if err := a.roomFor(r.Credits, 1); err != nil {
+		return Granted{}, err
 	}
 	at := a.stamp(r.At)
 	out := Granted{Before: a.balance(at)}
@@ -171,6 +168,28 @@ func (l *Ledger) Grant(ctx context.Context, tx *gorm.DB, r GrantRequest) (Grante
 	c.settleExcess(a, act, at)
 	out.Act, out.Lot, out.After = *keyed, *lot, a.balance(at)
 	return out, c.write(ctx)
+}
+
+// roomFor tells whether an account may take credits in so many new lots. Held
+// credits count: they may come back.
+func (a *account) roomFor(credits models.Credits, lots int) error {
+	if err := positive(credits); err != nil {
+		return err
+	}
+	if credits > models.MaxBalance || a.Balance > models.MaxBalance-credits-a.Held {
+		return problem.New(problem.Invalid, "balance_too_large", "A wallet may hold at most %s credits.", models.MaxBalance).On("credits")
+	}
+	if len(a.lots)+lots > maxDraws {
+		return problem.New(problem.Conflict, "too_many_lots", "This wallet has %d open lots and may have %d; use some up first.", len(a.lots), maxDraws)
+	}
+	return nil
+}
+
+func positive(credits models.Credits) error {
+	if credits <= 0 {
+		return problem.New(problem.Invalid, "credits_not_positive", "Name an amount above zero.").On("credits")
+	}
+	return nil
 }
 
 // act starts the record of what caused the entries that follow.
@@ -239,12 +258,16 @@ func (l *Ledger) Assign(ctx context.Context, tx *gorm.DB, r TransferRequest) (Tr
 		kind, source, out, in = "sell", models.SourcePurchase, SellOut, SellIn
 		stock = from.purchased()
 	}
+	if err := positive(r.Credits); err != nil {
+		return Transfer{}, err
+	}
+	c.settleDue(from, at)
 	draws, missing := stock.take(r.Credits, at)
 	if missing > 0 || from.Excess > 0 {
 		return Transfer{}, c.short(from, r.Credits, max(0, r.Credits-missing-from.Excess), false)
 	}
-	if to.Balance > models.MaxBalance-r.Credits {
-		return Transfer{}, problem.New(problem.Invalid, "balance_too_large", "A wallet may hold at most %s credits.", models.MaxBalance).On("credits")
+	if err := to.roomFor(r.Credits, len(draws)); err != nil {
+		return Transfer{}, err
 	}
 	done := Transfer{FromBefore: from.balance(at), ToBefore: to.balance(at), FirstExpiry: models.Never}
 	act := c.transferAct(from, to, kind, r, at)
@@ -291,6 +314,9 @@ func (l *Ledger) TakeBack(ctx context.Context, tx *gorm.DB, r TransferRequest) (
 	}
 	from, to := c.accounts[r.From], c.accounts[r.To]
 	at := max(from.stamp(r.At), to.stamp(r.At))
+	if err := positive(r.Credits); err != nil {
+		return Transfer{}, err
+	}
 	var unspent models.Credits
 	var children []*models.Lot
 	for i := len(from.lots) - 1; i >= 0; i-- {
@@ -316,6 +342,10 @@ func (l *Ledger) TakeBack(ctx context.Context, tx *gorm.DB, r TransferRequest) (
 		if err != nil {
 			return Transfer{}, err
 		}
+		if parent.WalletID != to.ID {
+			return Transfer{}, fmt.Errorf("lot %s was not carved from wallet %s", child.ID, to.ID)
+		}
+		out.FirstExpiry = min(out.FirstExpiry, child.ExpiresAt)
 		c.move(from, child, ReturnOut, part, act, at)
 		c.move(to, parent, ReturnIn, part, act, at)
 		rest -= part
@@ -356,7 +386,11 @@ func (l *Ledger) Withdraw(ctx context.Context, tx *gorm.DB, r AdjustRequest) (Gr
 		return Granted{}, err
 	}
 	a := c.accounts[r.Wallet]
+	if err := positive(r.Credits); err != nil {
+		return Granted{}, err
+	}
 	at := a.stamp(r.At)
+	c.settleDue(a, at)
 	draws, missing := a.take(r.Credits, at)
 	if missing > 0 {
 		return Granted{}, c.short(a, r.Credits, r.Credits-missing, false)
@@ -383,6 +417,10 @@ type Policy struct {
 	PoolEvery     models.PoolEvery
 }
 
+// actPolicy is the kind of the act that says that a limit was set below what
+// was owed or promised already: from then on the wallet may stand beyond it.
+const actPolicy = "policy"
+
 // SetPolicy changes a wallet's policy.
 func (l *Ledger) SetPolicy(ctx context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, p Policy) error {
 	if p.Funding == "" {
@@ -391,11 +429,20 @@ func (l *Ledger) SetPolicy(ctx context.Context, tx *gorm.DB, agency models.Agenc
 	if p.PoolEvery == "" {
 		p.PoolEvery = models.PoolCycle
 	}
+	c, err := l.lock(ctx, tx, agency, wallet)
+	if err != nil {
+		return err
+	}
+	a := c.accounts[wallet]
+	if a.Excess+a.Promised > p.ExcessLimit || a.AgencyExcess > p.AgencyCeiling {
+		c.act(a, actPolicy, p.ExcessLimit, "policy", "The limit was set below what is owed.", "", a.LastAt)
+	}
 	l.hints.Delete(wallet)
-	return l.change(ctx, tx, agency, wallet, map[string]any{
+	err = l.change(ctx, tx, agency, wallet, map[string]any{
 		"excess_limit": p.ExcessLimit, "agency_ceiling": p.AgencyCeiling, "funding": p.Funding,
 		"pool_cap": p.PoolCap, "pool_every": p.PoolEvery,
 	})
+	return errors.Join(err, c.write(ctx))
 }
 
 // SetStatus suspends or reactivates a wallet; it rules from the commit on.

@@ -59,14 +59,11 @@ func (b *book) hold(r *HoldRequest) (HoldReceipt, error) {
 		draws, err := decodeDraws(old.Draws)
 		return HoldReceipt{Hold: *old, Draws: draws, Replayed: true}, err
 	}
-	if b.byKey[k] != nil {
-		return HoldReceipt{}, keyReused()
-	}
 	a, err := b.usable(r.Wallet, r.At)
 	if err != nil {
 		return HoldReceipt{}, err
 	}
-	p, err := b.plan(a, r.Credits, r.At, r.DayStart, 0)
+	p, err := b.plan(a, r.Credits, r.At, r.DayStart, leeway{})
 	if err != nil {
 		return HoldReceipt{}, err
 	}
@@ -93,24 +90,27 @@ func (b *book) hold(r *HoldRequest) (HoldReceipt, error) {
 	return HoldReceipt{Hold: *h, Draws: draws}, nil
 }
 
-// letGo ends an open hold and gives everything it reserved back; what expired
-// meanwhile goes to breakage. It returns the draws so that a capture may take
-// them first.
-func (b *book) letGo(h *models.Hold, draws []Draw, state models.HoldState, at models.Time) {
-	for _, d := range draws {
+// letGo ends an open hold and gives back what of it was not used; what expired
+// meanwhile goes to breakage.
+func (b *book) letGo(h *models.Hold, unused []Draw, state models.HoldState, at models.Time) {
+	var pooled models.Credits
+	for _, d := range unused {
+		if d.Wallet != h.WalletID {
+			pooled += d.Credits
+		}
 		a := b.accounts[d.Wallet]
 		if d.Bucket == models.BucketExcess {
 			b.promise(a, -d.Credits)
 			continue
 		}
-		l := b.lots[d.Lot]
-		if l.ExpiresAt <= at {
-			b.move(a, l, Forfeit, d.Credits, models.ActID(h.ID), at)
-		} else {
-			b.move(a, l, ReleaseBack, d.Credits, models.ActID(h.ID), at)
+		kind, l := ReleaseBack, b.lots[d.Lot]
+		if l.ExpiresAt <= a.stamp(at) {
+			kind = Forfeit
 		}
+		b.move(a, l, kind, d.Credits, models.ActID(h.ID), at)
 		b.settleExcess(a, models.ActID(h.ID), at)
 	}
+	b.undrawPool(b.accounts[h.WalletID], pooled, h.CreatedAt)
 	h.State, h.EndedAt = state, at
 	b.ended = append(b.ended, h.ID)
 }
@@ -197,68 +197,61 @@ func (b *book) capture(r *CaptureRequest) (Receipt, error) {
 	if h.State == models.HoldExpired || h.ExpiresAt <= at {
 		return b.captureLate(r, h, draws, a, c, k, at)
 	}
-	act := models.ActID(c.ID)
-	var taken []Draw
+	b.settleChain(a, at)
+	// Held lots pay first, in the order they were held. The rest, what was
+	// promised of excess included, is found like a charge: credits that came
+	// meanwhile go before excess.
+	var taken, unused []Draw
+	var over leeway
 	rest := r.Charge.Credits
-	var back []Draw
 	for _, d := range draws {
 		part := min(rest, d.Credits)
-		if part > 0 {
-			taken = append(taken, Draw{Wallet: d.Wallet, Lot: d.Lot, Bucket: d.Bucket, Credits: part})
+		if d.Bucket == models.BucketExcess {
+			over.excess += d.Credits
+			if d.Wallet != a.ID {
+				over.pool += d.Credits
+			}
+			part = 0
 		}
-		if d.Credits > part {
-			back = append(back, Draw{Wallet: d.Wallet, Lot: d.Lot, Bucket: d.Bucket, Credits: d.Credits - part})
+		for _, s := range []struct {
+			to      *[]Draw
+			credits models.Credits
+		}{{&taken, part}, {&unused, d.Credits - part}} {
+			if s.credits > 0 {
+				*s.to = append(*s.to, Draw{Wallet: d.Wallet, Lot: d.Lot, Bucket: d.Bucket, Credits: s.credits})
+			}
 		}
 		rest -= part
 	}
-	var more payment
-	if rest > 0 {
-		if more, err = b.plan(a, rest, at, r.Charge.DayStart, 0); err != nil {
-			return Receipt{}, err
-		}
+	more, err := b.plan(a, rest, at, r.Charge.DayStart, over)
+	if err != nil {
+		return Receipt{}, err
 	}
-	b.letGo(h, back, models.HoldCaptured, at)
-	var pooledHeld, pooledTaken models.Credits
-	for _, d := range draws {
-		if d.Wallet != a.ID {
-			pooledHeld += d.Credits
-		}
-	}
-	paid := make([]Draw, 0, len(taken)+2)
+	b.letGo(h, unused, models.HoldCaptured, at)
+	act := models.ActID(c.ID)
 	for _, d := range taken {
-		w := b.accounts[d.Wallet]
-		if d.Wallet != a.ID {
-			pooledTaken += d.Credits
-		}
-		if d.Bucket == models.BucketExcess {
-			b.promise(w, -d.Credits)
-			b.move(w, nil, ExcessDraw, d.Credits, act, at)
-		} else {
-			b.move(w, b.lots[d.Lot], CaptureDraw, d.Credits, act, at)
-		}
-		paid = append(paid, d)
+		b.move(b.accounts[d.Wallet], b.lots[d.Lot], CaptureDraw, d.Credits, act, at)
 	}
-	if rest > 0 {
-		paid = append(paid, b.pay(a, more, act, at, r.Charge.DayStart)...)
-	}
-	if a.PoolCap > 0 && pooledHeld > pooledTaken {
-		a.PoolDrawn = max(0, a.PoolDrawn-(pooledHeld-pooledTaken))
-		a.changed = true
-	}
+	paid := append(taken, b.pay(a, more, act, at, r.Charge.DayStart)...) //nolint:gocritic // taken ends here
 	return b.finish(a, c, paid, r.Charge.Units, k, at)
 }
 
 func (b *book) captureLate(r *CaptureRequest, h *models.Hold, draws []Draw, a *account, c *models.Charge, k key, at models.Time) (Receipt, error) {
 	c.Late = true
-	amount := r.Charge.Credits
-	promised := min(amount, h.Credits)
 	if b.agencyOf(a) == nil {
 		return Receipt{}, errNeedsPool
 	}
 	if h.State == models.HoldOpen {
 		b.letGo(h, draws, models.HoldExpired, at)
 	}
-	p, err := b.plan(a, amount, at, r.Charge.DayStart, promised)
+	b.settleChain(a, at)
+	over := leeway{excess: min(r.Charge.Credits, h.Credits)}
+	for _, d := range draws {
+		if d.Wallet != a.ID {
+			over.pool += d.Credits
+		}
+	}
+	p, err := b.plan(a, r.Charge.Credits, at, r.Charge.DayStart, over)
 	if err != nil {
 		return Receipt{}, err
 	}

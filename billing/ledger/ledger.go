@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"refill/models"
 )
@@ -36,7 +37,16 @@ type Ledger struct {
 	stop context.Context //nolint:containedctx // ends the lanes, not a request
 	end  context.CancelFunc
 	work sync.WaitGroup
-	side chan struct{} // bounds the side batches
+	gone chan struct{} // closed when nothing runs any more
+	once sync.Once
+
+	side    chan struct{} // bounds the side batches
+	waiting atomic.Int64  // commands on their way into one
+	queue   int64         // and the most there may be
+
+	// How a batch locks wallets and reads their lots; a test replaces it to
+	// show that it would notice.
+	lockAndRead func(d models.Dialect, b *book, wallets []walletKey, skip bool) []statement
 }
 
 // Open starts the charger's lanes. Close drains them.
@@ -59,6 +69,7 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 	l := &Ledger{
 		db: db, tables: newTables(), log: o.Log, batch: o.Batch,
 		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, side: make(chan struct{}, 4),
+		gone: make(chan struct{}), queue: int64(o.Queue), lockAndRead: lockThenRead,
 	}
 	if err := l.prepare(ctx); err != nil {
 		return nil, err
@@ -72,14 +83,17 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 	return l, nil
 }
 
-// Close answers what is queued and stops.
+// Close answers what is queued and stops; closing again does nothing.
 func (l *Ledger) Close() error {
-	l.end()
-	l.work.Wait()
 	var errs []error
-	for _, s := range l.ready {
-		errs = append(errs, s.Close())
-	}
+	l.once.Do(func() {
+		l.end()
+		l.work.Wait()
+		close(l.gone)
+		for _, s := range l.ready {
+			errs = append(errs, s.Close())
+		}
+	})
 	return errors.Join(errs...)
 }
 
@@ -94,6 +108,8 @@ func (l *Ledger) prepare(ctx context.Context) error {
 	stmts = append(stmts, readKeys(d, b, []key{{}})...)
 	stmts = append(stmts, readHoldKeys(d, b, []key{{}})...)
 	stmts = append(stmts, readHolds(d, b, []holdKey{{}})...)
+	found := []Draw{}
+	stmts = append(stmts, readDraws(d, &models.Charge{Seq: 1}, &found)...)
 	stmts = append(stmts, l.tables.charges.insert(d, make([]models.Charge, 1))...)
 	stmts = append(stmts, l.tables.holds.insert(d, make([]models.Hold, 1))...)
 	stmts = append(stmts, l.tables.holdEnds.update(d, make([]models.Hold, 1))...)

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -72,6 +73,96 @@ func (w *world) request(key string, n int64) ledger.ChargeRequest {
 	}
 }
 
+// audit ends a test: every invariant holds on what it left behind.
+func (w *world) audit(t *testing.T) {
+	t.Helper()
+	r, err := ledger.Audit(t.Context(), w.db, models.Never-1)
+	require.NoError(t, err)
+	require.True(t, r.Clean(), "%s", r)
+}
+
+// policy sets what a wallet does at zero.
+func (w *world) policy(t *testing.T, wallet models.WalletID, p ledger.Policy) {
+	t.Helper()
+	require.NoError(t, w.db.InTx(t.Context(), func(tx *gorm.DB) error {
+		return w.ledger.SetPolicy(t.Context(), tx, w.agency, wallet, p)
+	}))
+}
+
+// of addresses a request to another wallet at another time.
+func of(r ledger.ChargeRequest, wallet models.WalletID, at models.Time) ledger.ChargeRequest {
+	r.Wallet, r.At, r.OccurredAt = wallet, at, at
+	return r
+}
+
+func (w *world) charge(t *testing.T, r ledger.ChargeRequest) ledger.Receipt {
+	t.Helper()
+	out, err := w.ledger.Charge(t.Context(), r)
+	require.NoError(t, err)
+	return out
+}
+
+func (w *world) refused(t *testing.T, code string, r ledger.ChargeRequest) {
+	t.Helper()
+	_, err := w.ledger.Charge(t.Context(), r)
+	require.True(t, problem.Is(err, code), "want %s, got %v", code, err)
+}
+
+func (w *world) hold(t *testing.T, wallet models.WalletID, key string, n int64, at models.Time) ledger.HoldReceipt {
+	t.Helper()
+	h, err := w.ledger.Hold(t.Context(), ledger.HoldRequest{
+		Agency: w.agency, Wallet: wallet, Key: key, Fingerprint: []byte("h:" + key), Action: "ai.reply",
+		Credits: credits(n), TTL: ledger.DefaultHoldTTL, At: at,
+	})
+	require.NoError(t, err)
+	return h
+}
+
+func (w *world) capture(t *testing.T, h ledger.HoldReceipt, key string, n int64, at models.Time) (ledger.Receipt, error) {
+	t.Helper()
+	return w.ledger.Capture(t.Context(), ledger.CaptureRequest{Hold: h.Hold.ID, Charge: of(w.request(key, n), h.Hold.WalletID, at)})
+}
+
+func (w *world) release(t *testing.T, h ledger.HoldReceipt, at models.Time) ledger.HoldReceipt {
+	t.Helper()
+	out, err := w.ledger.Release(t.Context(), ledger.ReleaseRequest{Agency: w.agency, Wallet: h.Hold.WalletID, Hold: h.Hold.ID, At: at})
+	require.NoError(t, err)
+	return out
+}
+
+func (w *world) reverse(t *testing.T, r ledger.Receipt, at models.Time) ledger.Reversed {
+	t.Helper()
+	var out ledger.Reversed
+	require.NoError(t, w.db.InTx(t.Context(), func(tx *gorm.DB) (err error) {
+		out, err = w.ledger.Reverse(t.Context(), tx, ledger.ReverseRequest{Agency: w.agency, Charge: r.Charge.ID, Key: "r", At: at})
+		return err
+	}))
+	return out
+}
+
+func (w *world) transfer(t *testing.T, move func(context.Context, *gorm.DB, ledger.TransferRequest) (ledger.Transfer, error), from, to models.WalletID, n int64, at models.Time) (out ledger.Transfer, err error) {
+	t.Helper()
+	err = w.db.InTx(t.Context(), func(tx *gorm.DB) (err error) {
+		out, err = move(t.Context(), tx, ledger.TransferRequest{Agency: w.agency, From: from, To: to, Credits: credits(n), Actor: "test", At: at})
+		return err
+	})
+	return out, err
+}
+
+func (w *world) row(t *testing.T, wallet models.WalletID) models.Wallet {
+	t.Helper()
+	var out models.Wallet
+	require.NoError(t, w.db.Read.Where("agency_id = ? AND id = ?", w.agency, wallet).Take(&out).Error)
+	return out
+}
+
+func (w *world) balanceAt(t *testing.T, wallet models.WalletID, at models.Time) ledger.Balance {
+	t.Helper()
+	v, err := w.ledger.View(t.Context(), w.agency, wallet, at)
+	require.NoError(t, err)
+	return v.Balance
+}
+
 func (w *world) balance(t *testing.T, wallet models.WalletID) ledger.Balance {
 	t.Helper()
 	v, err := w.ledger.View(t.Context(), w.agency, wallet, start)
@@ -110,7 +201,7 @@ func TestChargeDrawsInOrder(t *testing.T) {
 		w.grant(t, w.wallet, models.SourcePurchase, 1)
 		_, err = w.ledger.Charge(t.Context(), w.request("k2", 36))
 		require.NoError(t, err, "a refusal binds nothing")
-
+		w.audit(t)
 	})
 }
 
@@ -143,7 +234,7 @@ func TestChargesNeverOversell(t *testing.T) {
 		require.EqualValues(t, 100, booked.Load())
 		require.EqualValues(t, 156, refused.Load())
 		require.Zero(t, w.balance(t, w.wallet).Available)
-
+		w.audit(t)
 	})
 }
 
@@ -172,6 +263,6 @@ func TestOneKeyManyTimesAtOnce(t *testing.T) {
 			require.Equal(t, answers[0], a)
 		}
 		require.Equal(t, credits(93), w.balance(t, w.wallet).Available)
-
+		w.audit(t)
 	})
 }

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -191,39 +190,27 @@ func walletArrays(keys []walletKey) (agencies, ids []pgtype.UUID) {
 
 func pgUUID(id [16]byte) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
-// readDraws rebuilds the draws of stored charges from their own entries.
+// readDraws rebuilds the draws of a stored charge from its own entries, which
+// stand together from Seq on; inOrder puts them into the order of the answer.
 func readDraws(d models.Dialect, c *models.Charge, found *[]Draw) []statement {
 	var out []statement
 	add := func(wallet models.WalletID, seq int64) {
 		if seq == 0 {
 			return
 		}
-		sql := `SELECT e.act_id, e.wallet_id, e.lot_id, e.kind, e.amount, COALESCE(l.source, '')
-			FROM entries e LEFT JOIN lots l ON l.agency_id = e.agency_id AND l.id = e.lot_id
-			WHERE e.agency_id = ? AND e.wallet_id = ? AND e.seq >= ? AND e.seq < ? ORDER BY e.seq`
-		if d == models.Postgres {
-			for i := 1; strings.Contains(sql, "?"); i++ {
-				sql = strings.Replace(sql, "?", fmt.Sprintf("$%d", i), 1)
-			}
-		}
-		agency, id := c.AgencyID, wallet
 		out = append(out, statement{
-			sql: sql, args: []any{agency[:], id[:], seq, seq + maxDraws},
+			sql: drawsOf[d], args: []any{c.AgencyID[:], wallet[:], seq, c.ID[:]},
 			scan: func(r row) error {
-				var act models.ActID
 				var draw Draw
-				var kind int16
 				var source models.Source
-				if err := r.Scan(&act, &draw.Wallet, &draw.Lot, &kind, &draw.Credits, &source); err != nil {
+				if err := r.Scan(&draw.Wallet, &draw.Lot, &draw.Credits, &source); err != nil {
 					return err
 				}
-				if act == models.ActID(c.ID) && Kind(kind) != Settle {
-					draw.Bucket = models.BucketExcess
-					if !draw.Lot.IsZero() {
-						draw.Bucket = source.Bucket()
-					}
-					*found = append(*found, draw)
+				draw.Bucket = models.BucketExcess
+				if !draw.Lot.IsZero() {
+					draw.Bucket = source.Bucket()
 				}
+				*found = append(*found, draw)
 				return nil
 			},
 		})
@@ -233,5 +220,25 @@ func readDraws(d models.Dialect, c *models.Charge, found *[]Draw) []statement {
 	return out
 }
 
-// maxDraws bounds how many lots one act may touch in one wallet.
+// drawsOf finds the first entry that is not the act's, so that it reads no more
+// than the act wrote.
+//
+//nolint:gochecknoglobals // constant statements
+var drawsOf = map[models.Dialect]string{
+	models.Postgres: selectDraws("$1", "$2", "$3", "$4"),
+	models.SQLite:   selectDraws("?1", "?2", "?3", "?4"),
+}
+
+func selectDraws(agency, wallet, seq, act string) string {
+	return strings.NewReplacer(":agency", agency, ":wallet", wallet, ":seq", seq, ":act", act).Replace(`
+		SELECT e.wallet_id, e.lot_id, e.amount, COALESCE(l.source, '')
+		FROM entries e LEFT JOIN lots l ON l.agency_id = e.agency_id AND l.id = e.lot_id
+		WHERE e.agency_id = :agency AND e.wallet_id = :wallet AND e.seq >= :seq AND e.seq < COALESCE(
+			(SELECT x.seq FROM entries x WHERE x.agency_id = :agency AND x.wallet_id = :wallet AND x.seq > :seq AND x.act_id <> :act
+				ORDER BY x.seq LIMIT 1), 9223372036854775807)
+		ORDER BY e.seq`)
+}
+
+// maxDraws bounds how many open lots a wallet may have, and so the entries of
+// one act on it.
 const maxDraws = 1000

@@ -69,7 +69,9 @@ func (l *Ledger) oneCharge(ctx context.Context, where string, args ...any) (Rece
 		if err != nil {
 			return err
 		}
-		return run.run(ctx, readDraws(l.db.Dialect, &out.Charge, &out.Draws))
+		err = run.run(ctx, readDraws(l.db.Dialect, &out.Charge, &out.Draws))
+		inOrder(out.Charge.WalletID, out.Draws)
+		return err
 	})
 	return out, err
 }

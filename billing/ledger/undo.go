@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -56,6 +57,7 @@ func (l *Ledger) Reverse(ctx context.Context, tx *gorm.DB, r ReverseRequest) (Re
 	if err := c.run.run(ctx, readDraws(c.d, &charge, &draws)); err != nil {
 		return Reversed{}, err
 	}
+	draws = inOrder(charge.WalletID, draws)
 	a := c.accounts[charge.WalletID]
 	at := a.stamp(r.At)
 	var old models.Reversal
@@ -79,8 +81,13 @@ func (l *Ledger) Reverse(ctx context.Context, tx *gorm.DB, r ReverseRequest) (Re
 		AgencyID: r.Agency, ID: act, WalletID: charge.WalletID, Kind: "reverse", Credits: charge.Credits, Actor: "api",
 		Note: r.Reason, Reference: charge.ID.String(), Seq: a.Seq + 1, CreatedAt: at,
 	})
-	for _, d := range draws {
+	// Excess first: what goes back to lots would pay it off at once.
+	var pooled models.Credits
+	for _, d := range slices.Backward(draws) {
 		w := c.accounts[d.Wallet]
+		if w != a {
+			pooled += d.Credits
+		}
 		if d.Bucket == models.BucketExcess {
 			if err := c.giveExcessBack(ctx, tx, w, d.Credits, act, at); err != nil {
 				return Reversed{}, err
@@ -91,16 +98,24 @@ func (l *Ledger) Reverse(ctx context.Context, tx *gorm.DB, r ReverseRequest) (Re
 		if err != nil {
 			return Reversed{}, err
 		}
-		c.move(w, lot, Reverse, d.Credits, act, at)
-		if lot.ExpiresAt <= at { // it would have expired unused
-			c.move(w, lot, Expire, d.Credits, act, at)
-		}
-		c.settleExcess(w, act, at)
+		c.giveBack(w, lot, Reverse, d.Credits, act, at)
 	}
+	for _, id := range wallets {
+		c.settleExcess(c.accounts[id], act, at)
+	}
+	c.undrawPool(a, pooled, charge.CreatedAt)
 	c.uncount(&charge, draws, at)
 	out.Balance = a.balance(at)
 	out.State = StateOf(a.Wallet, out.Balance)
 	return out, c.write(ctx)
+}
+
+// giveBack returns credits to a lot; what would have expired unused expires.
+func (c *cold) giveBack(w *account, lot *models.Lot, kind Kind, amount models.Credits, act models.ActID, at models.Time) {
+	c.move(w, lot, kind, amount, act, at)
+	if lot.ExpiresAt <= w.LastAt {
+		c.move(w, lot, Expire, amount, act, at)
+	}
 }
 
 // giveExcessBack takes back a draw on excess. What a later grant paid off is
@@ -129,7 +144,7 @@ func (c *cold) giveExcessBack(ctx context.Context, tx *gorm.DB, w *account, amou
 			if err != nil {
 				return err
 			}
-			c.move(w, lot, Unsettle, part, act, at)
+			c.giveBack(w, lot, Unsettle, part, act, at)
 			missing -= part
 			if missing == 0 {
 				break
@@ -183,9 +198,13 @@ func (l *Ledger) ExpireLots(ctx context.Context, now models.Time, limit int) (in
 			if fresh == nil || fresh.Remaining == 0 || fresh.ExpiresAt > now {
 				return nil
 			}
-			at := a.stamp(fresh.ExpiresAt)
-			act := c.act(a, "expire", -fresh.Remaining, "clock", "", fresh.ID.String(), at)
-			c.move(a, fresh, Expire, fresh.Remaining, act, at)
+			c.settleDue(a, fresh.ExpiresAt-1) // owed since it became effective
+			if fresh.Remaining > 0 {
+				at := a.stamp(fresh.ExpiresAt)
+				act := c.act(a, "expire", -fresh.Remaining, "clock", "", fresh.ID.String(), at)
+				c.move(a, fresh, Expire, fresh.Remaining, act, at)
+			}
+			c.settleDue(a, fresh.ExpiresAt)
 			booked++
 			return c.write(ctx)
 		})

@@ -1,0 +1,234 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+
+	"refill/models"
+)
+
+// The draw-order oracle: every wallet's entries are replayed in seq order over
+// its lots, in plain Go and without the code that booked them, and each draw is
+// asked whether an earlier lot in the order could have paid.
+
+// replayed is one wallet while its entries are read.
+type replayed struct {
+	*auditor
+	id      models.WalletID
+	lots    map[models.LotID]*replayedLot
+	open    []*replayedLot // with credits left, in draw order
+	seq     int64
+	at      models.Time
+	balance models.Credits
+	excess  models.Credits
+	used    models.UsageQuarter // by bucket, reversals taken off
+}
+
+type replayedLot struct {
+	models.Lot
+	left models.Credits
+}
+
+// draws are the kinds that choose a lot by the draw order. A capture takes what
+// was chosen when it was held, a return chooses from the other end.
+func (k Kind) draws() bool {
+	switch k {
+	case ChargeDraw, HoldDraw, AssignOut, SellOut, AdjustOut, Settle:
+		return true
+	default:
+		return false
+	}
+}
+
+func (a *auditor) replayWallets() error {
+	var wallets []models.WalletID
+	err := a.each("SELECT id FROM wallets WHERE agency_id = @agency ORDER BY id", func(r row) error {
+		var id models.WalletID
+		err := r.Scan(&id)
+		wallets = append(wallets, id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range wallets {
+		if err := a.replayWallet(id); err != nil {
+			return fmt.Errorf("replay wallet %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func (a *auditor) replayWallet(id models.WalletID) error {
+	w := &replayed{auditor: a, id: id, lots: map[models.LotID]*replayedLot{}}
+	var lots []models.Lot
+	if err := a.tx.Where("agency_id = ? AND wallet_id = ?", a.agency, id).Find(&lots).Error; err != nil {
+		return err
+	}
+	for i := range lots {
+		w.lots[lots[i].ID] = &replayedLot{Lot: lots[i]}
+	}
+	rows, err := a.tx.Raw("SELECT seq, act_id, lot_id, kind, amount, balance, at FROM entries WHERE agency_id = ? AND wallet_id = ? ORDER BY seq", a.agency, id).Rows()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var e models.Entry
+		if err := rows.Scan(&e.Seq, &e.ActID, &e.LotID, &e.Kind, &e.Amount, &e.Balance, &e.At); err != nil {
+			return err
+		}
+		w.entry(&e)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if err := rows.Close(); err != nil {
+		return err
+	}
+	return w.end()
+}
+
+func (w *replayed) entry(e *models.Entry) {
+	w.checks["I-05"].Checked++
+	if e.Seq != w.seq+1 {
+		w.breach("I-05", "wallet %s: entry %d follows %d", w.id, e.Seq, w.seq)
+	}
+	if e.At < w.at {
+		w.breach("I-05", "wallet %s: entry %d is dated before the one it follows", w.id, e.Seq)
+	}
+	kind := Kind(e.Kind)
+	f := effects[kind]
+	w.seq, w.at = e.Seq, e.At
+	w.balance += models.Credits(kind.Change()) * e.Amount
+	w.excess += models.Credits(f.excess) * e.Amount
+	if e.Balance != w.balance {
+		w.breach("I-05", "wallet %s: entry %d says balance %s, the entries up to it sum to %s", w.id, e.Seq, e.Balance, w.balance)
+		w.balance = e.Balance // told once
+	}
+	l := w.lots[e.LotID]
+	if kind.draws() && l != nil {
+		w.order(e, l)
+	}
+	if kind == ExcessDraw {
+		w.lastResort(e)
+	}
+	if w.balance < -w.excess || w.excess < 0 {
+		w.breach("I-09", "wallet %s: entry %d leaves %s with %s of excess", w.id, e.Seq, w.balance, w.excess)
+	}
+	if l != nil {
+		w.change(l, models.Credits(f.remaining)*e.Amount)
+	}
+	w.count(e, kind, l)
+}
+
+// order checks a draw against the order and the lot's life (I-11, I-20).
+func (w *replayed) order(e *models.Entry, l *replayedLot) {
+	w.checks["I-20"].Checked++
+	if e.At >= l.ExpiresAt || e.At < l.EffectiveAt {
+		w.breach("I-20", "wallet %s: entry %d draws on lot %s outside its life", w.id, e.Seq, l.ID)
+	}
+	w.checks["I-11"].Checked++
+	for _, o := range w.open {
+		if o == l {
+			return
+		}
+		stock := Kind(e.Kind) != SellOut || o.Source == models.SourcePurchase && o.ExpiresAt == models.Never
+		if stock && before(&o.Lot, &l.Lot) && o.spendableAt(e.At) {
+			w.breach("I-11", "wallet %s: entry %d draws on lot %s while lot %s had %s", w.id, e.Seq, l.ID, o.ID, o.left)
+			return
+		}
+	}
+}
+
+// lastResort checks that nothing else could have paid what went into excess.
+func (w *replayed) lastResort(e *models.Entry) {
+	for _, o := range w.open {
+		if o.spendableAt(e.At) {
+			w.breach("I-09", "wallet %s: entry %d goes into excess while lot %s had %s", w.id, e.Seq, o.ID, o.left)
+			return
+		}
+	}
+}
+
+func (l *replayedLot) spendableAt(at models.Time) bool {
+	return l.left > 0 && !l.Frozen && l.EffectiveAt <= at && at < l.ExpiresAt
+}
+
+// before is the draw order, spelled out once more on purpose: the oracle shares
+// no code with what it judges.
+func before(a, b *models.Lot) bool {
+	if a.Priority != b.Priority {
+		return a.Priority < b.Priority
+	}
+	if a.ExpiresAt != b.ExpiresAt {
+		return a.ExpiresAt < b.ExpiresAt
+	}
+	if a.UnitCost != b.UnitCost {
+		return a.UnitCost < b.UnitCost
+	}
+	if a.CreatedAt != b.CreatedAt {
+		return a.CreatedAt < b.CreatedAt
+	}
+	return string(a.ID[:]) < string(b.ID[:])
+}
+
+// change moves a lot's credits and keeps the open lots in order.
+func (w *replayed) change(l *replayedLot, by models.Credits) {
+	was := l.left > 0
+	l.left += by
+	switch is := l.left > 0; {
+	case is && !was:
+		i, _ := slices.BinarySearchFunc(w.open, l, func(a, b *replayedLot) int {
+			if before(&a.Lot, &b.Lot) {
+				return -1
+			}
+			return 1
+		})
+		w.open = slices.Insert(w.open, i, l)
+	case was && !is:
+		if i := slices.Index(w.open, l); i >= 0 {
+			w.open = slices.Delete(w.open, i, i+1)
+		}
+	}
+}
+
+// count adds up what the wallet paid, by bucket.
+func (w *replayed) count(e *models.Entry, kind Kind, l *replayedLot) {
+	switch {
+	case kind == ExcessDraw:
+		w.used.Excess += e.Amount
+	case kind == ReverseExcess:
+		w.used.Excess -= e.Amount
+	case l == nil:
+	case kind == ChargeDraw, kind == CaptureDraw:
+		inBucket(&w.used, l.Source.Bucket(), e.Amount)
+	case kind == Reverse:
+		inBucket(&w.used, l.Source.Bucket(), -e.Amount)
+	}
+}
+
+// end compares the replay with the wallet's row and its usage counters.
+func (w *replayed) end() error {
+	var stored models.Wallet
+	if err := w.tx.Where("agency_id = ? AND id = ?", w.agency, w.id).Take(&stored).Error; err != nil {
+		return err
+	}
+	if stored.Seq != w.seq || stored.LastAt < w.at {
+		w.breach("I-05", "wallet %s: its row says entry %d, its last entry is %d", w.id, stored.Seq, w.seq)
+	}
+	var counted models.UsageQuarter
+	err := w.tx.Raw(`SELECT COALESCE(CAST(SUM(plan) AS bigint), 0) AS plan, COALESCE(CAST(SUM(purchased) AS bigint), 0) AS purchased,
+			COALESCE(CAST(SUM(assigned) AS bigint), 0) AS assigned, COALESCE(CAST(SUM(bonus) AS bigint), 0) AS bonus,
+			COALESCE(CAST(SUM(excess) AS bigint), 0) AS excess
+		FROM usage_quarters WHERE agency_id = ? AND paid_wallet_id = ?`, w.agency, w.id).Scan(&counted).Error
+	if err != nil {
+		return err
+	}
+	if counted != w.used {
+		w.breach("I-29", "wallet %s: counters say plan %s, purchased %s, assigned %s, bonus %s, excess %s; entries %s, %s, %s, %s, %s", w.id,
+			counted.Plan, counted.Purchased, counted.Assigned, counted.Bonus, counted.Excess,
+			w.used.Plan, w.used.Purchased, w.used.Assigned, w.used.Bonus, w.used.Excess)
+	}
+	return nil
+}
