@@ -3,6 +3,7 @@ package views
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"refill/models"
 	"refill/views/format"
@@ -311,3 +312,53 @@ func percent(hundredths int64) string {
 
 // primary tells whether buying is the thing to do now, or merely possible.
 func (b Balance) primary() bool { return b.State != StateHealthy && b.State != StateNew }
+
+// BuyAgain is the pack bought last, as the banner offers it.
+type BuyAgain struct {
+	Credits models.Credits
+	Price   models.Money
+	Href    string // straight to the review
+}
+
+// Notice is the banner of a balance on every page, nil when nothing needs saying.
+// again may be nil.
+func (b Balance) Notice(now models.Time, zone *time.Location, again *BuyAgain) *Notice {
+	if b.Failure != nil {
+		return nil
+	}
+	n := Notice{Tone: b.State.Tone(), Action: b.cure(again)}
+	switch b.State {
+	case StateNew, StateHealthy:
+		return nil
+	case StateLow:
+		n.Lead, n.Text = "Low balance.", "Your credits are below the level you chose."
+		if b.Forecast.Kind == ForecastRunsOut {
+			n.Text = "At this week's pace your credits run out " + format.Days(b.Forecast.RunsOutAt, now, zone) + "."
+		}
+	case StateCritical:
+		n.Lead, n.Text = "Almost out of credits.", "At this week's pace they last less than a day."
+	case StateExcess:
+		n.Lead, n.Text = "Below zero.", "You have used "+format.CreditsWord(b.Excess)+" more than you had."
+	case StatePaused:
+		n.Lead, n.Text = b.word("AI replies are paused.", "Your AI assistant is paused."), "There are no credits left. Buying credits starts "+b.word("them", "it")+" again at once."
+	case StateUpstreamPaused:
+		n.Lead, n.Text, n.Action = "Your AI is paused.", b.From+" has been told and is working on it.", b.Contact
+	case StatePurchasePending:
+		n.Lead, n.Text, n.Action = format.CreditsWord(b.Pending)+" on the way.", "Your payment was received and is being booked.", nil
+	case StateChargeFailed:
+		n.Lead, n.Text = "Automatic top-up failed.", "Your card was declined."
+	}
+	return &n
+}
+
+// cure is the one action that ends a shortage.
+func (b Balance) cure(again *BuyAgain) *Link {
+	switch {
+	case b.BuyHref == "":
+		return b.Contact
+	case again != nil:
+		return &Link{Label: "Buy " + format.Credits(again.Credits) + " again — " + format.Money(again.Price), Href: again.Href}
+	default:
+		return &Link{Label: "Buy credits", Href: b.BuyHref}
+	}
+}

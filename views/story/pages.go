@@ -17,7 +17,7 @@ type Page struct {
 
 // Pages is every page in every state.
 func Pages() []Page {
-	var pages []Page
+	pages := []Page{{"components", views.SheetPage(agencyFrame("Components", ""))}}
 	pages = append(pages, overviews()...)
 	pages = append(pages, clients()...)
 	pages = append(pages, buys()...)
@@ -32,11 +32,11 @@ func Pages() []Page {
 }
 
 func overviews() []Page {
-	page := func(name string, state views.State, b views.Balance, n *views.Notice) Page {
-		f := withState(agencyFrame("Overview", "overview"), state, b.Left, n)
+	again := &views.BuyAgain{Credits: credits(12_500), Price: usd(5_000), Href: "/buy?pack=pck_2"}
+	page := func(name string, b views.Balance) Page {
+		f := withState(agencyFrame("Overview", "overview"), b.State, b.Left, b.Notice(now, paris(), again))
 		return Page{"overview-" + name, views.OverviewPage(views.Overview{Frame: f, Balance: b, Usage: usage(), Activity: activity()})}
 	}
-	buy := &views.Link{Label: "Buy 12,500 again — $50.00", Href: "/buy?pack=pck_2"}
 	critical := low()
 	critical.State, critical.Left, critical.Plan, critical.Purchased = views.StateCritical, credits(1_130), credits(130), credits(1_000)
 	critical.Forecast.RunsOutAt = at(24, 22, 0)
@@ -71,27 +71,23 @@ func overviews() []Page {
 		Usage: views.UsageCard{Title: "Usage this cycle", Href: "/usage"}, Activity: views.ActivityCard{Href: "/history"},
 	}
 	quiet.Frame.Flash = &views.Flash{Tone: views.ToneOK, Text: "You are signed in."}
-	dark := views.Overview{Frame: withState(agencyFrame("Overview", "overview"), views.StateLow, low().Left, lowNotice(buy)), Balance: low(), Usage: usage(), Activity: activity()}
+	dark := views.Overview{Frame: withState(agencyFrame("Overview", "overview"), views.StateLow, low().Left, low().Notice(now, paris(), nil)), Balance: low(), Usage: usage(), Activity: activity()}
 	dark.Frame.Theme = "dark"
 
 	return []Page{
-		page("healthy", views.StateHealthy, healthy(), nil),
-		page("low", views.StateLow, low(), lowNotice(buy)),
-		page("critical", views.StateCritical, critical, &views.Notice{Tone: views.ToneBad, Lead: "Almost out of credits.", Text: "At this week's pace they run out today (Mon, Nov 24).", Action: buy}),
-		page("excess", views.StateExcess, excess(), &views.Notice{Tone: views.ToneBad, Lead: "Below zero.", Text: "You have used 223 credits more than you had.", Action: buy}),
-		page("paused", views.StatePaused, paused(), &views.Notice{Tone: views.ToneBad, Lead: "AI replies are paused.", Text: "There are no credits left. Buying credits starts them again at once.", Action: buy}),
-		page("pending", views.StatePurchasePending, pending, &views.Notice{Tone: views.ToneInfo, Lead: "12,500 credits on the way.", Text: "Your payment was received and is being booked."}),
-		page("mixed", views.StateHealthy, mixed, nil),
+		page("healthy", healthy()),
+		page("low", low()),
+		page("critical", critical),
+		page("excess", excess()),
+		page("paused", paused()),
+		page("pending", pending),
+		page("mixed", mixed),
 		{"overview-new", views.OverviewPage(empty)},
 		{"overview-quiet", views.OverviewPage(quiet)},
 		{"overview-error", views.OverviewPage(broken)},
 		{"overview-usage-error", views.OverviewPage(partly)},
 		{"overview-dark", views.OverviewPage(dark)},
 	}
-}
-
-func lowNotice(buy *views.Link) *views.Notice {
-	return &views.Notice{Tone: views.ToneWarn, Lead: "Low balance.", Text: "At this week's pace your credits run out in 5 days (Sat, Nov 29).", Action: buy}
 }
 
 func clients() []Page {
@@ -108,9 +104,9 @@ func clients() []Page {
 		{At: at(24, 14, 0), What: "12 replies · GPT-4 Turbo", Change: credits(-120), After: credits(1_204), Href: "/history/1"},
 		{At: at(20, 10, 0), What: "From Northwind Agency: Welcome credits", Change: credits(500), After: credits(1_324), Href: "/history/2"},
 	}}
-	page := func(name string, b views.Balance, n *views.Notice) Page {
+	page := func(name string, b views.Balance) Page {
 		return Page{"client-" + name, views.ClientBalancePage(views.ClientBalance{
-			Frame: withState(clientFrame("Balance", "overview"), b.State, b.Left, n), Agency: "Northwind Agency", Balance: b, Usage: card, Activity: lines,
+			Frame: withState(clientFrame("Balance", "overview"), b.State, b.Left, b.Notice(now, paris(), nil)), Agency: "Northwind Agency", Balance: b, Usage: card, Activity: lines,
 		})}
 	}
 	out := b
@@ -125,9 +121,9 @@ func clients() []Page {
 	}
 	pooled.Frame.Chip = nil
 	return []Page{
-		page("healthy", b, nil),
-		page("paused", out, &views.Notice{Tone: views.ToneBad, Lead: "Your AI assistant is paused.", Text: "There are no credits left.", Action: &views.Link{Label: "Buy credits", Href: "/buy"}}),
-		page("upstream-paused", upstream, nil),
+		page("healthy", b),
+		page("paused", out),
+		page("upstream-paused", upstream),
 		{"client-pooled", views.ClientBalancePage(pooled)},
 	}
 }
