@@ -37,9 +37,9 @@ type Options struct {
 	DatabaseURL string // PostgreSQL; empty means SQLite
 	SQLitePath  string // file of the embedded database
 	MaxConns    int    // PostgreSQL connections; 0 means 16
-	// TestOnlyUnsafe skips the start-up check that commits are durable. Tests
-	// run their throw-away server without fsync.
-	TestOnlyUnsafe bool
+	// AllowLoss skips the start-up check that commits are durable: for reading,
+	// demonstrations, and tests, whose throw-away server runs without fsync.
+	AllowLoss bool
 	Log            *slog.Logger
 }
 
@@ -77,7 +77,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 }
 
 func (db *DB) prepare(ctx context.Context, o Options) error {
-	if !o.TestOnlyUnsafe {
+	if !o.AllowLoss {
 		if err := db.checkDurable(ctx); err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func SQLite(t testing.TB) string {
 // fsync.
 func Open(t testing.TB, o models.Options) *models.DB {
 	t.Helper()
-	o.TestOnlyUnsafe = true
+	o.AllowLoss = true
 	db, err := models.Open(context.WithoutCancel(t.Context()), o)
 	if err != nil {
 		t.Fatalf("open a test database: %v", err)

@@ -30,7 +30,7 @@ func TestADatabaseIsGoneAfterItsTest(t *testing.T) {
 	t.Run("inner", func(t *testing.T) {
 		dsn = modelstest.Postgres(t)
 	})
-	db, err := models.Open(context.WithoutCancel(t.Context()), models.Options{DatabaseURL: dsn, TestOnlyUnsafe: true})
+	db, err := models.Open(context.WithoutCancel(t.Context()), models.Options{DatabaseURL: dsn, AllowLoss: true})
 	if err == nil {
 		t.Fatalf("%s still opens (%v)", dsn, db.Close())
 	}
