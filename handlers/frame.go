@@ -1,0 +1,150 @@
+package handlers
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"refill/billing"
+	"refill/models"
+	"refill/views"
+)
+
+// bareFrame is the frame of a page that reads nothing: error pages have it.
+func (a *app) bareFrame(c echo.Context, title string) views.Frame {
+	v := visitOf(c)
+	f := views.Frame{
+		Title: title, Brand: a.Name, Help: a.Help, Theme: themeOf(c), Now: a.Billing.Now(), Zone: time.UTC,
+		Path: c.Request().URL.RequestURI(),
+	}
+	if a.Demo != nil {
+		f.Demo = a.Demo.Banner
+	}
+	if v.host.portal != nil {
+		f.Brand, f.Help, f.Zone = v.host.portal.Name, "", billing.Zone(v.host.portal.TimeZone)
+	}
+	return f
+}
+
+// formFrame is the frame of a page with forms for people who are not signed in.
+func (a *app) formFrame(c echo.Context, title string) (views.Frame, error) {
+	f := a.bareFrame(c, title)
+	var err error
+	f.CSRF, err = a.csrfToken(c)
+	return f, err
+}
+
+// frame is the frame of a signed-in person's page. The wallet is read for the
+// balance in the header unless the page has read it; a balance that cannot be
+// read is left out, never shown as another number.
+func (a *app) frame(c echo.Context, title, current string, wallet *billing.WalletView) (views.Frame, error) {
+	f, err := a.formFrame(c, title)
+	if err != nil {
+		return f, err
+	}
+	v := visitOf(c)
+	f.User, f.Role = v.viewer.User.Email, roleWord(v.role())
+	f.Nav = navigation(v.role(), current)
+	f.UpdatedAt = f.Now
+	if v.viewer.Admin {
+		f.Account, f.Home = "Platform", "/admin"
+		f.Flash, err = a.takeFlash(c)
+		return f, err
+	}
+	account := v.viewer.Account()
+	f.Account, f.Zone = account.Name(), account.Zone
+	if wallet == nil {
+		read, err := a.Billing.Wallet(c.Request().Context(), account)
+		if err == nil {
+			wallet = &read
+		} else {
+			a.sectionFailed(c, "balance", err)
+		}
+	}
+	if wallet != nil && hasBalance(wallet) {
+		f.Chip = &views.Chip{Left: wallet.Balance.Left(), State: stateOf(wallet)}
+	}
+	f.Flash, err = a.takeFlash(c)
+	return f, err
+}
+
+// hasBalance tells an account with credits of its own from one that draws on
+// its agency's, whose balance it never sees.
+func hasBalance(w *billing.WalletView) bool { return w.Wallet.Funding != models.Pooled }
+
+func stateOf(w *billing.WalletView) views.State { return views.State(w.State) }
+
+func roleWord(r role) string {
+	switch r {
+	case roleOwner:
+		return "Owner"
+	case roleBilling:
+		return "Billing"
+	case roleMember:
+		return "Member"
+	case roleAdmin:
+		return "Admin"
+	case roleClient:
+		return "Client"
+	}
+	return ""
+}
+
+// navigation is what a role finds in the menu.
+func navigation(r role, current string) []views.NavItem {
+	nav := []views.NavItem{
+		{Key: "overview", Label: "Overview", Short: "Overview", Href: "/"},
+		{Key: "usage", Label: "Usage", Short: "Usage", Href: "/usage"},
+		{Key: "buy", Label: "Credits & top-ups", Short: "Buy", Href: "/buy"},
+		{Key: "purchases", Label: "Purchases", Href: "/purchases"},
+		{Key: "history", Label: "History", Href: "/history"},
+	}
+	switch r {
+	case roleAdmin:
+		nav = []views.NavItem{
+			{Key: "fleet", Label: "Fleet", Short: "Fleet", Href: "/admin"},
+		}
+	case roleClient:
+		nav[0].Label, nav[0].Short, nav[2].Label = "Balance", "Balance", "Buy credits"
+	case roleOwner, roleBilling, roleMember:
+	}
+	for i := range nav {
+		nav[i].Current = nav[i].Key == current
+	}
+	return nav
+}
+
+// sectionFailed notes that a part of a page could not be read; the page stands.
+func (a *app) sectionFailed(c echo.Context, what string, err error) {
+	a.Log.LogAttrs(c.Request().Context(), slog.LevelError, "section failed", slog.String("request_id", visitOf(c).ref),
+		slog.String("route", c.Path()), slog.String("section", what), slog.Any("error", err))
+}
+
+// failure is what stands in place of such a part.
+func (a *app) failure(c echo.Context, what, keeps string, err error) *views.SectionFailure {
+	a.sectionFailed(c, what, err)
+	return &views.SectionFailure{What: what, Keeps: keeps, Retry: c.Request().URL.RequestURI(), Ref: visitOf(c).ref}
+}
+
+// say leaves a message for the next page.
+func (a *app) say(c echo.Context, flash views.Flash) error {
+	s := visitOf(c).session
+	carry := carriedBy(s)
+	carry.Flash = &flash
+	s.Values[carriedKey] = carry
+	return s.Save(c.Request(), c.Response())
+}
+
+// takeFlash takes the message that was left for this page, once.
+func (a *app) takeFlash(c echo.Context) (*views.Flash, error) {
+	s := visitOf(c).session
+	carry := carriedBy(s)
+	flash := carry.Flash
+	if flash == nil {
+		return nil, nil //nolint:nilnil // no message is no error
+	}
+	carry.Flash = nil
+	s.Values[carriedKey] = carry
+	return flash, s.Save(c.Request(), c.Response())
+}

@@ -1,0 +1,117 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"refill/billing"
+	"refill/models"
+)
+
+// Config is what the doors are wired from.
+type Config struct {
+	Billing *billing.Service
+	BaseURL string // what people type: "https://credits.example"; decides hosts, cookies and links
+	// PortalDomain is what the agencies' portals stand under, as in
+	// {agency}.PortalDomain. "" takes localhost for a local BaseURL, else its host.
+	PortalDomain string
+	Name         string   // of the platform, on its own pages; "" Refill
+	Help         string   // href of the help link; "" leaves it out
+	Checkout     []string // origins a purchase form may lead to, beside Stripe's own
+	// TrustedProxies may say for whom they ask (X-Forwarded-For). Nobody else is
+	// believed.
+	TrustedProxies []netip.Prefix
+	API            func(e *echo.Echo) []Route // mounts /v1 and tells its routes; nil: no API
+	Demo           *Demo                      // nil: the real thing
+	Wall           models.Clock               // wall time, for logs; nil: the system's
+	Log            *slog.Logger
+}
+
+// Demo is what only a demonstration has.
+type Demo struct {
+	Banner  string                                          // one line on top of every page
+	Receipt string                                          // said on receipts: that no money was moved
+	Advance func(ctx context.Context, to models.Time) error // moves domain time, and does everything due
+}
+
+// app carries what the doors share.
+type app struct {
+	Config
+	base   *url.URL
+	store  *store
+	origin *http.CrossOriginProtection
+	csp    string
+	secure bool // BaseURL is https
+}
+
+// New makes the portal's handler: every page, the webhooks, the probes and, when
+// given, the API.
+func New(c Config) (*echo.Echo, error) {
+	if c.Billing == nil {
+		return nil, errors.New("handlers: billing is needed")
+	}
+	base, err := url.Parse(c.BaseURL)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Hostname() == "" || strings.Trim(base.Path, "/") != "" {
+		return nil, fmt.Errorf("handlers: base URL %q is not like https://credits.example", c.BaseURL)
+	}
+	if c.Name == "" {
+		c.Name = "Refill"
+	}
+	if c.Wall == nil {
+		c.Wall = models.SystemClock{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.PortalDomain == "" {
+		c.PortalDomain = portalDomain(base.Hostname())
+	}
+	a := &app{Config: c, base: base, secure: base.Scheme == "https", origin: http.NewCrossOriginProtection()}
+	a.store = newStore(c.Billing, a.secure)
+	a.csp = contentPolicy(c.Checkout)
+
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.IPExtractor = callers(c.TrustedProxies)
+	e.HTTPErrorHandler = a.answerError
+	e.Use(a.requestID, a.accessLog, a.headers, limits, compress, a.problems, a.hosts)
+	for _, r := range a.table() {
+		if err := a.add(e, r); err != nil {
+			return nil, err
+		}
+	}
+	if c.API != nil {
+		c.API(e)
+	}
+	return e, nil
+}
+
+// Server is an HTTP server with the limits this handler is made for.
+func Server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	}
+}
+
+// callers tells whose request it is: the other end of the connection, unless
+// that is a proxy we were told to believe.
+func callers(trusted []netip.Prefix) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	opts := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range trusted {
+		opts = append(opts, echo.TrustIPRange(ipNet(p)))
+	}
+	return echo.ExtractIPFromXFFHeader(opts...)
+}

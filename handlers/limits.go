@@ -1,0 +1,38 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Limits of one request.
+const (
+	maxForm     = 64 << 10 // bytes of a form
+	maxBody     = 2 << 20  // bytes of anything else: an API batch, a webhook
+	pageTimeout = 30 * time.Second
+)
+
+// limits bound what a request may send and how long it may take.
+func limits(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		limit := int64(maxBody)
+		if strings.HasPrefix(r.Header.Get(echo.HeaderContentType), echo.MIMEApplicationForm) {
+			limit = maxForm
+		}
+		if r.ContentLength > limit {
+			return echo.ErrStatusRequestEntityTooLarge
+		}
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, limit)
+		if !strings.HasSuffix(c.Path(), ".csv") {
+			ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+			defer cancel()
+			c.SetRequest(r.WithContext(ctx))
+		}
+		return next(c)
+	}
+}

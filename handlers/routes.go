@@ -1,0 +1,63 @@
+package handlers
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// route is one line of the table.
+type route struct {
+	method, path string
+	who          policy
+	handle       echo.HandlerFunc
+}
+
+// table is every address of the portal and who may enter. A page that a GET
+// shows answers HEAD too.
+func (a *app) table() []route {
+	const get, post = http.MethodGet, http.MethodPost
+	return []route{
+		{get, "/healthz", anybody, a.alive},
+		{get, "/readyz", anybody, a.ready},
+		{get, "/static/:name", anybody, a.asset},
+
+		{get, "/sign-in", visitors, a.signInForm},
+		{post, "/sign-in", visitors, a.signIn},
+		{get, "/sign-in/:token", visitors, a.linkForm},
+		{post, "/sign-in/:token", visitors, a.useLink},
+		{post, "/sign-out", visitors, a.signOut},
+		{post, "/theme", visitors, a.theme},
+
+		{get, "/", everyone, a.start},
+	}
+}
+
+// Route is one line of the table for people to read.
+type Route struct {
+	Method, Path string
+	Who          string // may enter
+}
+
+// Table is every route with who may enter it, those of the API aside.
+func Table() []Route {
+	var out []Route
+	for _, r := range (*app)(nil).table() {
+		out = append(out, Route{Method: r.method, Path: r.path, Who: r.who.name})
+	}
+	return out
+}
+
+// add registers a line of the table.
+func (a *app) add(e *echo.Echo, r route) error {
+	if r.who.name == "" || r.who.entry == noEntry {
+		return fmt.Errorf("route %s %s says nothing about who may enter", r.method, r.path)
+	}
+	handle := a.guard(r.who, r.handle)
+	e.Add(r.method, r.path, handle)
+	if r.method == http.MethodGet {
+		e.Add(http.MethodHead, r.path, handle)
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package handlers
+
+import (
+	"cmp"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"refill/billing/problem"
+	"refill/models"
+	"refill/views"
+)
+
+func (a *app) signInForm(c echo.Context) error {
+	next := localPath(c.QueryParam("next"))
+	if visitOf(c).viewer != nil {
+		return seeOther(c, cmp.Or(next, "/"))
+	}
+	in := views.SignIn{Next: next}
+	if next != "" {
+		in.Notice = "Sign in to see that page."
+	}
+	return a.showSignIn(c, http.StatusOK, in)
+}
+
+func (a *app) showSignIn(c echo.Context, status int, in views.SignIn) error {
+	var err error
+	if in.Frame, err = a.formFrame(c, "Sign in"); err != nil {
+		return err
+	}
+	in.Frame.Failed = len(in.Errors) > 0
+	return page(c, status, views.SignInPage(in))
+}
+
+func (a *app) signIn(c echo.Context) error {
+	in := views.SignIn{Email: strings.TrimSpace(c.FormValue("email")), Next: localPath(c.FormValue("next"))}
+	password := c.FormValue("password")
+	if in.Email == "" {
+		in.Errors = append(in.Errors, views.FieldError{Field: "email", Text: "Enter your e-mail address."})
+	}
+	if password == "" {
+		in.Errors = append(in.Errors, views.FieldError{Field: "password", Text: "Enter your password."})
+	}
+	if in.Errors != nil {
+		return a.showSignIn(c, http.StatusUnprocessableEntity, in)
+	}
+	user, err := a.Billing.Authenticate(c.Request().Context(), in.Email, password, c.RealIP())
+	if err == nil {
+		err = a.enter(c, user)
+	}
+	if err == nil {
+		return seeOther(c, cmp.Or(in.Next, "/"))
+	}
+	p := problem.Of(err)
+	if p == nil || p.Kind != problem.Unauthorized && p.Kind != problem.TooMany {
+		return err
+	}
+	status := http.StatusUnprocessableEntity
+	if p.Kind == problem.TooMany {
+		status = http.StatusTooManyRequests
+		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter(err))
+	}
+	in.Errors = views.FieldErrors{{Field: "email", Text: p.Message}}
+	return a.showSignIn(c, status, in)
+}
+
+// enter begins a session for a person who proved who they are, at the door they
+// stand at. Errors: sign_in_failed, where they have no access here; a client at
+// the platform's door is told where theirs is.
+func (a *app) enter(c echo.Context, user models.User) error {
+	v, ctx := visitOf(c), c.Request().Context()
+	_, err := a.Billing.Viewer(ctx, user.ID, v.host.id())
+	if err == nil {
+		return a.store.begin(c.Request(), c.Response(), v.session, user.ID, v.host.id())
+	}
+	if !problem.Is(err, "no_entry") {
+		return err
+	}
+	text := "That e-mail and password don't go together. Check both and try again."
+	if v.host.portal == nil {
+		portal, err := a.Billing.PortalOf(ctx, user.ID)
+		if err != nil {
+			return err
+		}
+		if portal != nil {
+			text = "This account signs in at " + a.portalURL(portal) + "/sign-in."
+		}
+	}
+	return problem.New(problem.Unauthorized, "sign_in_failed", "%s", text).On("email")
+}
+
+// linkForm shows one button: a mail scanner that opens the link uses nothing up.
+func (a *app) linkForm(c echo.Context) error { return a.showLink(c, http.StatusOK) }
+
+func (a *app) showLink(c echo.Context, status int) error {
+	token := c.Param("token")
+	in := views.SignInLink{Action: "/sign-in/" + token, Token: token, SignIn: "/sign-in"}
+	c.Response().Header().Set("Referrer-Policy", "no-referrer")
+	user, err := a.linkUser(c, token)
+	switch {
+	case problem.Is(err, "link_expired"):
+		in.Expired, in.Action, in.Token, status = true, "", "", http.StatusGone
+	case err != nil:
+		return err
+	default:
+		in.Email = user.Email
+	}
+	if in.Frame, err = a.formFrame(c, "Sign in"); err != nil {
+		return err
+	}
+	return page(c, status, views.SignInLinkPage(in))
+}
+
+// linkUser tells whose link it is. One that leads to another door is as good as
+// none: it is not used up here. Errors: link_expired.
+func (a *app) linkUser(c echo.Context, token string) (models.User, error) {
+	expired := problem.New(problem.NotFound, "link_expired", "This link is used up or too old.")
+	if !wholeSecret(token) {
+		return models.User{}, expired
+	}
+	ctx := c.Request().Context()
+	user, err := a.Billing.SignInLinkUser(ctx, token)
+	if err != nil {
+		return user, err
+	}
+	_, err = a.Billing.Viewer(ctx, user.ID, visitOf(c).host.id())
+	if problem.Is(err, "no_entry") {
+		return models.User{}, expired
+	}
+	return user, err
+}
+
+func (a *app) useLink(c echo.Context) error {
+	token := c.Param("token")
+	_, err := a.linkUser(c, token)
+	if err == nil {
+		var user models.User
+		if user, err = a.Billing.UseSignInLink(c.Request().Context(), token); err == nil {
+			err = a.enter(c, user)
+		}
+	}
+	if problem.Is(err, "link_expired") {
+		return a.showLink(c, http.StatusGone)
+	}
+	if err != nil {
+		return err
+	}
+	return seeOther(c, "/")
+}
+
+func (a *app) signOut(c echo.Context) error {
+	session := visitOf(c).session
+	session.Options.MaxAge = -1
+	if err := session.Save(c.Request(), c.Response()); err != nil {
+		return err
+	}
+	c.Response().Header().Set("Clear-Site-Data", `"cache"`)
+	return seeOther(c, "/sign-in")
+}
