@@ -1,0 +1,123 @@
+package checkout_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"os/exec"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"refill/billing/checkout"
+	"refill/models"
+)
+
+// TestContract sends every call of the gateway to Stripe's own mock, which
+// holds requests against Stripe's published specification. Simulator and
+// gateway come from one desk and could share a misreading; the mock does not.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	mock := startMock(t)
+	g := newGateway(t, mock)
+	ctx := t.Context()
+	full := checkout.SessionParams{
+		Account: connected, Reference: "pur_1", IdempotencyKey: "purchase:1", Title: "12,500 credits",
+		Description: "They never expire.", Amount: models.Money{Amount: 5000, Currency: "usd"}, ApplicationFee: 250,
+		CustomerEmail: "owner@northwind.example", SuccessURL: "http://127.0.0.1:8080/buy/return?s={CHECKOUT_SESSION_ID}",
+		CancelURL: "http://127.0.0.1:8080/buy", ExpiresAt: models.At(time.Now().Add(40 * time.Minute)),
+		Metadata: map[string]string{"agency": "northwind"},
+	}
+	least := checkout.SessionParams{
+		Reference: "pur_2", IdempotencyKey: "purchase:2", Title: "1 credit",
+		Amount: models.Money{Amount: 50, Currency: "eur"}, SuccessURL: "https://refill.example/",
+	}
+	calls := map[string]func() error{
+		"CreateSession": func() error {
+			if _, err := g.CreateSession(ctx, least); err != nil {
+				return err
+			}
+			_, err := g.CreateSession(ctx, full)
+			return err
+		},
+		"Session":       func() error { _, err := g.Session(ctx, "", "cs_test_1"); return err },
+		"ExpireSession": func() error { _, err := g.ExpireSession(ctx, connected, "cs_test_1"); return err },
+	}
+	// A method that takes a context calls Stripe: none may be missing here.
+	for method := range reflect.TypeFor[*checkout.Gateway]().Methods() {
+		if method.Type.NumIn() > 1 && method.Type.In(1) == reflect.TypeFor[context.Context]() {
+			require.Contains(t, calls, method.Name, "a call that the contract test does not make")
+		}
+	}
+	for name, call := range calls {
+		require.NoError(t, call(), name)
+	}
+
+	// And the mock does bite: what Stripe does not know is refused.
+	spoilt, err := checkout.New(checkout.Config{
+		SecretKey: testKey, WebhookSecrets: []string{testSecret}, BaseURL: mock, HTTPClient: &http.Client{Transport: spoiler{}},
+	})
+	require.NoError(t, err)
+	_, err = spoilt.CreateSession(ctx, least)
+	wantKind(t, err, checkout.KindRefused)
+	_, err = spoilt.ExpireSession(ctx, "", "cs_test_1")
+	wantKind(t, err, checkout.KindRefused)
+}
+
+// spoiler adds a parameter that Stripe does not know to every form.
+type spoiler struct{}
+
+func (spoiler) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		spoilt := string(body) + "&credits=12500"
+		r = r.Clone(r.Context())
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(spoilt)), int64(len(spoilt))
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// startMock runs stripe-mock on two free ports of this machine and gives the
+// address of the plain one. Told only one, it would open the other to all.
+func startMock(t *testing.T) string {
+	t.Helper()
+	path, err := exec.Command("go", "tool", "-n", "stripe-mock").Output() // builds it, or finds it built
+	require.NoError(t, err, "go tool stripe-mock")
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, strings.TrimSpace(string(path)), "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0")
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	listening := make(chan string, 1)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if address, ok := strings.CutPrefix(lines.Text(), "Listening for HTTP at address: "); ok {
+				listening <- "http://" + address
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel() // kills it
+		<-read
+		_ = cmd.Wait() // it was killed, and says so
+	})
+	select {
+	case address := <-listening:
+		return address
+	case <-read:
+	case <-time.After(time.Minute):
+	}
+	t.Fatal("stripe-mock did not say where it listens")
+	return ""
+}
