@@ -216,6 +216,9 @@ func (p PricePart) words(charge ChargeFacts) string {
 	case PartComponent:
 	}
 	measure := strings.ReplaceAll(p.Measure, "_", " ")
+	if p.Quantity == int64(models.Credit) {
+		measure = strings.TrimSuffix(measure, "s") // measures are named in the plural
+	}
 	text := quantity(p.Quantity) + " " + measure
 	if p.Above > 0 {
 		text += ", of them " + quantity(p.Quantity-p.Above) + " above the first " + quantity(p.Above)

@@ -183,7 +183,8 @@ func (u Usage) buckets(starts []models.Time) []chart.Bucket {
 		if i+1 < len(starts) {
 			end = starts[i+1]
 		}
-		b := chart.Bucket{Start: start, Partial: end > until && start <= until, Ahead: start > until}
+		ahead := start > u.Frame.Now
+		b := chart.Bucket{Start: start, Partial: end > until && !ahead, Ahead: ahead}
 		switch u.Unit {
 		case IntervalHour:
 			b.Label = format.DateTime(start, u.Frame.Now, zone)

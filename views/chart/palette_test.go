@@ -158,7 +158,8 @@ func difference(p, q lab) float64 {
 	}
 	mean = math.Mod(mean, turn)
 	dL, dC, dH := q[0]-p[0], c2-c1, 2*math.Sqrt(c1*c2)*math.Sin(dh/2)
-	l50, c := math.Pow((p[0]+q[0])/2-50, 2), (c1+c2)/2
+	fromMiddle, c := (p[0]+q[0])/2-50, (c1+c2)/2
+	l50 := fromMiddle * fromMiddle
 	tone := 1 - 0.17*math.Cos(mean-rad(30)) + 0.24*math.Cos(2*mean) + 0.32*math.Cos(3*mean+rad(6)) - 0.20*math.Cos(4*mean-rad(63))
 	sL, sC, sH := 1+0.015*l50/math.Sqrt(20+l50), 1+0.045*c, 1+0.015*c*tone
 	turned := rad(30) * math.Exp(-math.Pow((mean-rad(275))/rad(25), 2))
