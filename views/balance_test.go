@@ -122,9 +122,10 @@ func TestBuyShowsItsSums(t *testing.T) {
 
 func TestFrameTitle(t *testing.T) {
 	t.Parallel()
+	text := func(c Chip) string { return c.number() + c.unit() + c.word() }
 	require.Equal(t, "Overview · Northwind", Frame{Title: "Overview", Brand: "Portal", Account: "Northwind"}.windowTitle())
 	require.Equal(t, "Error: Sign in · Portal", Frame{Title: "Sign in", Brand: "Portal", Failed: true}.windowTitle())
-	require.Equal(t, "18,420 credits", Chip{Left: 18_420 * credit, State: StateHealthy}.text())
-	require.Equal(t, "312 credits · Low", Chip{Left: 312 * credit, State: StateLow}.text())
+	require.Equal(t, "18,420 credits", text(Chip{Left: 18_420 * credit, State: StateHealthy}))
+	require.Equal(t, "312 credits · Low", text(Chip{Left: 312 * credit, State: StateLow}))
 	require.Equal(t, "chip bad", Chip{State: StatePaused}.class())
 }

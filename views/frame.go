@@ -206,13 +206,17 @@ func (f Frame) mailDomain() string {
 
 func (f Frame) updated() string { return "Updated " + format.Ago(f.UpdatedAt, f.Now) }
 
-// chipText is "18,420 credits", followed by the state when it is alarming.
-func (c Chip) text() string {
-	text := format.CreditsWord(c.Left)
-	if c.State.alarming() {
-		text += " · " + c.State.Word()
+// number, unit and word make "18,420 credits · Low"; a narrow screen leaves the unit
+// to screen readers when there is a word to show.
+func (c Chip) number() string { return format.Credits(c.Left) }
+
+func (c Chip) unit() string { return strings.TrimPrefix(format.CreditsWord(c.Left), c.number()) }
+
+func (c Chip) word() string {
+	if !c.State.alarming() {
+		return ""
 	}
-	return text
+	return " · " + c.State.Word()
 }
 
 func (c Chip) class() string {
