@@ -40,7 +40,7 @@ type Options struct {
 	// AllowLoss skips the start-up check that commits are durable: for reading,
 	// demonstrations, and tests, whose throw-away server runs without fsync.
 	AllowLoss bool
-	Log            *slog.Logger
+	Log       *slog.Logger
 }
 
 // DB is an open, migrated database.
