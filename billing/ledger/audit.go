@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -79,18 +80,14 @@ var invariants = []Check{
 // not check, not that something is wrong. Memory is bounded by one agency's
 // wallets and one wallet's lots, whatever the number of entries.
 func Audit(ctx context.Context, db *models.DB, now models.Time) (Report, error) {
-	r := Report{Checks: append([]Check(nil), invariants...)}
+	r := Report{Checks: slices.Clone(invariants)}
 	var agencies []models.AgencyID
 	if err := db.Read.WithContext(ctx).Raw("SELECT DISTINCT agency_id FROM wallets ORDER BY agency_id").Scan(&agencies).Error; err != nil {
 		return r, fmt.Errorf("audit: list agencies: %w", err)
 	}
 	for _, agency := range agencies {
 		err := db.Snapshot(ctx, func(tx *gorm.DB) error {
-			a := &auditor{tx: tx, agency: agency, now: now, checks: map[string]*Check{}}
-			for i := range r.Checks {
-				a.checks[r.Checks[i].ID] = &r.Checks[i]
-			}
-			return a.all()
+			return r.audit(tx, agency, now)
 		})
 		if err != nil {
 			return r, fmt.Errorf("audit agency %s: %w", agency, err)
@@ -98,6 +95,15 @@ func Audit(ctx context.Context, db *models.DB, now models.Time) (Report, error) 
 		r.Agencies++
 	}
 	return r, nil
+}
+
+// audit adds one agency to the report.
+func (r *Report) audit(tx *gorm.DB, agency models.AgencyID, now models.Time) error {
+	a := &auditor{tx: tx, agency: agency, now: now, checks: map[string]*Check{}}
+	for i := range r.Checks {
+		a.checks[r.Checks[i].ID] = &r.Checks[i]
+	}
+	return a.all()
 }
 
 // auditor checks one agency inside one snapshot.
