@@ -1,0 +1,180 @@
+package ledger_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"refill/billing/ledger"
+	"refill/models"
+	"refill/models/modelstest"
+)
+
+// busy is a world in which every table of the ledger has something to corrupt.
+func busy(t *testing.T, db *models.DB) *world {
+	t.Helper()
+	w := newWorld(t, db)
+	now := start
+	pack := models.Pack{ID: models.NewID[models.PackID](now), Code: "p", Name: "p", Kind: "fixed", Credits: credits(100), Price: 1000, Currency: "usd"}
+	bought := make([]models.Purchase, 2)
+	require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+		if err := tx.Create(&pack).Error; err != nil {
+			return err
+		}
+		if err := tx.Create(&models.Agency{
+			ID: w.agency, ExternalID: "a", Name: "a", Host: "a", TimeZone: "UTC", Currency: "usd",
+			Status: models.AgencyActive, WalletID: w.wallet, CreatedAt: now,
+		}).Error; err != nil {
+			return err
+		}
+		for i := range bought {
+			bought[i] = models.Purchase{
+				AgencyID: w.agency, ID: models.NewID[models.PurchaseID](now), WalletID: w.wallet, PackID: pack.ID, PackName: "p",
+				Credits: credits(100), Price: 1000, Currency: "usd", Status: models.PurchaseCredited, IdempotencyKey: string(rune('a' + i)),
+				Fingerprint: []byte{1}, PaymentIntent: "pi_" + string(rune('a'+i)), ExpiresAt: now + 1, CreditedAt: now, CreatedAt: now,
+			}
+			if err := tx.Create(&bought[i]).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for _, p := range bought {
+		w.grant(t, w.wallet, models.SourcePurchase, 100, func(r *ledger.GrantRequest) { r.Purchase = p.ID })
+	}
+	month := func(start, end models.Time) func(*ledger.GrantRequest) {
+		return func(r *ledger.GrantRequest) { r.PeriodStart, r.EffectiveAt, r.ExpiresAt, r.At = start, start, end, start }
+	}
+	w.grant(t, w.wallet, models.SourcePlan, 10, month(start, start+100))
+	w.charge(t, w.request("k1", 4))
+	_, err := w.ledger.ExpireLots(t.Context(), start+100, 10)
+	require.NoError(t, err)
+	now = start + 100
+	w.grant(t, w.wallet, models.SourcePlan, 10, month(now, start.Add(time.Hour)))
+	w.charge(t, of(w.request("k2", 3), w.wallet, now))
+	test := of(w.request("test", 3), w.wallet, now)
+	test.Test = true
+	w.charge(t, test)
+	w.reverse(t, w.charge(t, of(w.request("k3", 2), w.wallet, now)), now)
+	_, err = w.transfer(t, w.ledger.Assign, w.wallet, w.sub, 5, now)
+	require.NoError(t, err)
+	w.policy(t, w.wallet, ledger.Policy{AgencyCeiling: credits(50)})
+	w.policy(t, w.sub, ledger.Policy{ExcessLimit: credits(20)})
+	w.grant(t, w.sub, models.SourcePromo, 7, func(r *ledger.GrantRequest) { r.EffectiveAt = start.Add(time.Hour) })
+	w.charge(t, of(w.request("k4", 8), w.sub, now))
+	w.hold(t, w.wallet, "h1", 6, now)
+	_, err = w.capture(t, w.hold(t, w.wallet, "h2", 6, now), "k5", 5, now)
+	require.NoError(t, err)
+	w.audit(t)
+	return w
+}
+
+// The auditor is audited: each way to corrupt a database breaks the checks it
+// should and no other (RELIABILITY A18: an auditor that cries wolf is worse
+// than none).
+func TestAuditSeesEachCorruption(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name   string
+		sql    string // ; between statements
+		breaks string
+	}{
+		{"a balance", "UPDATE wallets SET balance = balance + 1 WHERE sub_account_id IS NULL", "I-01 I-02"},
+		{"held", "UPDATE wallets SET held = held + 1 WHERE sub_account_id IS NULL", "I-01 I-02"},
+		{"excess of a wallet", "UPDATE wallets SET excess = excess + 1, balance = balance - 1 WHERE sub_account_id IS NOT NULL", "I-01 I-04 I-09"},
+		{"excess beside credits", "UPDATE wallets SET last_at = 1772369700000000 + 1000000000 WHERE sub_account_id IS NOT NULL", "I-02"},
+		{"a grant", "UPDATE lots SET granted = granted + 1 WHERE source = 'promo'", "I-03"},
+		{"a lot's rest", "UPDATE lots SET remaining = remaining - 1 WHERE source = 'promo'", "I-02 I-03 I-04"},
+		{"a lot's wallet", "UPDATE lots SET wallet_id = (SELECT id FROM wallets WHERE sub_account_id IS NULL) WHERE source = 'promo'", "I-02 I-03"},
+		{"transit", "UPDATE entries SET kind = 13 WHERE kind = 8", "I-04"},
+		{"an unknown kind", "UPDATE entries SET kind = 99 WHERE kind = 8", "I-01 I-03 I-04 I-05 I-11"},
+		{"a running balance", "UPDATE entries SET balance = balance + 1 WHERE seq = 2", "I-05"},
+		{"a gap", "UPDATE entries SET seq = seq + 1000 WHERE kind = 15", "I-05"},
+		{"a lost entry", "DELETE FROM entries WHERE kind = 15", "I-01 I-04 I-05 I-06 I-29"},
+		{"time running backwards", "UPDATE entries SET at = at + 60 WHERE seq = 2", "I-05"},
+		{"a key used twice", "DROP INDEX charges_key; UPDATE charges SET idempotency_key = 'k1' WHERE idempotency_key = 'k2'", "I-06"},
+		{"a price", "UPDATE charges SET credits = credits + 1 WHERE idempotency_key = 'k2'", "I-04 I-06"},
+		{"a test that cost", "UPDATE charges SET test = true WHERE idempotency_key = 'k2'", "I-06 I-29"},
+		{"a charge that is not there", "DELETE FROM charges WHERE idempotency_key = 'k2'", "I-04 I-06 I-29"},
+		{"a reversal", "UPDATE reversals SET credits = credits + 1", "I-04 I-06"},
+		{"a limit", "UPDATE wallets SET excess_limit = 0 WHERE sub_account_id IS NOT NULL", "I-09"},
+		{"a ceiling", "UPDATE wallets SET agency_ceiling = 0 WHERE sub_account_id IS NULL", "I-09"},
+		{"the agency's excess", "UPDATE wallets SET agency_excess = agency_excess + 1 WHERE sub_account_id IS NULL", "I-09"},
+		{"excess before credits", "UPDATE lots SET effective_at = created_at WHERE source = 'promo'", "I-02 I-09"},
+		{"the draw order", "UPDATE lots SET priority = 99 WHERE source = 'plan'", "I-11"},
+		{"a hold that ended twice", "UPDATE holds SET state = 'released' WHERE state = 'captured'", "I-12"},
+		{"a hold that never ended", "UPDATE holds SET state = 'captured', ended_at = 1 WHERE state = 'open'", "I-12"},
+		{"a hold without an end", "UPDATE holds SET ended_at = 0 WHERE state = 'captured'", "I-12"},
+		{"a hold's draws", "UPDATE holds SET draws = '[]' WHERE state = 'open'", "I-12"},
+		{"a promise", "UPDATE wallets SET promised = promised + 1 WHERE sub_account_id IS NULL; UPDATE wallets SET agency_excess = agency_excess + 1, excess_limit = 1 WHERE sub_account_id IS NULL", "I-12"},
+		{"a payment that bought twice", "UPDATE purchases SET payment_intent = 'pi_a'", "I-13"},
+		{"credits for a purchase not paid", "UPDATE purchases SET status = 'open' WHERE payment_intent = 'pi_a'", "I-13"},
+		{"a purchase not granted", "UPDATE lots SET purchase_id = NULL WHERE purchase_id IS NOT NULL", "I-13"},
+		{"a grant without a purchase", "UPDATE lots SET purchase_id = id WHERE source = 'promo'", "I-13"},
+		{"two grants", "DROP INDEX lots_one_grant; UPDATE lots SET purchase_id = (SELECT id FROM purchases WHERE payment_intent = 'pi_a') WHERE purchase_id IS NOT NULL", "I-13"},
+		{"two allowances", "DROP INDEX lots_one_allowance; UPDATE lots SET period_start = 5 WHERE source = 'plan' AND parent_lot_id IS NULL", "I-18"},
+		{"a rollover", "UPDATE lots SET remaining = remaining + 1, open = true WHERE source = 'plan' AND expires_at = 1772366400000100", "I-02 I-03 I-04 I-18"},
+		{"a draw after expiry", "UPDATE lots SET expires_at = effective_at + 1 WHERE source = 'plan' AND expires_at = 1772366400000100; UPDATE lots SET effective_at = effective_at - 9, expires_at = effective_at WHERE source = 'plan' AND expires_at = 1772366400000001", "I-20"},
+		{"a draw before its time", "UPDATE lots SET effective_at = effective_at + 1 WHERE source = 'plan' AND expires_at = 1772366400000100", "I-20"},
+		{"a bound", "UPDATE charges SET would_cost = -1 WHERE test", "I-28"},
+		{"a counter", "UPDATE usage_quarters SET plan = plan + 1 WHERE plan > 0", "I-29"},
+		{"a count", "UPDATE usage_quarters SET charges = charges + 1", "I-29"},
+		{"a day", "INSERT INTO usage_days (agency_id, day, paid_wallet_id, wallet_id, action, model, plan, purchased, assigned, bonus, excess, units, charges, tests) SELECT agency_id, 0, id, id, 'a', '', 1, 0, 0, 0, 0, 0, 0, 0 FROM wallets WHERE sub_account_id IS NULL", "I-29"},
+	}
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := busy(t, db)
+		for _, c := range cases {
+			tx := db.Write.WithContext(t.Context()).Begin()
+			require.NoError(t, tx.Error)
+			allow := "ALTER TABLE entries DISABLE TRIGGER entries_append_only"
+			if db.Dialect == models.SQLite {
+				allow = "DROP TRIGGER entries_no_update; DROP TRIGGER entries_no_delete"
+			}
+			for q := range strings.SplitSeq(allow+"; "+c.sql, "; ") {
+				done := tx.Exec(q)
+				require.NoError(t, done.Error, "%s: %s", c.name, q)
+				if strings.HasPrefix(q, "UPDATE") {
+					require.Positive(t, done.RowsAffected, "%s: nothing corrupted by %s", c.name, q)
+				}
+			}
+			r, err := ledger.AuditIn(tx, w.agency, start.Add(30*time.Minute))
+			require.NoError(t, err, c.name)
+			var broken []string
+			for _, check := range r.Checks {
+				if check.Count > 0 {
+					require.NotEmpty(t, check.Breaches)
+					broken = append(broken, check.ID)
+				}
+			}
+			require.NoError(t, tx.Rollback().Error)
+			if got := strings.Join(broken, " "); got != c.breaks {
+				t.Errorf("%s breaks %s, want %s\n%s", c.name, got, c.breaks, r)
+			}
+		}
+		w.audit(t)
+	})
+}
+
+// Entries can only be added.
+func TestEntriesAreAppendOnly(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		w.grant(t, w.wallet, models.SourcePlan, 10)
+		require.ErrorContains(t, db.Write.Exec("UPDATE entries SET amount = 1").Error, "append-only")
+		require.ErrorContains(t, db.Write.Exec("DELETE FROM entries").Error, "append-only")
+		w.audit(t)
+	})
+}
+
+func TestAReportTellsBreachesInWords(t *testing.T) {
+	t.Parallel()
+	r := ledger.Report{Checks: []ledger.Check{{ID: "I-01", Title: "a title", Checked: 3, Count: 1, Breaches: []string{"wallet w: wrong"}}}}
+	require.False(t, r.Clean())
+	require.Contains(t, r.String(), "I-01  a title")
+	require.Contains(t, r.String(), "1 BROKEN")
+	require.Contains(t, r.String(), "wallet w: wrong")
+}
