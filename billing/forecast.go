@@ -1,0 +1,276 @@
+package billing
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"refill/billing/ledger"
+	"refill/billing/period"
+	"refill/models"
+)
+
+// ForecastKind says what is known about how long credits last.
+type ForecastKind string
+
+// The kinds of forecast (UX 1.0.4).
+const (
+	ForecastNoData    ForecastKind = "no_data"      // fewer than three complete days
+	ForecastIdle      ForecastKind = "idle"         // no usage in the window
+	ForecastRunsOut   ForecastKind = "runs_out"     // at RunsOutAt, before a reset
+	ForecastPastReset ForecastKind = "past_reset"   // the next allowance comes first
+	ForecastBeyond    ForecastKind = "beyond"       // more than 90 days
+	ForecastNothing   ForecastKind = "nothing_left" // at or below zero already
+)
+
+// The windows of a forecast, in local days.
+const (
+	paceDays     = 7
+	leastDays    = 3
+	forecastDays = 90
+)
+
+// Forecast is how long credits last, with the parts it was worked out from.
+type Forecast struct {
+	Kind      ForecastKind
+	PerDay    models.Credits // the pace: mean of Daily
+	Daily     []models.Credits
+	From, To  models.Time    // the complete local days of the pace, half-open
+	Plan      models.Credits // left of the allowance
+	Other     models.Credits // purchased, assigned and bonus credits left
+	ResetsAt  models.Time    // next allowance; 0: none comes
+	Allowance models.Credits // what it will be
+	RunsOutAt models.Time    // also with ForecastPastReset, when it is within 90 days; 0: it is not
+}
+
+// Pace compares the share of the allowance used with the share of the cycle
+// gone by.
+type Pace struct {
+	Word  string // "On pace", "18% ahead of pace", "Below pace"; "" without an allowance
+	Ahead int    // percent, negative when below
+}
+
+// forecastInput is what a forecast is worked out from.
+type forecastInput struct {
+	now       models.Time
+	zone      *time.Location
+	left      models.Credits // available − excess
+	lots      []*models.Lot  // open, in draw order
+	daily     []models.Credits
+	from, to  models.Time
+	reset     func(after models.Time) models.Time // Never: none
+	allowance models.Credits
+}
+
+// stock is what is left of one lot while the walk goes on.
+type stock struct {
+	credits models.Credits
+	expires models.Time
+	plan    bool
+}
+
+// forecast walks forward day by day: the pace is taken from lots in draw order,
+// a lot is gone when it expires, a reset brings the allowance.
+func forecast(in forecastInput) Forecast {
+	f := Forecast{Daily: in.daily, From: in.from, To: in.to, Allowance: in.allowance}
+	var stocks []stock
+	for _, l := range in.lots {
+		if l.Remaining <= 0 || l.Frozen || l.EffectiveAt > in.now || l.ExpiresAt <= in.now {
+			continue
+		}
+		stocks = append(stocks, stock{l.Remaining, l.ExpiresAt, l.Source == models.SourcePlan})
+		if l.Source == models.SourcePlan {
+			f.Plan += l.Remaining
+		} else {
+			f.Other += l.Remaining
+		}
+	}
+	reset := in.reset(in.now)
+	if reset != models.Never && in.allowance > 0 {
+		f.ResetsAt = reset
+	}
+	var sum models.Credits
+	for _, c := range in.daily {
+		sum += c
+	}
+	if len(in.daily) > 0 {
+		f.PerDay = max(0, sum/models.Credits(len(in.daily)))
+	}
+	switch {
+	case in.left <= 0:
+		f.Kind = ForecastNothing
+		return f
+	case len(in.daily) < leastDays:
+		f.Kind = ForecastNoData
+		return f
+	case f.PerDay == 0:
+		f.Kind = ForecastIdle
+		return f
+	}
+	f.RunsOutAt = walk(in, f.PerDay, stocks, f.ResetsAt)
+	switch {
+	case f.RunsOutAt == 0:
+		f.Kind = ForecastBeyond
+	case f.ResetsAt != 0 && f.RunsOutAt > f.ResetsAt:
+		f.Kind = ForecastPastReset
+	default:
+		f.Kind = ForecastRunsOut
+	}
+	return f
+}
+
+// walk finds the instant at which the pace has used everything, 0 within 90 days.
+func walk(in forecastInput, pace models.Credits, stocks []stock, reset models.Time) models.Time {
+	t, day := in.now, period.Day(in.now, in.zone)
+	for range forecastDays {
+		for t < day.End {
+			// To the end of the day, but for a reset or an expiry on the way.
+			end := day.End
+			if reset > t {
+				end = min(end, reset)
+			}
+			for _, s := range stocks {
+				if s.expires > t {
+					end = min(end, s.expires)
+				}
+			}
+			need, err := models.MulDiv(int64(pace), int64(end-t), int64(day.End-day.Start))
+			if err != nil {
+				return 0
+			}
+			rest := models.Credits(need)
+			for i := range stocks {
+				part := min(rest, stocks[i].credits)
+				stocks[i].credits -= part
+				rest -= part
+			}
+			if rest > 0 {
+				used, err := models.MulDiv(int64(end-t), need-int64(rest), need)
+				if err != nil {
+					return 0
+				}
+				return t + models.Time(used)
+			}
+			t = end
+			stocks = slices.DeleteFunc(stocks, func(s stock) bool { return s.expires <= t || s.credits == 0 })
+			if t == reset {
+				next := in.reset(t)
+				stocks = append([]stock{{in.allowance, next, true}}, stocks...)
+				reset = next
+			}
+			if len(stocks) == 0 {
+				return t
+			}
+		}
+		day = period.Day(day.End, in.zone)
+	}
+	return 0
+}
+
+// paceOf compares the allowance used with the time gone by. Within five percent
+// is on pace; before a tenth of the cycle it is too early to say.
+func paceOf(allowance, left models.Credits, cycle period.Span, now models.Time) Pace {
+	length, gone := int64(cycle.End-cycle.Start), int64(now-cycle.Start)
+	if allowance <= 0 || cycle.End == models.Never || length <= 0 || gone*10 < length {
+		return Pace{}
+	}
+	used := max(0, allowance-left)
+	expected, err := models.MulDiv(int64(allowance), min(gone, length), length)
+	if err != nil || expected == 0 {
+		return Pace{}
+	}
+	percent, err := models.MulDiv(int64(used), 100, expected)
+	if err != nil {
+		return Pace{}
+	}
+	p := Pace{Ahead: int(percent) - 100}
+	switch {
+	case p.Ahead > 5:
+		p.Word = fmt.Sprintf("%d%% ahead of pace", p.Ahead)
+	case p.Ahead < -5:
+		p.Word = "Below pace"
+	default:
+		p.Word = "On pace"
+	}
+	return p
+}
+
+// cycle is an account's running period, the one before and what comes with the
+// next: an agency's by its plan, a client's by its agency's; the calendar month
+// where nothing renews.
+type cycle struct {
+	period.Span
+	before    models.Time // start of the one before
+	renews    bool
+	allowance models.Credits // of an agency's plan; 0 on a client's
+	next      func(after models.Time) models.Time
+}
+
+func (s *Service) cycleOf(tx *gorm.DB, a *Account, now models.Time) (cycle, error) {
+	sub, err := liveSubscription(tx, a.Agency.ID)
+	if err != nil {
+		return cycle{}, err
+	}
+	return cycleFrom(sub, a, now), nil
+}
+
+func cycleFrom(sub models.Subscription, a *Account, now models.Time) cycle {
+	var c cycle
+	if sub.ID.IsZero() || sub.Every != models.EveryMonth {
+		c.Span = period.CalendarMonth(now, a.Zone)
+		c.before = period.CalendarMonth(c.Start-1, a.Zone).Start
+		c.next = func(models.Time) models.Time { return models.Never }
+		if !sub.ID.IsZero() && a.SubAccount == nil {
+			c.allowance = sub.Allowance
+		}
+		return c
+	}
+	zone, every := Zone(sub.TimeZone), rhythm(sub.Every)
+	n, start, end := period.Containing(sub.AnchorAt, zone, every, now)
+	c.Span, c.before, c.renews = period.Span{Start: start, End: end}, period.At(sub.AnchorAt, zone, every, n-1), true
+	c.next = func(after models.Time) models.Time {
+		_, _, end := period.Containing(sub.AnchorAt, zone, every, after)
+		return end
+	}
+	if a.SubAccount == nil {
+		c.allowance = sub.Allowance
+	}
+	return c
+}
+
+// dailyPace reads what a wallet paid on its last complete local days, up to
+// seven and none before its first use. Days are the account's.
+func dailyPace(tx *gorm.DB, a *Account, w *models.Wallet, now models.Time) (daily []models.Credits, from, to models.Time, err error) {
+	to = period.DayStart(now, a.Zone)
+	if w.UsedAt == 0 || w.UsedAt >= to {
+		return nil, to, to, nil
+	}
+	from = max(daysBack(to, a.Zone, paceDays), period.DayStart(w.UsedAt, a.Zone))
+	q := UsageQuery{Agency: a.Agency.ID, Payer: w.ID, Zone: a.Zone, From: from, To: to, Group: ByNothing, Interval: Daily}
+	b, err := newUsageBuilder(tx, &a.Agency, q, now)
+	if err != nil {
+		return nil, from, to, err
+	}
+	r := b.report()
+	return r.PerBucket(), from, to, nil
+}
+
+// forecastOf is the forecast of an account's own wallet.
+func (s *Service) forecastOf(tx *gorm.DB, a *Account, v ledger.View, c cycle, now models.Time) (Forecast, error) {
+	daily, from, to, err := dailyPace(tx, a, &v.Wallet, now)
+	if err != nil {
+		return Forecast{}, err
+	}
+	in := forecastInput{
+		now: now, zone: a.Zone, left: v.Balance.Left(), lots: v.Lots, daily: daily, from: from, to: to, reset: c.next,
+	}
+	if c.renews {
+		in.allowance = c.allowance
+	}
+	if in.allowance == 0 {
+		in.reset = func(models.Time) models.Time { return models.Never }
+	}
+	return forecast(in), nil
+}
