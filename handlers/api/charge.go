@@ -1,0 +1,331 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"refill/billing"
+	"refill/billing/problem"
+	"refill/billing/ratecard"
+	"refill/models"
+)
+
+// headers of the charge path, in canonical form.
+const (
+	keyHeader      = "Idempotency-Key"
+	replayedHeader = "Idempotent-Replayed"
+)
+
+// chargeBody is what POST /v1/charges takes.
+type chargeBody struct {
+	Wallet     string         `json:"wallet"`
+	Action     string         `json:"action"`
+	Model      string         `json:"model"`
+	Usage      ratecard.Usage `json:"usage"`
+	OccurredAt string         `json:"occurred_at"`
+	Test       bool           `json:"test"`
+	Metadata   metadata       `json:"metadata"`
+}
+
+func (b *chargeBody) input(key string) (billing.ChargeInput, error) {
+	at, err := parseTime(b.OccurredAt, "occurred_at")
+	if err == nil && b.Wallet == "" {
+		err = walletMissing()
+	}
+	return billing.ChargeInput{
+		Wallet: b.Wallet, Key: key, Action: b.Action, Model: b.Model, Usage: b.Usage, OccurredAt: at, Metadata: b.Metadata, Test: b.Test,
+	}, err
+}
+
+func walletMissing() error {
+	return problem.New(problem.Invalid, "wallet_missing", "Name the wallet: wal_…, agency:{external id} or sub:{external id}.").On("wallet")
+}
+
+// post is what every POST of the charge path does first: the key, then the body.
+func post(c echo.Context, into any) (string, error) {
+	key := c.Request().Header.Get(keyHeader)
+	if err := billing.CheckKey(key); err != nil {
+		return "", err
+	}
+	buf := takeBuffer()
+	defer buf.free()
+	if err := readBody(c, maxBody, buf); err != nil {
+		return "", err
+	}
+	return key, decode(buf.b, into)
+}
+
+// answer sends 201 for what is new and 200 for what was asked before.
+func answer(c echo.Context, replayed bool, body []byte) {
+	code := http.StatusCreated
+	if replayed {
+		code = http.StatusOK
+		c.Response().Header().Set(replayedHeader, "true")
+	}
+	write(c, code, echo.MIMEApplicationJSON, body)
+}
+
+func (a *api) postCharge(c echo.Context, who caller) error {
+	var body chargeBody
+	key, err := post(c, &body)
+	if err != nil {
+		return err
+	}
+	in, err := body.input(key)
+	if err != nil {
+		return err
+	}
+	out, err := a.s.Charge(c.Request().Context(), who.scope, in)
+	if err != nil {
+		return err
+	}
+	buf := takeBuffer()
+	defer buf.free()
+	buf.b = appendCharge(buf.b, &out.Receipt)
+	answer(c, out.Replayed, buf.b)
+	return nil
+}
+
+// batchItem is one charge of a batch with its own key.
+type batchItem struct {
+	chargeBody
+
+	Key string `json:"idempotency_key"`
+}
+
+func (a *api) postBatch(c echo.Context, who caller) error {
+	key := c.Request().Header.Get(keyHeader)
+	var body struct {
+		Charges []json.RawMessage `json:"charges"`
+	}
+	buf := takeBuffer()
+	defer buf.free()
+	if key != "" {
+		if err := billing.CheckKey(key); err != nil {
+			return err
+		}
+	}
+	if err := readBody(c, maxBatchBody, buf); err != nil {
+		return err
+	}
+	if err := decode(buf.b, &body); err != nil {
+		return err
+	}
+	switch n := len(body.Charges); {
+	case n == 0:
+		return problem.New(problem.Invalid, "charges_missing", "Send 1 to %d charges.", billing.MaxBatch).On("charges")
+	case n > billing.MaxBatch:
+		return problem.New(problem.Invalid, "too_many_charges", "A batch takes at most %d charges; this one has %d. Send the rest in another.", billing.MaxBatch, n).On("charges")
+	}
+	results := make([]billing.ChargeResult, len(body.Charges))
+	inputs := make([]billing.ChargeInput, 0, len(body.Charges))
+	places := make([]int, 0, len(body.Charges))
+	for i, raw := range body.Charges {
+		var item batchItem
+		err := decode(raw, &item)
+		if item.Key == "" {
+			if key == "" {
+				return billing.CheckKey("")
+			}
+			item.Key = key + ":" + strconv.Itoa(i)
+		}
+		var in billing.ChargeInput
+		if err == nil {
+			in, err = item.input(item.Key)
+		}
+		if err != nil {
+			results[i].Err = err
+			continue
+		}
+		inputs, places = append(inputs, in), append(places, i)
+	}
+	for j, r := range a.s.ChargeAll(c.Request().Context(), who.scope, inputs) {
+		results[places[j]] = r
+	}
+	a.writeBatch(c, results)
+	return nil
+}
+
+// writeBatch answers every item in order with its own status.
+func (a *api) writeBatch(c echo.Context, results []billing.ChargeResult) {
+	buf := takeBuffer()
+	defer buf.free()
+	b := append(buf.b, `{"data":[`...)
+	for i := range results {
+		r := &results[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"status":`...)
+		switch {
+		case r.Err != nil:
+			d := describe(r.Err, "")
+			if d.Status >= http.StatusInternalServerError {
+				a.logFault(c.Request(), d, r.Err)
+			}
+			b = strconv.AppendInt(b, int64(d.Status), 10)
+			b = append(b, `,"error":`...)
+			b = d.append(b)
+		default:
+			code := http.StatusCreated
+			if r.Replayed {
+				code = http.StatusOK
+			}
+			b = strconv.AppendInt(b, int64(code), 10)
+			b = append(b, `,"charge":`...)
+			b = appendCharge(b, &r.Receipt)
+		}
+		b = append(b, '}')
+	}
+	buf.b = append(b, `]}`...)
+	write(c, http.StatusOK, echo.MIMEApplicationJSON, buf.b)
+}
+
+// holdBody is what POST /v1/holds takes: usage to price, or credits.
+type holdBody struct {
+	Wallet  string         `json:"wallet"`
+	Action  string         `json:"action"`
+	Model   string         `json:"model"`
+	Usage   ratecard.Usage `json:"usage"`
+	Credits *string        `json:"credits"`
+	TTL     *int64         `json:"ttl_seconds"`
+}
+
+func (a *api) postHold(c echo.Context, who caller) error {
+	var body holdBody
+	key, err := post(c, &body)
+	if err != nil {
+		return err
+	}
+	in := billing.HoldInput{Wallet: body.Wallet, Key: key, Action: body.Action, Model: body.Model, Usage: body.Usage}
+	if body.Wallet == "" {
+		return walletMissing()
+	}
+	if body.TTL != nil {
+		if *body.TTL < 1 || *body.TTL > 86_400 {
+			return problem.New(problem.Invalid, "invalid_ttl", "ttl_seconds is between 1 and 86400.").On("ttl_seconds")
+		}
+		in.TTL = time.Duration(*body.TTL) * time.Second
+	}
+	if body.Credits != nil {
+		if in.Credits, err = parseCredits(*body.Credits, "credits"); err != nil {
+			return err
+		}
+		if in.Credits <= 0 {
+			return problem.New(problem.Invalid, "invalid_credits", "A hold is for more than 0 credits.").On("credits")
+		}
+	}
+	out, err := a.s.Hold(c.Request().Context(), who.scope, in)
+	if err != nil {
+		return err
+	}
+	buf := takeBuffer()
+	defer buf.free()
+	buf.b = appendHold(buf.b, &out.HoldReceipt, models.HoldOpen) // as it was first answered
+	answer(c, out.Replayed, buf.b)
+	return nil
+}
+
+// captureBody is what a capture takes: usage to price by the hold's action, or
+// credits. Neither prices the action without usage.
+type captureBody struct {
+	Usage    ratecard.Usage `json:"usage"`
+	Credits  *string        `json:"credits"`
+	Metadata metadata       `json:"metadata"`
+}
+
+func (a *api) postCapture(c echo.Context, who caller) error {
+	var body captureBody
+	key, err := post(c, &body)
+	if err != nil {
+		return err
+	}
+	in := billing.CaptureInput{Key: key, Usage: body.Usage, Metadata: body.Metadata}
+	if in.Agency, in.Hold, err = a.holdOf(c, who); err != nil {
+		return err
+	}
+	if body.Credits != nil {
+		if body.Usage != nil {
+			return problem.New(problem.Invalid, "usage_or_credits", "Send usage or credits, not both.").On("credits")
+		}
+		credits, err := parseCredits(*body.Credits, "credits")
+		if err != nil {
+			return err
+		}
+		in.Credits = &credits
+	}
+	out, err := a.s.Capture(c.Request().Context(), who.scope, in)
+	if err != nil {
+		return err
+	}
+	buf := takeBuffer()
+	defer buf.free()
+	buf.b = appendCharge(buf.b, &out.Receipt)
+	answer(c, out.Replayed, buf.b)
+	return nil
+}
+
+func (a *api) postRelease(c echo.Context, who caller) error {
+	var body struct{}
+	if _, err := post(c, &body); err != nil {
+		return err
+	}
+	agency, hold, err := a.holdOf(c, who)
+	if err != nil {
+		return err
+	}
+	out, err := a.s.Release(c.Request().Context(), who.scope, agency, hold)
+	if err != nil {
+		return err
+	}
+	buf := takeBuffer()
+	defer buf.free()
+	buf.b = appendHold(buf.b, &out.HoldReceipt, out.Hold.State)
+	answer(c, out.Replayed, buf.b)
+	return nil
+}
+
+// holdOf reads the hold of the path and finds its agency.
+func (a *api) holdOf(c echo.Context, who caller) (models.AgencyID, models.HoldID, error) {
+	id, err := models.ParseID[models.HoldID](c.Param("id"))
+	if err != nil {
+		return models.AgencyID{}, id, problem.Missing("hold")
+	}
+	agency, err := a.s.AgencyOfHold(c.Request().Context(), who.scope, id)
+	return agency, id, err
+}
+
+// reversalBody is what a reversal takes.
+type reversalBody struct {
+	Reason string `json:"reason"`
+}
+
+func (a *api) postReversal(c echo.Context, who caller) error {
+	var body reversalBody
+	key, err := post(c, &body)
+	if err != nil {
+		return err
+	}
+	id, err := models.ParseID[models.ChargeID](c.Param("id"))
+	if err != nil {
+		return problem.Missing("charge")
+	}
+	ctx := c.Request().Context()
+	agency, err := a.s.AgencyOfCharge(ctx, who.scope, id)
+	if err != nil {
+		return err
+	}
+	out, err := a.s.Reverse(ctx, who.scope, agency, id, key, body.Reason)
+	if err != nil {
+		return err
+	}
+	buf := takeBuffer()
+	defer buf.free()
+	buf.b = appendReversal(buf.b, &out)
+	answer(c, out.Replayed, buf.b)
+	return nil
+}
