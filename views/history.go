@@ -35,14 +35,15 @@ type HistoryLine struct {
 	Detail string // what there is to say beside the kind: "12,500-credit pack", "Welcome credits"
 	Sub    string // name of the sub-account; "" for the account's own
 
-	At     models.Time // when it was booked; of a group: its start
-	Until  models.Time // end of a group; unset for a single line
-	Change models.Credits
-	After  models.Credits // balance after the line
-	Ref    string         // what support is told
-	Href   string         // the line's page, or the group's list
-	Test   bool           // priced, not charged
-	Would  models.Credits // what a test would have cost
+	At      models.Time // when it was booked; of a group: its start
+	Until   models.Time // end of a group; unset for a single line
+	Change  models.Credits
+	After   models.Credits // balance after the line
+	NoAfter bool           // the balance is not known: the line moved nothing
+	Ref     string         // what support is told
+	Href    string         // the line's page, or the group's list
+	Test    bool           // priced, not charged
+	Would   models.Credits // what a test would have cost
 }
 
 // what is a line in a few words: "204 replies · GPT-4 Turbo", "Purchase".
@@ -63,6 +64,14 @@ func (l HistoryLine) small() string {
 		parts = append(parts, "Test: would have cost "+format.CreditsWord(l.Would))
 	}
 	return strings.Join(parts, " · ")
+}
+
+// after is the balance after a line, "—" where it is not known.
+func (l HistoryLine) after() string {
+	if l.NoAfter {
+		return "—"
+	}
+	return format.Credits(l.After)
 }
 
 // grouped tells whether a line stands for several charges.
