@@ -67,7 +67,7 @@ func (q *UsageQuery) columns() []string {
 // sums are the counters' columns added up, as bigint on both databases.
 func sums() string {
 	parts := make([]string, 0, 8)
-	for _, c := range []string{"plan", "purchased", "assigned", "bonus", "excess", "units", "charges", "tests"} {
+	for _, c := range counterColumns() {
 		parts = append(parts, fmt.Sprintf("CAST(SUM(%[1]s) AS bigint) AS %[1]s", c))
 	}
 	return strings.Join(parts, ", ")
