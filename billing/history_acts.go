@@ -448,7 +448,7 @@ func (r *historyReader) search() ([]HistoryLine, error) {
 	}
 	var acts []models.Act
 	tx := r.tx.Where("agency_id = ? AND kind <> 'policy' AND created_at >= ? AND created_at < ?", a.Agency.ID, r.q.From, r.q.To).
-		Where(r.tx.Session(&gorm.Session{NewDB: true}).Where("wallet_id = ?", a.Wallet).Or("other_wallet_id = ?", a.Wallet))
+		Where(r.tx.Where("wallet_id = ?", a.Wallet).Or("other_wallet_id = ?", a.Wallet))
 	if id, err := models.ParseID[models.ActID](text); err == nil {
 		tx = tx.Where("id = ?", id)
 	} else {
