@@ -338,7 +338,12 @@ func TestWrongParameters(t *testing.T) {
 		status, body, _ := b.raw(http.MethodPost, "/v1/checkout/sessions", testKey, c.body)
 		require.Equal(t, http.StatusBadRequest, status, "%s: %s", name, body)
 		var got struct {
-			Error struct{ Type, Code, Param, Message string }
+			Error struct {
+				Type    string `json:"type"`
+				Code    string `json:"code"`
+				Param   string `json:"param"`
+				Message string `json:"message"`
+			} `json:"error"`
 		}
 		require.NoError(t, json.Unmarshal([]byte(body), &got))
 		require.Equal(t, "invalid_request_error", got.Error.Type, name)

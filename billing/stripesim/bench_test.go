@@ -100,7 +100,9 @@ func (b *bench) paid() *stripe.CheckoutSession {
 	id := b.open().ID
 	res := b.post("/_sim/checkout/sessions/"+id+"/pay", url.Values{"card": {"4242424242424242"}})
 	require.Equal(b.t, http.StatusOK, res.StatusCode)
-	s, err := b.api.CheckoutSessions.Get(id, &stripe.CheckoutSessionParams{Params: stripe.Params{Expand: []*string{new("payment_intent.latest_charge")}}})
+	get := &stripe.CheckoutSessionParams{}
+	get.AddExpand("payment_intent.latest_charge")
+	s, err := b.api.CheckoutSessions.Get(id, get)
 	require.NoError(b.t, err)
 	return s
 }
