@@ -22,6 +22,7 @@ type AgencyInput struct {
 	Name       string
 	Plan       string // code; "" the default plan
 	TimeZone   string // IANA; "" UTC
+	Key        string // idempotency key, for CreateAgencyOnce
 	By         Actor
 }
 
@@ -53,7 +54,7 @@ func checkZone(s string) error {
 // CreateAgency makes an agency with its wallet, puts it on a plan and grants
 // the first allowance. Errors: external_id_taken, unknown_plan, invalid_*.
 func (s *Service) CreateAgency(ctx context.Context, in AgencyInput) (models.Agency, error) {
-	now := s.clock.Now()
+	now, asked := s.clock.Now(), in.print()
 	if in.TimeZone == "" {
 		in.TimeZone = "UTC"
 	}
@@ -72,6 +73,7 @@ func (s *Service) CreateAgency(ctx context.Context, in AgencyInput) (models.Agen
 		Host: hostLabel(in.ExternalID), TimeZone: in.TimeZone, Status: models.AgencyActive,
 		WalletID: models.NewID[models.WalletID](now), CreatedAt: now, UsageRolled: period.DayStart(now, Zone(in.TimeZone)),
 	}
+	agency.IdempotencyKey, agency.Fingerprint = creationKey(in.Key, asked)
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
 		plan, err := planByCode(tx, in.Plan)
 		if err != nil {
@@ -253,6 +255,7 @@ type SubAccountInput struct {
 	PoolCap    models.Credits
 	PoolEvery  models.PoolEvery
 	TimeZone   string // "" the agency's
+	Key        string // idempotency key, for CreateSubAccountOnce
 	By         Actor
 }
 
@@ -276,6 +279,7 @@ func (s *Service) CreateSubAccount(ctx context.Context, scope Scope, in SubAccou
 		return models.SubAccount{}, err
 	}
 	var out models.SubAccount
+	asked := in.print()
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
 		var agency models.Agency
 		if err := tx.Where("id = ?", in.Agency).Take(&agency).Error; err != nil {
@@ -294,6 +298,7 @@ func (s *Service) CreateSubAccount(ctx context.Context, scope Scope, in SubAccou
 			AgencyID: in.Agency, ID: models.NewID[models.SubAccountID](now), ExternalID: in.ExternalID, Name: strings.TrimSpace(in.Name),
 			WalletID: models.NewID[models.WalletID](now), TimeZone: in.TimeZone, Status: models.SubAccountActive, CreatedAt: now,
 		}
+		out.IdempotencyKey, out.Fingerprint = creationKey(in.Key, asked)
 		if err := tx.Create(&out).Error; err != nil {
 			if models.IsDuplicate(err) {
 				return problem.New(problem.Conflict, "external_id_taken", "This agency has a sub-account %q already.", in.ExternalID).On("external_id")

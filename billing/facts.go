@@ -15,6 +15,8 @@ type (
 	HoldReceipt = ledger.HoldReceipt
 	// Reversed is a booked reversal.
 	Reversed = ledger.Reversed
+	// Transfer is credits moved between an agency and a sub-account.
+	Transfer = ledger.Transfer
 	// EntryKind says between which two accounts an entry moves credits.
 	EntryKind = ledger.Kind
 )

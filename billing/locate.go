@@ -24,6 +24,13 @@ func (s *Service) AgencyOfHold(ctx context.Context, scope Scope, id models.HoldI
 		"SELECT a.id FROM agencies a WHERE EXISTS (SELECT 1 FROM holds h WHERE h.agency_id = a.id AND h.id = ?) LIMIT 2", id)
 }
 
+// PurchaseKeyUsed tells whether an idempotency key has made a purchase.
+func (s *Service) PurchaseKeyUsed(ctx context.Context, agency models.AgencyID, key string) (bool, error) {
+	var n int64
+	err := s.db.Write.WithContext(ctx).Model(&models.Purchase{}).Where("agency_id = ? AND idempotency_key = ?", agency, key).Count(&n).Error
+	return n > 0, err
+}
+
 // FindChargeByKey reads the charge an idempotency key made. Keys are unique per
 // agency, so a platform's caller may have to name one. Errors: not_found,
 // agency_needed.

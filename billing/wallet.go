@@ -152,7 +152,7 @@ func (s *Service) transfer(ctx context.Context, scope Scope, in TransferInput, b
 			Key: in.Key, Fingerprint: fingerprint("transfer", flag(back), flag(in.Sold), sub.ID.String(), in.Credits.String(), in.Note), At: now,
 		}
 		if act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, r.Fingerprint); done || err != nil {
-			out.Act = act
+			out.Act, out.Replayed = act, done
 			return err
 		}
 		if back {
@@ -201,7 +201,7 @@ func (s *Service) Adjust(ctx context.Context, in AdjustInput) (ledger.Granted, e
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
 		act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, print)
 		if done || err != nil {
-			out.Act = act
+			out.Act, out.Replayed = act, done
 			return err
 		}
 		if in.Credits > 0 {

@@ -18,6 +18,9 @@ type RateCardVersion struct {
 	Note        string
 	CreatedBy   string
 	CreatedAt   Time `gorm:"autoCreateTime:false"`
+
+	IdempotencyKey *string // of the request that published it, if a program did
+	Fingerprint    []byte
 }
 
 // Every is how often an allowance is granted.

@@ -23,6 +23,9 @@ type Agency struct {
 	Slots       string     // chart colours by name, JSON; kept so that a model keeps its colour
 	UsageRolled Time       // days before this instant are in usage_days
 	CreatedAt   Time       `gorm:"autoCreateTime:false"`
+
+	IdempotencyKey *string // of the request that made it, if a program did
+	Fingerprint    []byte
 }
 
 // SubscriptionStatus is where a subscription stands.
@@ -74,6 +77,9 @@ type SubAccount struct {
 	TimeZone   string
 	Status     SubAccountStatus
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
+
+	IdempotencyKey *string // of the request that made it, if a program did
+	Fingerprint    []byte
 }
 
 // PlatformAdmin is the platform role of those who see every agency.

@@ -135,6 +135,8 @@ type Granted struct {
 	Lot    models.Lot
 	Before Balance
 	After  Balance
+
+	Replayed bool // the act of an earlier request with the same key: no lot, no balances
 }
 
 // Grant books new credits and settles excess with them first.
@@ -241,6 +243,7 @@ type Transfer struct {
 	ToBefore    Balance
 	ToAfter     Balance
 	FirstExpiry models.Time // soonest expiry among the lots moved; Never for none
+	Replayed    bool        // the act of an earlier request with the same key: no balances
 }
 
 // Assign carves lots out of From's, in draw order; the children inherit expiry

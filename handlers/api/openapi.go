@@ -27,6 +27,12 @@ func humaConfig(baseURL string) huma.Config {
 func (a *api) reading() {
 	a.wallets()
 	a.charges()
+	a.usage()
+	a.agencies()
+	a.subAccounts()
+	a.transfers()
+	a.purchases()
+	a.catalogue()
 }
 
 func (a *api) document() error {

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"refill/billing"
+	"refill/billing/problem"
+	"refill/models"
+)
+
+// purchase is one attempt to buy a pack.
+type purchase struct {
+	ID              string  `json:"id"`
+	Wallet          string  `json:"wallet"`
+	Pack            string  `json:"pack"`
+	PackName        string  `json:"pack_name"`
+	Status          string  `json:"status" enum:"open,processing,credited,failed,expired,cancelled,review,refunded,disputed"`
+	StatusNote      string  `json:"status_note" doc:"Why, in words, where there is something to say."`
+	Credits         credits `json:"credits"`
+	Price           money   `json:"price"`
+	CheckoutURL     *string `json:"checkout_url" doc:"Where the buyer pays."`
+	CheckoutSession *string `json:"checkout_session" doc:"Stripe's id of the checkout."`
+	ExpiresAt       moment  `json:"expires_at" doc:"When the checkout ends unpaid."`
+	CreditedAt      moment  `json:"credited_at"`
+	CreatedAt       moment  `json:"created_at"`
+}
+
+func purchaseOf(p *models.Purchase) purchase {
+	return purchase{
+		ID: p.ID.String(), Wallet: p.WalletID.String(), Pack: p.PackID.String(), PackName: p.PackName, Status: string(p.Status), StatusNote: p.StatusNote,
+		Credits: creditsOf(p.Credits), Price: moneyOf(p.Total()), CheckoutURL: orNull(p.CheckoutURL), CheckoutSession: orNull(p.CheckoutSession),
+		ExpiresAt: moment(p.ExpiresAt), CreditedAt: moment(p.CreditedAt), CreatedAt: moment(p.CreatedAt),
+	}
+}
+
+// purchaseIn buys a pack.
+type purchaseIn struct {
+	Keyed
+
+	Body struct {
+		Wallet   string `json:"wallet" example:"agency:northwind"`
+		Pack     string `json:"pack" doc:"Id or code." example:"credits-12500"`
+		Quantity string `json:"quantity,omitempty" doc:"Credits to buy, of a pack by quantity." example:"2000"`
+	}
+}
+
+type purchasesQuery struct {
+	Paging
+
+	Wallet string `query:"wallet" doc:"Only this wallet's; a platform key names a wallet or an agency."`
+	Agency string `query:"agency" doc:"With a platform key: the agency's id or external id."`
+}
+
+func (a *api) purchases() {
+	typed(a, AnyKey, huma.Operation{
+		OperationID: "create-purchase", Method: http.MethodPost, Path: "/v1/purchases", Summary: "Buy a pack", Tags: []string{"Purchases"},
+		Description:   "Opens a checkout; send the buyer to checkout_url. The credits come once the payment provider confirms the money. A repeat answers the purchase as it stands now.",
+		DefaultStatus: http.StatusCreated,
+	}, a.buy)
+	typed(a, AnyKey, huma.Operation{
+		OperationID: "get-purchase", Method: http.MethodGet, Path: "/v1/purchases/{id}", Summary: "Read a purchase", Tags: []string{"Purchases"},
+	}, func(ctx context.Context, who caller, in *struct {
+		ID string `path:"id" example:"pur_00000000000000000000000000"`
+	},
+	) (*found[purchase], error) {
+		id, err := models.ParseID[models.PurchaseID](in.ID)
+		if err != nil {
+			return nil, problem.Missing("purchase")
+		}
+		p, err := a.s.PurchaseByRef(ctx, who.scope, id.String())
+		if err != nil {
+			return nil, err
+		}
+		return &found[purchase]{purchaseOf(&p)}, nil
+	})
+	typed(a, AnyKey, huma.Operation{
+		OperationID: "list-purchases", Method: http.MethodGet, Path: "/v1/purchases", Summary: "List purchases, newest first", Tags: []string{"Purchases"},
+	}, a.listPurchases)
+}
+
+func (a *api) buy(ctx context.Context, who caller, in *purchaseIn) (*made[purchase], error) {
+	account, err := a.s.Find(ctx, who.scope, in.Body.Wallet)
+	if err != nil {
+		return nil, err
+	}
+	input := billing.BuyInput{Account: account, Pack: in.Body.Pack, Key: in.Key, By: who.by}
+	if in.Body.Quantity != "" {
+		if input.Quantity, err = parseCredits(in.Body.Quantity, "quantity"); err != nil {
+			return nil, err
+		}
+		if input.Quantity <= 0 {
+			return nil, problem.New(problem.Invalid, "invalid_quantity", "Buy more than 0 credits.").On("quantity")
+		}
+	}
+	known, err := a.s.PurchaseKeyUsed(ctx, account.Agency.ID, in.Key)
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.s.Buy(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	return madeOf(purchaseOf(&p), known), nil
+}
+
+func (a *api) listPurchases(ctx context.Context, who caller, in *purchasesQuery) (*listed[purchase], error) {
+	before, err := cursorID[models.PurchaseID](in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	q := billing.PurchaseQuery{Before: before, Limit: in.Limit}
+	if in.Wallet != "" {
+		account, err := a.s.Find(ctx, who.scope, in.Wallet)
+		if err != nil {
+			return nil, err
+		}
+		q.Agency, q.Wallet = account.Agency.ID, account.Wallet
+	} else {
+		owner, err := a.s.FindAgency(ctx, who.scope, in.Agency)
+		if err != nil {
+			return nil, err
+		}
+		q.Agency = owner.ID
+	}
+	rows, err := a.s.Purchases(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(rows, in.Limit, purchaseOf, func(p *purchase) string { return p.ID }), nil
+}
