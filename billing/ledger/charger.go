@@ -398,7 +398,7 @@ func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*comma
 		}
 	}()
 	run := pipeline{conn}
-	reads := append([]statement{{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}}, l.reads(b, commands, skip)...)
+	reads := append([]statement{{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}, {sql: planned}}, l.reads(b, commands, skip)...)
 	if err := run.run(ctx, reads); err != nil {
 		return nil, nil, err
 	}

@@ -17,6 +17,13 @@ type runner interface {
 	run(ctx context.Context, stmts []statement) error
 }
 
+// planned makes PostgreSQL look rows up through their keys, by one plan for each
+// statement, until the transaction ends. Every statement here joins an array of
+// keys to an index; left to itself the planner reads a young table from end to
+// end instead, and keeps that plan while the table grows.
+const planned = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+	set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
+
 // pipeline sends statements to PostgreSQL in one round trip. Each still takes
 // its own snapshot.
 type pipeline struct{ conn *pgx.Conn }
@@ -97,11 +104,17 @@ func (p prepared) one(ctx context.Context, s statement) error {
 	return rows.Err()
 }
 
-// within gives the runner of a GORM transaction.
+// within gives the runner of a GORM transaction. Connections remember the plans
+// of statements, so this way plans as the charger does.
 func within(tx *gorm.DB) (prepared, error) {
 	raw, ok := tx.Statement.ConnPool.(*sql.Tx)
 	if !ok {
 		return prepared{}, fmt.Errorf("ledger: called outside a transaction (%T)", tx.Statement.ConnPool)
+	}
+	if dialectOf(tx) == models.Postgres {
+		if _, err := raw.ExecContext(tx.Statement.Context, planned); err != nil {
+			return prepared{}, err
+		}
 	}
 	return prepared{tx: raw}, nil
 }
