@@ -30,9 +30,9 @@ type Config struct {
 	// TrustedProxies may say for whom they ask (X-Forwarded-For). Nobody else is
 	// believed.
 	TrustedProxies []netip.Prefix
-	API            func(e *echo.Echo) []Route // mounts /v1 and tells its routes; nil: no API
-	Demo           *Demo                      // nil: the real thing
-	Wall           models.Clock               // wall time, for logs; nil: the system's
+	API            func(e *echo.Echo) error // mounts /v1; nil: no API
+	Demo           *Demo                    // nil: the real thing
+	Wall           models.Clock             // wall time, for logs; nil: the system's
 	Log            *slog.Logger
 }
 
@@ -51,6 +51,7 @@ type app struct {
 	origin *http.CrossOriginProtection
 	csp    string
 	secure bool // BaseURL is https
+	hooks  hooks
 }
 
 // New makes the portal's handler: every page, the webhooks, the probes and, when
@@ -77,6 +78,7 @@ func New(c Config) (*echo.Echo, error) {
 	}
 	a := &app{Config: c, base: base, secure: base.Scheme == "https", origin: http.NewCrossOriginProtection()}
 	a.store = newStore(c.Billing, a.secure)
+	a.hooks = newHooks(&c)
 	a.csp = contentPolicy(c.Checkout)
 
 	e := echo.New()
@@ -90,7 +92,9 @@ func New(c Config) (*echo.Echo, error) {
 		}
 	}
 	if c.API != nil {
-		c.API(e)
+		if err := c.API(e); err != nil {
+			return nil, err
+		}
 	}
 	return e, nil
 }

@@ -2,11 +2,13 @@ package handlers
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"refill/billing"
 	"refill/views"
+	"refill/views/format"
 )
 
 // start is the first page of whoever is signed in.
@@ -21,32 +23,45 @@ func (a *app) start(c echo.Context) error {
 	return a.overview(c)
 }
 
+// Each card of a first page fails alone: a balance that cannot be read is said
+// to be so, and the others stay.
+
 func (a *app) overview(c echo.Context) error {
 	v := visitOf(c)
-	out := views.Overview{}
-	wallet, err := a.Billing.Wallet(c.Request().Context(), v.viewer.Account())
-	if err != nil {
-		out.Balance.Failure = a.failure(c, "Your balance", "", err)
-	} else {
-		out.Balance = balanceOf(&wallet)
+	account := v.viewer.Account()
+	o := a.Billing.Overview(c.Request().Context(), account)
+	out := views.Overview{
+		Balance: a.balanceCard(c, &o), Usage: a.usageCard(c, &o), Activity: a.activityCard(c, &o),
 	}
-	if out.Frame, err = a.frame(c, "Overview", "overview", known(&wallet, err)); err != nil {
+	if o.BalanceErr == nil && o.Balance.Wallet.UsedAt == 0 {
+		out.First = a.firstReply(c, account)
+	}
+	var err error
+	if out.Frame, err = a.frame(c, "Overview", "overview", known(&o.Balance.WalletView, o.BalanceErr)); err != nil {
 		return err
+	}
+	if o.BalanceErr == nil {
+		out.Frame.Notice = a.notice(c, &o, &out.Balance)
 	}
 	return page(c, http.StatusOK, views.OverviewPage(out))
 }
 
 func (a *app) clientBalance(c echo.Context) error {
 	v := visitOf(c)
-	out := views.ClientBalance{Agency: v.viewer.Agency.Name}
-	wallet, err := a.Billing.Wallet(c.Request().Context(), v.viewer.Account())
-	if err != nil {
-		out.Balance.Failure = a.failure(c, "Your balance", "", err)
-	} else {
-		out.Balance = balanceOf(&wallet)
+	account := v.viewer.Account()
+	o := a.Billing.Overview(c.Request().Context(), account)
+	out := views.ClientBalance{
+		Agency: account.Agency.Name, Balance: a.balanceCard(c, &o), Usage: a.usageCard(c, &o), Activity: a.activityCard(c, &o),
 	}
-	if out.Frame, err = a.frame(c, "Balance", "overview", known(&wallet, err)); err != nil {
+	if o.BalanceErr == nil && !hasBalance(&o.Balance.WalletView) {
+		out.Pooled = &views.Pooled{Used: o.Usage.Total.Credits()}
+	}
+	var err error
+	if out.Frame, err = a.frame(c, "Balance", "overview", known(&o.Balance.WalletView, o.BalanceErr)); err != nil {
 		return err
+	}
+	if o.BalanceErr == nil {
+		out.Frame.Notice = a.notice(c, &o, &out.Balance)
 	}
 	return page(c, http.StatusOK, views.ClientBalancePage(out))
 }
@@ -59,11 +74,151 @@ func known[T any](read *T, err error) *T {
 	return read
 }
 
-// balanceOf is a wallet's facts for its card.
-func balanceOf(w *billing.WalletView) views.Balance {
-	b := w.Balance
-	return views.Balance{
-		State: stateOf(w), Left: b.Left(), Plan: b.Plan, Purchased: b.Purchased, Assigned: b.Assigned, Bonus: b.Bonus,
-		Excess: b.Excess, Held: b.Held, Forecast: views.Forecast{Kind: views.ForecastNoData},
+// balanceCard is a balance's facts, or that it cannot be shown; never both.
+func (a *app) balanceCard(c echo.Context, o *billing.OverviewData) views.Balance {
+	if o.BalanceErr != nil {
+		return views.Balance{Failure: a.failure(c, "Your balance", "", o.BalanceErr)}
 	}
+	d, b := &o.Balance, o.Balance.Balance
+	out := views.Balance{
+		State: stateOf(&d.WalletView), Left: b.Left(), Plan: b.Plan, Allowance: d.Allowance, CycleFrom: d.CycleFrom, ResetsAt: d.ResetsAt,
+		Purchased: b.Purchased, Assigned: b.Assigned, Bonus: b.Bonus, Excess: b.Excess, Held: b.Held, HeldJobs: d.HeldJobs, AssignedOut: d.Assigned,
+	}
+	v := visitOf(c)
+	switch {
+	case o.Account.SubAccount != nil:
+		out.From = o.Account.Agency.Name
+	case mayBuy(v):
+		out.BuyHref = "/buy"
+	default:
+		out.Contact = &views.Link{Label: "See prices", Href: "/buy"}
+	}
+	if o.ForecastErr != nil {
+		a.sectionFailed(c, "forecast", o.ForecastErr)
+	} else {
+		out.Forecast = forecastOf(&o.Forecast)
+	}
+	if o.RepliesErr != nil {
+		a.sectionFailed(c, "replies", o.RepliesErr)
+	}
+	for _, r := range o.Replies {
+		if r.Action == "ai.reply" && r.Model != "" {
+			out.Replies = append(out.Replies, views.ReplyEstimate{Model: format.Model(r.Model), Count: r.Count})
+		} else if r.Model == "" {
+			out.Replies = append(out.Replies, views.ReplyEstimate{Action: r.Action, Count: r.Count})
+		}
+	}
+	if b.Excess > 0 && mayBuy(v) {
+		front, err := a.Billing.Storefront(c.Request().Context(), o.Account)
+		if err != nil {
+			a.sectionFailed(c, "packs", err)
+		}
+		for _, offer := range front.Offers {
+			if offer.Pack.ID == front.Suggested {
+				out.NextPack = offer.Credits
+			}
+		}
+	}
+	return out
+}
+
+func forecastOf(f *billing.Forecast) views.Forecast {
+	out := views.Forecast{
+		Kind: views.ForecastKind(f.Kind), PerDay: f.PerDay, From: f.From, To: f.To - 1, Days: int64(len(f.Daily)), RunsOutAt: f.RunsOutAt,
+	}
+	if f.Kind == billing.ForecastPastReset {
+		out.RunsOutAt = f.ResetsAt
+	}
+	return out
+}
+
+// usageCard is the cycle so far.
+func (a *app) usageCard(c echo.Context, o *billing.OverviewData) views.UsageCard {
+	title, than := "Usage this cycle", "the same days of the previous cycle"
+	if o.BalanceErr == nil && o.Balance.ResetsAt == 0 {
+		title, than = "Usage this month", "the same days of the month before"
+	}
+	if o.UsageErr != nil {
+		keeps := ""
+		if o.BalanceErr == nil {
+			keeps = "Your balance above is correct."
+		}
+		return views.UsageCard{Title: title, Failure: a.failure(c, "Usage", keeps, o.UsageErr)}
+	}
+	version, err := a.ratesFor(c.Request().Context(), o.Account)
+	if err != nil {
+		a.sectionFailed(c, "rates", err)
+	}
+	u := views.Usage{
+		Frame: views.Frame{Zone: o.Account.Zone, Now: o.Now}, Base: "/usage", Filter: views.ParseUsageFilter(nil),
+	}
+	usageFacts(&u, &o.Usage, version)
+	u.Previous = nil
+	if o.Usage.PreviousTotal > 0 {
+		u.PreviousName = than
+	}
+	return views.CardOf(u, title, "/usage")
+}
+
+func (a *app) activityCard(c echo.Context, o *billing.OverviewData) views.ActivityCard {
+	out := views.ActivityCard{Href: "/history"}
+	if o.LatestErr != nil {
+		out.Failure = a.failure(c, "The latest activity", "", o.LatestErr)
+		return out
+	}
+	for i := range o.Latest {
+		l := historyLine(&o.Latest[i], o.Account)
+		line := views.ActivityLine{At: l.At, What: l.Kind.Word(), Who: l.Sub, Change: l.Change, After: l.After, Href: l.Href}
+		if l.Kind == views.LineUsed && l.Count > 0 {
+			line.What = format.Runs(l.Action, l.Model, l.Count)
+		}
+		out.Lines = append(out.Lines, line)
+	}
+	return out
+}
+
+// firstReply is a call that works as it stands, with an action of the account's
+// own rate card.
+func (a *app) firstReply(c echo.Context, account *billing.Account) *views.FirstReply {
+	version, err := a.ratesFor(c.Request().Context(), account)
+	if err != nil {
+		a.sectionFailed(c, "rates", err)
+	}
+	if len(version.Rates) == 0 {
+		return nil
+	}
+	rate := version.Rates[0]
+	return &views.FirstReply{
+		Endpoint: strings.TrimRight(a.BaseURL, "/") + "/v1/charges", Wallet: "agency:" + account.Agency.ExternalID, Action: rate.Action, Model: rate.Model,
+	}
+}
+
+// notice is the one banner: the worst that is true, and the action that ends it.
+func (a *app) notice(c echo.Context, o *billing.OverviewData, b *views.Balance) *views.Notice {
+	client := o.Account.SubAccount != nil
+	n := views.Notice{}
+	switch b.State {
+	case views.StatePaused:
+		n = views.Notice{Tone: views.ToneBad, Lead: "AI replies are paused.", Text: "There are no credits left. Everything else keeps working."}
+		if client {
+			n.Lead, n.Text = "Your AI assistant is paused.", "There are no credits left. Messages still arrive; people can answer by hand."
+		}
+	case views.StateUpstreamPaused:
+		return &views.Notice{Tone: views.ToneBad, Lead: "Your AI is paused.", Text: o.Account.Agency.Name + " is working on it."}
+	case views.StateExcess:
+		n = views.Notice{Tone: views.ToneBad, Lead: "Below zero.", Text: "You have used more credits than you had. They come off your next purchase."}
+	case views.StateCritical:
+		n = views.Notice{Tone: views.ToneBad, Lead: "Almost out.", Text: "At this pace your credits last less than a day."}
+	case views.StateLow:
+		n = views.Notice{Tone: views.ToneWarn, Lead: "Low balance.", Text: "At this pace your credits run out before long."}
+		if b.Forecast.Kind == views.ForecastRunsOut && b.Forecast.RunsOutAt.IsSet() {
+			n.Text = "At this pace your credits run out " + format.Days(b.Forecast.RunsOutAt, o.Now, o.Account.Zone) + "."
+		}
+	case views.StateNew, views.StateHealthy, views.StatePurchasePending, views.StateChargeFailed:
+		return nil
+	}
+	if mayBuy(visitOf(c)) {
+		n.Action = &views.Link{Label: "Buy credits", Href: "/buy"}
+	}
+	return &n
 }

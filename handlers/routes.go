@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"refill/billing"
 )
 
 // route is one line of the table.
@@ -31,6 +33,22 @@ func (a *app) table() []route {
 		{post, "/theme", visitors, a.theme},
 
 		{get, "/", everyone, a.start},
+		{get, "/usage", accounts, a.usage},
+		{get, "/usage.csv", accounts, a.usageCSV},
+		{get, "/history", accounts, a.history},
+		{get, "/history.csv", accounts, a.historyCSV},
+		{get, "/history/group", accounts, a.historyGroup},
+		{get, "/history/:id", accounts, a.line},
+		{get, "/buy", accounts, a.buyForm},
+		{post, "/buy", buyers, a.buy},
+		{get, "/buy/return", accounts, a.buyReturn},
+		{get, "/purchases", accounts, a.purchases},
+		{get, "/purchases.csv", accounts, a.purchasesCSV},
+		{get, "/purchases/:id/receipt", accounts, a.receipt},
+
+		{post, "/webhooks/stripe", stripeOnly, a.hook(billing.EndpointPlatform)},
+		{post, "/webhooks/stripe/connect", stripeOnly, a.hook(billing.EndpointConnect)},
+		{post, "/demo/clock", platformKey, a.moveClock},
 	}
 }
 

@@ -40,10 +40,12 @@ type Balance struct {
 	Contact *Link  // shown when only somebody else can help: the agency, an owner
 }
 
-// ReplyEstimate is how many replies of one model the balance is worth.
+// ReplyEstimate is how many replies of one model, or runs of another action, the
+// balance is worth.
 type ReplyEstimate struct {
-	Model string
-	Count int64
+	Action string // code, of what is not a reply
+	Model  string // a reply's model, by its name
+	Count  int64
 }
 
 // ForecastKind says what is known about how long the credits last.
@@ -120,6 +122,10 @@ func (b Balance) worth() string {
 	}
 	parts := make([]string, 0, len(b.Replies))
 	for _, r := range b.Replies {
+		if r.Action != "" {
+			parts = append(parts, format.ActionCount(r.Action, r.Count))
+			continue
+		}
 		parts = append(parts, format.Plural(r.Count, r.Model+" reply", r.Model+" replies"))
 	}
 	if len(parts) == 0 {

@@ -1,0 +1,161 @@
+package handlers
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"refill/billing"
+	"refill/billing/problem"
+	"refill/models"
+	"refill/views"
+)
+
+// purchasesPage is how many purchases are listed at once.
+const purchasesPage = 50
+
+func (a *app) purchases(c echo.Context) error {
+	v, ctx := visitOf(c), c.Request().Context()
+	account := v.viewer.Account()
+	out := views.Purchases{CSV: "/purchases.csv"}
+	if mayBuy(v) {
+		out.BuyHref = "/buy"
+	}
+	q := billing.PurchaseQuery{Agency: account.Agency.ID, Wallet: account.Wallet, Limit: purchasesPage + 1}
+	var err error
+	if ref := c.QueryParam("before"); ref != "" {
+		if q.Before, err = models.ParseID[models.PurchaseID](ref); err != nil {
+			return problem.Missing("page")
+		}
+		out.Pager.Newer = "/purchases"
+	}
+	rows, err := a.Billing.Purchases(ctx, q)
+	var onSale []models.Pack
+	if err == nil && mayBuy(v) {
+		onSale, err = a.Billing.PacksFor(ctx, account.Agency.ID)
+	}
+	if err != nil {
+		out.Failure = a.failure(c, "Purchases", "Your balance is not affected.", err)
+	} else if len(rows) > purchasesPage {
+		rows = rows[:purchasesPage]
+		out.Pager.Older = "/purchases?before=" + rows[purchasesPage-1].ID.String()
+	}
+	for i := range rows {
+		out.Rows = append(out.Rows, purchaseRow(&rows[i], onSale))
+	}
+	if out.Frame, err = a.frame(c, "Purchases", "purchases", nil); err != nil {
+		return err
+	}
+	return page(c, http.StatusOK, views.PurchasesPage(out))
+}
+
+func purchaseRow(p *models.Purchase, onSale []models.Pack) views.PurchaseRow {
+	row := views.PurchaseRow{
+		At: p.CreatedAt, Name: p.PackName, Credits: p.Credits, Amount: p.Total(), Status: purchaseStatus(p.Status), Receipt: receiptPath(p),
+	}
+	if !p.ActID.IsZero() {
+		row.Line = "/history/" + p.ActID.String()
+	}
+	for _, pack := range onSale {
+		if pack.ID == p.PackID {
+			row.BuyAgain = "/buy?pack=" + pack.Code
+			if pack.Kind == models.PackQuantity {
+				row.BuyAgain += "&quantity=" + p.Credits.String()
+			}
+		}
+	}
+	return row
+}
+
+func purchaseStatus(s models.PurchaseStatus) views.PurchaseStatus {
+	switch s {
+	case models.PurchaseCredited:
+		return views.PurchasePaid
+	case models.PurchaseOpen, models.PurchaseProcessing, models.PurchaseReview:
+		return views.PurchasePending
+	case models.PurchaseFailed:
+		return views.PurchaseFailed
+	case models.PurchaseExpired:
+		return views.PurchaseExpired
+	case models.PurchaseCancelled:
+		return views.PurchaseCancelled
+	case models.PurchaseRefunded:
+		return views.PurchaseRefunded
+	case models.PurchaseDisputed:
+		return views.PurchaseDisputed
+	}
+	return views.PurchasePending
+}
+
+func (a *app) purchasesCSV(c echo.Context) error {
+	v, ctx := visitOf(c), c.Request().Context()
+	account := v.viewer.Account()
+	q := billing.PurchaseQuery{Agency: account.Agency.ID, Wallet: account.Wallet, Limit: 1000}
+	rows, err := a.Billing.Purchases(ctx, q)
+	if err != nil {
+		return err
+	}
+	out := a.export(c, "purchases", 0, 0)
+	out.row("time_local", "time_utc", "purchase", "name", "credits", "amount", "currency", "status", "receipt_number", "payment")
+	for len(rows) > 0 {
+		for i := range rows {
+			p := &rows[i]
+			number := ""
+			if p.ReceiptNumber > 0 {
+				number = strconv.FormatInt(p.ReceiptNumber, 10)
+			}
+			out.row(out.local(p.CreatedAt), p.CreatedAt.RFC3339(), p.ID.String(), text(p.PackName), p.Credits.String(), p.Total().Decimal(),
+				p.Currency, string(p.Status), number, text(p.PaymentIntent))
+		}
+		if len(rows) < q.Limit {
+			break
+		}
+		q.Before = rows[len(rows)-1].ID
+		if rows, err = a.Billing.Purchases(ctx, q); err != nil {
+			return out.broken(err)
+		}
+	}
+	return out.done()
+}
+
+func (a *app) receipt(c echo.Context) error {
+	id, err := models.ParseID[models.PurchaseID](c.Param("id"))
+	if err != nil {
+		return problem.Missing("receipt")
+	}
+	p, err := a.ownPurchase(c, id.String())
+	if err != nil {
+		return err
+	}
+	if p.ReceiptNumber == 0 {
+		return problem.Missing("receipt")
+	}
+	v := visitOf(c)
+	account := v.viewer.Account()
+	out := views.Receipt{
+		Number: strconv.FormatInt(p.ReceiptNumber, 10), Seller: a.Name, Buyer: account.Name(), BuyerMail: buyerMail(&p), At: p.PaidAt,
+		Status: purchaseStatus(p.Status), Name: p.PackName, Credits: p.Credits, Net: p.Total(), Tax: models.Money{Currency: p.Currency}, Total: p.Total(),
+		Excess: settledBy(&p), Before: p.BalanceBefore, After: p.BalanceAfter, Payment: p.PaymentIntent, Back: "/purchases",
+	}
+	if account.SubAccount != nil {
+		out.Seller = account.Agency.Name
+	}
+	if a.Demo != nil {
+		out.Notice = a.Demo.Receipt
+	}
+	if out.Frame, err = a.frame(c, "Receipt", "purchases", nil); err != nil {
+		return err
+	}
+	return page(c, http.StatusOK, views.ReceiptPage(out))
+}
+
+// buyerMail is the address of the person who bought, "" where a program did.
+func buyerMail(p *models.Purchase) string {
+	mail, ok := strings.CutPrefix(p.BoughtBy, "user:")
+	if !ok {
+		return ""
+	}
+	return mail
+}

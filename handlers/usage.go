@@ -1,0 +1,326 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"refill/billing"
+	"refill/billing/period"
+	"refill/billing/problem"
+	"refill/billing/ratecard"
+	"refill/models"
+	"refill/views"
+	"refill/views/format"
+)
+
+// asked is what a usage page's address asks for.
+type asked struct {
+	filter  views.UsageFilter
+	period  billing.UsagePeriod
+	query   billing.UsageQuery
+	known   bool // false: it names a sub-account that is not there
+	account *billing.Account
+}
+
+// readUsage takes an address apart. What a reader may not ask for is left out.
+func (a *app) readUsage(ctx context.Context, account *billing.Account, q url.Values) (asked, error) {
+	in := asked{filter: views.ParseUsageFilter(q), account: account}
+	f := &in.filter
+	f.Agency = ""
+	if account.SubAccount != nil {
+		f.Sub = ""
+	}
+	if f.Group == views.GroupAgency || account.SubAccount != nil && f.Group == views.GroupSubAccount {
+		f.Group = views.GroupModel
+	}
+	var err error
+	if in.period, err = a.Billing.UsagePeriod(ctx, account, billing.PeriodName(f.Period), f.From, f.To); err != nil {
+		return in, err
+	}
+	if f.Interval == views.IntervalHour && in.period.Length() > (billing.MaxUsageHourly*24+1)*time.Hour {
+		f.Interval = views.IntervalAuto // more bars than anybody could read
+	}
+	in.query = billing.UsageOf(account)
+	in.query.From, in.query.To, in.query.Before, in.query.Compare = in.period.Start, in.period.End, in.period.Before, true
+	in.query.Group, in.query.Interval = usageGroup(f.Group), billing.UsageInterval(f.Interval)
+	in.query.Action, in.query.Model = f.Action, f.Model
+	wallet, known, err := a.subWallet(ctx, account, f.Sub)
+	in.known = known
+	if f.Sub != "" {
+		in.query.Wallet = wallet
+	}
+	return in, err
+}
+
+func usageGroup(g views.UsageGroup) billing.UsageGroup {
+	switch g {
+	case views.GroupAction:
+		return billing.ByAction
+	case views.GroupSubAccount:
+		return billing.BySubAccount
+	case views.GroupBucket:
+		return billing.ByBucket
+	case views.GroupAgency:
+		return billing.ByAgency
+	case views.GroupModel:
+	}
+	return billing.ByModelAction
+}
+
+func (a *app) report(ctx context.Context, in *asked) (billing.UsageReport, error) {
+	if !in.known {
+		return billing.UsageReport{Query: in.query, Now: a.Billing.Now()}, nil
+	}
+	return a.Billing.Usage(ctx, billing.Scope{Agency: in.account.Agency.ID}, in.query)
+}
+
+func (a *app) usage(c echo.Context) error {
+	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
+	in, err := a.readUsage(ctx, account, c.QueryParams())
+	if problem.Is(err, "invalid_range") {
+		return err
+	}
+	out := views.Usage{Base: "/usage", Filter: in.filter, Groups: usageGroups(account)}
+	if err == nil {
+		err = a.fillUsage(ctx, &out, &in)
+	}
+	if err != nil {
+		out.Failure = a.failure(c, "Usage", "Your balance is not affected.", err)
+	}
+	if out.Frame, err = a.frame(c, "Usage", "usage", nil); err != nil {
+		return err
+	}
+	return page(c, http.StatusOK, views.UsagePage(out))
+}
+
+// usageGroups is what a reader may tell apart: a client has no sub-accounts.
+func usageGroups(account *billing.Account) []views.UsageGroup {
+	if account.SubAccount != nil {
+		return []views.UsageGroup{views.GroupModel, views.GroupAction, views.GroupBucket}
+	}
+	return []views.UsageGroup{views.GroupModel, views.GroupAction, views.GroupSubAccount, views.GroupBucket}
+}
+
+func (a *app) fillUsage(ctx context.Context, out *views.Usage, in *asked) error {
+	r, err := a.report(ctx, in)
+	if err != nil {
+		return err
+	}
+	version, err := a.ratesFor(ctx, in.account)
+	if err != nil {
+		return err
+	}
+	usageFacts(out, &r, version)
+	out.PreviousName = previousName(in.filter.Period)
+	if r.PreviousTotal == 0 && !in.filter.Compare {
+		out.PreviousName = ""
+	}
+	if !in.filter.Compare {
+		out.Previous = nil
+	}
+	scope := billing.Scope{Agency: in.account.Agency.ID}
+	choices, err := a.Billing.UsageChoices(ctx, scope, in.query)
+	if err != nil {
+		return err
+	}
+	for _, action := range choices.Actions {
+		out.Actions = append(out.Actions, views.Option{Value: action, Label: format.Action(action)})
+	}
+	out.Models = modelOptions(choices.Models)
+	if out.Subs, err = a.subOptions(ctx, in.account); err != nil {
+		return err
+	}
+	if len(r.Rows) == 0 {
+		return a.nearest(ctx, out, in)
+	}
+	if in.filter.Period == views.PeriodCycle && !in.filter.Narrowed() {
+		outlook, err := a.Billing.Outlook(ctx, in.account, r.Total.Credits())
+		if err != nil {
+			return err
+		}
+		out.Plan, out.Projected = in.period.Allowance, outlook.Projected
+		if outlook.Forecast.PerDay > 0 {
+			out.Pace = &views.UsagePace{PerDay: outlook.Forecast.PerDay, Word: outlook.Pace.Word}
+		}
+	}
+	return nil
+}
+
+func modelOptions(codes []string) []views.Option {
+	var out []views.Option
+	for _, code := range codes {
+		out = append(out, views.Option{Value: code, Label: format.Model(code)})
+	}
+	return out
+}
+
+// ratesFor is the rate card in force for an account, empty where there is none.
+func (a *app) ratesFor(ctx context.Context, account *billing.Account) (ratecard.Version, error) {
+	version, err := a.Billing.RateCardFor(ctx, &account.Agency, a.Billing.Now())
+	if problem.Is(err, "no_rate_card") {
+		return ratecard.Version{}, nil
+	}
+	return version, err
+}
+
+// usageFacts is a report as the page's rows and bars.
+func usageFacts(out *views.Usage, r *billing.UsageReport, version ratecard.Version) {
+	out.From, out.To, out.Unit, out.Previous = r.Query.From, r.Query.To, views.UsageInterval(r.Query.Interval), r.Previous
+	for _, b := range r.Buckets {
+		out.Starts = append(out.Starts, b.Start)
+	}
+	for _, s := range r.Ahead {
+		out.Ahead = append(out.Ahead, s.Start)
+	}
+	names := map[billing.UsageKey]string{}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		share := views.UsageShare{
+			Name: usageName(row.Key, row.Name), Only: views.UsageOnly{Sub: subOf(r, row), Model: row.Key.Model, Action: row.Key.Action},
+			Units: row.Total.Units, Previous: row.Previous,
+		}
+		names[row.Key] = share.Name
+		if row.Key.Action != "" {
+			share.Rate = rateOf(version, row.Key)
+		}
+		for _, count := range row.Counts {
+			share.Values = append(share.Values, count.Credits())
+		}
+		out.Rows = append(out.Rows, share)
+	}
+	for _, key := range r.Order {
+		if name, shown := names[key]; shown {
+			out.Colour = append(out.Colour, name)
+		} else if key.Wallet.IsZero() {
+			out.Colour = append(out.Colour, usageName(key, ""))
+		} else {
+			out.Colour = append(out.Colour, key.Wallet.String()) // keeps its place
+		}
+	}
+}
+
+// subOf is the sub-account a click on a row narrows to; the agency's own usage
+// has none.
+func subOf(r *billing.UsageReport, row *billing.UsageRow) string {
+	if r.Query.Group == billing.BySubAccount {
+		return row.ExternalID
+	}
+	return ""
+}
+
+// usageName is what a row is called.
+func usageName(k billing.UsageKey, named string) string {
+	switch {
+	case named != "":
+		return named
+	case k.Bucket != "":
+		return bucketName(k.Bucket)
+	}
+	return format.ActionModel(k.Action, k.Model)
+}
+
+func bucketName(b models.Bucket) string {
+	switch b {
+	case models.BucketPlan:
+		return "Plan credits"
+	case models.BucketPurchased:
+		return "Purchased credits"
+	case models.BucketAssigned:
+		return "Assigned credits"
+	case models.BucketBonus:
+		return "Bonus credits"
+	case models.BucketExcess:
+		return "Excess usage"
+	}
+	return string(b)
+}
+
+// rateOf is what one unit costs now, nil where no rate is left or it has no base.
+func rateOf(version ratecard.Version, k billing.UsageKey) *views.UsageRate {
+	rate, err := version.Find(k.Action, k.Model)
+	if err != nil {
+		return nil // it is no longer on the card
+	}
+	if rate.Base == 0 && len(rate.Components) > 0 {
+		return nil
+	}
+	return &views.UsageRate{Credits: rate.Base, From: len(rate.Components) > 0 || rate.Minimum != nil}
+}
+
+func previousName(p views.UsagePeriod) string {
+	switch p {
+	case views.PeriodCycle:
+		return "the same days of the previous cycle"
+	case views.PeriodPrevious:
+		return "the cycle before it"
+	case views.Period24Hours:
+		return "the 24 hours before"
+	case views.Period7Days:
+		return "the 7 days before"
+	case views.Period30Days:
+		return "the 30 days before"
+	case views.Period90Days:
+		return "the 90 days before"
+	case views.PeriodCustom:
+		return "the days before"
+	}
+	return ""
+}
+
+// nearest offers periods that have usage when this one has none.
+func (a *app) nearest(ctx context.Context, out *views.Usage, in *asked) error {
+	at, err := a.Billing.LastUsed(ctx, billing.Scope{Agency: in.account.Agency.ID}, in.query)
+	if err != nil {
+		return err
+	}
+	if at == 0 {
+		out.Never = !in.filter.Narrowed()
+		return nil
+	}
+	day := at.In(in.account.Zone).Format(time.DateOnly)
+	f := in.filter
+	f.Period, f.From, f.To, f.Interval = views.PeriodCustom, day, day, views.IntervalAuto
+	out.Nearest = append(out.Nearest, views.Link{Label: "The last day with usage", Href: address("/usage", f.Values())})
+	if now := a.Billing.Now(); now.Sub(at) < 90*24*time.Hour {
+		f = in.filter
+		f.Period, f.From, f.To = views.Period90Days, "", ""
+		out.Nearest = append(out.Nearest, views.Link{Label: "Last 90 days", Href: address("/usage", f.Values())})
+	}
+	return nil
+}
+
+// usageCSV is the page's own numbers, a row for each name and interval.
+func (a *app) usageCSV(c echo.Context) error {
+	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
+	in, err := a.readUsage(ctx, account, c.QueryParams())
+	if err != nil {
+		return err
+	}
+	r, err := a.report(ctx, &in)
+	if err != nil {
+		return err
+	}
+	out := a.export(c, "usage", r.Query.From, r.Query.To)
+	out.row("time_local", "time_utc", "until_utc", "name", "action", "model", "credit_type", "sub_account", "credits", "plan", "purchased", "assigned", "bonus", "excess",
+		"units", "charges", "tests")
+	for i := range r.Buckets {
+		for j := range r.Rows {
+			out.usage(&r, &r.Rows[j], r.Buckets[i].Span, r.Rows[j].Counts[i])
+		}
+	}
+	return out.done()
+}
+
+func (e *export) usage(r *billing.UsageReport, row *billing.UsageRow, at period.Span, n billing.UsageCount) {
+	if n == (billing.UsageCount{}) {
+		return
+	}
+	e.row(e.local(at.Start), at.Start.RFC3339(), at.End.RFC3339(), text(usageName(row.Key, row.Name)), text(row.Key.Action), text(row.Key.Model),
+		string(row.Key.Bucket), text(subOf(r, row)), n.Credits().String(), n.Plan.String(), n.Purchased.String(), n.Assigned.String(), n.Bonus.String(), n.Excess.String(),
+		strconv.FormatInt(n.Units, 10), strconv.FormatInt(n.Charges, 10), strconv.FormatInt(n.Tests, 10))
+}
