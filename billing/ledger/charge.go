@@ -84,6 +84,9 @@ func (b *book) chain(a *account, dayStart models.Time, over models.Credits) ([]s
 		return []stage{own}, nil
 	}
 	pool := b.accounts[a.PoolWalletID]
+	if pool == nil && pooled {
+		return nil, errNeedsPool
+	}
 	if pool == nil {
 		return []stage{own}, errNeedsPool
 	}
@@ -136,7 +139,7 @@ func (b *book) plan(a *account, amount models.Credits, at, dayStart models.Time,
 	// Excess: a pooled account goes below zero on the agency's wallet within
 	// its cap, every other on its own.
 	p.from = a
-	if a.Funding == models.Pooled && len(stages) == 1 && stages[0].pool {
+	if stages[0].pool { // a pooled account
 		p.from = stages[0].account
 		if capped || stages[0].cap-p.pooled < rest {
 			return p, b.short(a, amount, amount-rest, true)

@@ -39,6 +39,22 @@ func TestPooledAccountStopsAtItsCap(t *testing.T) {
 	})
 }
 
+// A pooled account draws on the pool alone, also when credits of its own are
+// left from another time and would do.
+func TestPooledAccountLeavesItsOwnCreditsAlone(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		w.grant(t, w.sub, models.SourceAssigned, 10)
+		w.policy(t, w.sub, pooled(0))
+		w.refused(t, "insufficient_credits", of(w.request("k", 5), w.sub, start))
+		w.grant(t, w.wallet, models.SourcePurchase, 5)
+		r := w.charge(t, of(w.request("k", 5), w.sub, start))
+		require.Equal(t, w.wallet, r.Draws[0].Wallet)
+		w.audit(t)
+	})
+}
+
 // One charge may cross own credits, the pool and excess; it is one act.
 func TestFallbackChainIsOneAct(t *testing.T) {
 	t.Parallel()
