@@ -29,6 +29,12 @@ type testCard struct {
 	DeclineCode string
 }
 
+// Grouped is the number as it stands on a card.
+func (c testCard) Grouped() string {
+	n := c.Number
+	return n[:4] + " " + n[4:8] + " " + n[8:12] + " " + n[12:]
+}
+
 // testCards are the numbers of docs.stripe.com/testing that can be told apart
 // here. None of them can ever reach a bank.
 func testCards() []testCard {
