@@ -1,0 +1,750 @@
+// Refill is a self-hosted portal for prepaid AI credits sold through agencies.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	_ "time/tzdata" // the static image has no zone files
+
+	"github.com/alecthomas/kong"
+	"github.com/labstack/echo/v4"
+
+	"refill/billing"
+	"refill/billing/checkout"
+	"refill/billing/demo"
+	"refill/billing/ledger"
+	"refill/billing/preset"
+	"refill/billing/stripesim"
+	"refill/handlers"
+	"refill/handlers/api"
+	"refill/handlers/bench"
+	"refill/handlers/replay"
+	"refill/models"
+)
+
+// cli is every flag and subcommand; each flag of serve is an environment
+// variable too.
+type cli struct {
+	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the portal (the default)."`
+	Demo        demoCmd        `cmd:"" help:"Run a seeded portal with simulated payments; needs nothing else."`
+	Setup       setupCmd       `cmd:"" help:"Start an empty database: a preset, an admin and a platform API key."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the database's schema up to date."`
+	Audit       auditCmd       `cmd:"" help:"Prove the ledger's invariants on a live database. Exit 0 clean, 1 breach, 2 could not check."`
+	Replay      replayCmd      `cmd:"" help:"Charge a recorded trace through the API."`
+	Bench       benchCmd       `cmd:"" help:"Measure the charge path beside the database's own benchmark."`
+	Routes      routesCmd      `cmd:"" help:"Print every route and who may enter."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running portal whether it is ready."`
+}
+
+func main() {
+	time.Local = time.UTC // instants are UTC everywhere; zones are said where they matter
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// exitCode is an error that only sets the exit code: what there is to say has
+// been printed.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// run is main without the process: the tests call it.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c, kong.Name("refill"), kong.Description("Prepaid AI credits, sold through agencies."),
+		kong.Writers(stdout, stderr), kong.UsageOnError(), kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&out{stdout, stderr}))
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "refill:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "refill:", err)
+		return 2
+	}
+	err = command.Run()
+	var code exitCode
+	switch {
+	case errors.As(err, &code):
+		return int(code)
+	case err != nil:
+		_, _ = fmt.Fprintln(stderr, "refill:", err)
+		return 1
+	}
+	return 0
+}
+
+// out is where a command prints: facts to stdout, the rest to stderr.
+type out struct{ stdout, stderr io.Writer }
+
+// storage says where the data lives; all commands that open it share the flags.
+type storage struct {
+	DatabaseURL string `name:"database-url" env:"DATABASE_URL" help:"PostgreSQL; without it, SQLite in the data folder."`
+	Data        string `name:"data" env:"REFILL_DATA" default:"data" help:"Folder of the embedded database."`
+}
+
+// open refuses a database that may forget what it acknowledged, unless nothing
+// but a demonstration or a look depends on it.
+func (s storage) open(ctx context.Context, log *slog.Logger, allowLoss bool) (*models.DB, error) {
+	o := models.Options{DatabaseURL: s.DatabaseURL, SQLitePath: filepath.Join(s.Data, "refill.db"), MaxConns: 24, AllowLoss: allowLoss, Log: log}
+	if s.DatabaseURL == "" {
+		if err := os.MkdirAll(s.Data, 0o700); err != nil {
+			return nil, fmt.Errorf("make the data folder: %w", err)
+		}
+	}
+	return models.Open(ctx, o)
+}
+
+type serveCmd struct {
+	storage
+	Addr                string   `env:"REFILL_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
+	BaseURL             string   `name:"base-url" env:"REFILL_BASE_URL" help:"The address agencies type; https makes cookies Secure."`
+	StripeKey           string   `name:"stripe-secret-key" env:"STRIPE_SECRET_KEY" help:"Without it, buying is off."`
+	StripeSecret        []string `name:"stripe-webhook-secret" env:"STRIPE_WEBHOOK_SECRET" help:"One, or two while one is rolled."`
+	StripeConnectSecret []string `name:"stripe-connect-webhook-secret" env:"STRIPE_CONNECT_WEBHOOK_SECRET"`
+}
+
+// Run serves until ctx ends.
+func (c *serveCmd) Run(ctx context.Context, o *out) error {
+	log := newLog(o.stderr)
+	db, err := c.open(ctx, log, false)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen: %w", err), db.Close())
+	}
+	if c.BaseURL == "" {
+		c.BaseURL = localURL(listener)
+	}
+	var payments billing.Payments
+	if c.StripeKey != "" {
+		gateway, err := checkout.New(checkout.Config{
+			SecretKey: c.StripeKey, WebhookSecrets: c.StripeSecret, ConnectWebhookSecrets: c.StripeConnectSecret, Log: log,
+		})
+		if err != nil {
+			return errors.Join(err, listener.Close(), db.Close())
+		}
+		payments = gateway
+	}
+	p, err := newPortal(ctx, db, models.SystemClock{}, payments, handlers.Config{BaseURL: c.BaseURL, Log: log}, log)
+	if err != nil {
+		return errors.Join(err, listener.Close(), db.Close())
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("base_url", c.BaseURL))
+	return p.serve(ctx, listener, nil)
+}
+
+func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
+
+// localURL is how a browser on this machine reaches a listener. The name
+// localhost, because each agency's clients live on a name below it.
+func localURL(l net.Listener) string {
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return "http://" + l.Addr().String()
+	}
+	return "http://localhost:" + port
+}
+
+// portal is everything that runs beside one database.
+type portal struct {
+	db      *models.DB
+	ledger  *ledger.Ledger
+	billing *billing.Service
+	web     http.Handler
+	log     *slog.Logger
+}
+
+func newPortal(ctx context.Context, db *models.DB, clock models.Clock, payments billing.Payments, web handlers.Config, log *slog.Logger) (*portal, error) {
+	led, err := ledger.Open(ctx, db, ledger.Options{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	service, err := billing.New(billing.Config{DB: db, Ledger: led, Clock: clock, Payments: payments, BaseURL: web.BaseURL, Log: log})
+	if err != nil {
+		return nil, errors.Join(err, led.Close())
+	}
+	web.Billing = service
+	web.API = func(e *echo.Echo) error {
+		_, err := api.Register(e, service, api.Options{Log: log, BaseURL: web.BaseURL})
+		return err
+	}
+	handler, err := handlers.New(web)
+	if err != nil {
+		return nil, errors.Join(err, led.Close())
+	}
+	return &portal{db: db, ledger: led, billing: service, web: handler, log: log}, nil
+}
+
+// Limits of a connection. A reader or writer that is slower is cut off.
+const (
+	headerTime = 5 * time.Second
+	readTime   = 30 * time.Second
+	writeTime  = 60 * time.Second
+	idleTime   = 2 * time.Minute
+	drainTime  = 15 * time.Second
+)
+
+// serve answers requests and does what is due until ctx ends, then drains:
+// every request that was accepted is answered. ready is called once it listens.
+func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() error) error {
+	server := &http.Server{
+		Handler: p.web, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.tick(background)
+	}()
+	go p.billing.WorkInbox(background)
+	var err error
+	if ready != nil {
+		err = ready()
+	}
+	if err == nil {
+		select {
+		case err = <-failed:
+		case <-ctx.Done():
+		}
+	}
+	stop()
+	<-done
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if shut := server.Shutdown(drain); shut != nil {
+		err = errors.Join(err, shut)
+	}
+	return errors.Join(err, p.close())
+}
+
+func (p *portal) close() error { return errors.Join(p.ledger.Close(), p.db.Close()) }
+
+// tick does what is due by the clock, every second.
+func (p *portal) tick(ctx context.Context) {
+	beat := time.NewTicker(time.Second)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+			if err := p.billing.RunDue(ctx, p.billing.Now()); err != nil && ctx.Err() == nil {
+				p.log.LogAttrs(ctx, slog.LevelError, "due work failed", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+type demoCmd struct {
+	Addr        string `default:"127.0.0.1:8080" help:"Address to listen on; port 0 picks a free one."`
+	Data        string `help:"Folder to keep the demo in; an existing one is used again. Without it, a temporary one."`
+	Preset      string `default:"stammer" help:"Catalogue to start with: stammer, ai-employee, dm-champ, tawk or thrivedesk."`
+	DatabaseURL string `name:"database-url" help:"PostgreSQL instead of SQLite."`
+	ReadyFile   string `name:"ready-file" help:"File that gets the addresses and keys as JSON once everything answers."`
+}
+
+// Secrets of the demo's payment simulator, which listens on loopback only and
+// moves no money.
+const (
+	simKey           = "sk_test_refill_demo"
+	simSecret        = "whsec_refill_demo"         //nolint:gosec // of the simulator: it moves no money
+	simConnectSecret = "whsec_refill_demo_connect" //nolint:gosec // of the simulator: it moves no money
+)
+
+// Run seeds what is not there yet and serves until ctx ends.
+func (c *demoCmd) Run(ctx context.Context, o *out) (err error) {
+	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	catalogue, err := preset.Load(c.Preset)
+	if err != nil {
+		return err
+	}
+	if c.Data == "" {
+		dir, err := os.MkdirTemp("", "refill-demo-")
+		if err != nil {
+			return err
+		}
+		c.Data = dir
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	box, err := stripesim.Listen(ctx, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = box.Close() }()
+	db, err := storage{DatabaseURL: c.DatabaseURL, Data: c.Data}.open(ctx, log, true)
+	if err != nil {
+		return err
+	}
+	clock, err := demoClock(ctx, db)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	d := &demoRun{
+		demoCmd: *c, out: o, log: log, clock: clock, catalogue: catalogue,
+		base: localURL(listener), stripe: "http://" + box.Addr().String(), hook: "http://" + listener.Addr().String(),
+	}
+	return d.serve(ctx, db, listener, box)
+}
+
+// demoClock goes on from where an earlier run had moved the clock to.
+func demoClock(ctx context.Context, db *models.DB) (*demo.Clock, error) {
+	var rows []models.Setting
+	if err := db.Read.WithContext(ctx).Where("name = ?", "clock_offset").Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	var offset int64
+	for _, r := range rows {
+		if _, err := fmt.Sscan(r.Value, &offset); err != nil {
+			return nil, fmt.Errorf("read the demo's clock: %w", err)
+		}
+	}
+	return demo.NewClock(offset), nil
+}
+
+// demoRun is one run of the demo.
+type demoRun struct {
+	demoCmd
+	out       *out
+	log       *slog.Logger
+	clock     *demo.Clock
+	catalogue preset.Catalogue
+	base      string // of the portal, as a browser types it
+	stripe    string // of the simulator
+	hook      string // of the portal, as the simulator reaches it
+	sim       *stripesim.Server
+	portal    *portal
+}
+
+func (d *demoRun) serve(ctx context.Context, db *models.DB, listener, box net.Listener) error {
+	endpoints := []stripesim.Endpoint{
+		{URL: d.hook + "/webhooks/stripe", Secret: simSecret},
+		{URL: d.hook + "/webhooks/stripe/connect", Secret: simConnectSecret, Connect: true},
+	}
+	var err error
+	if d.sim, err = stripesim.New(stripesim.Config{
+		Clock: d.clock, Secret: simKey, Store: filepath.Join(d.Data, "stripesim.json"), Merchant: "Refill demo", Log: d.log,
+	}); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	defer func() { _ = d.sim.Close() }()
+	simServer := &http.Server{Handler: d.sim, ReadHeaderTimeout: headerTime}
+	go func() { _ = simServer.Serve(box) }()
+	defer func() { _ = simServer.Close() }()
+	gateway, err := checkout.New(checkout.Config{
+		SecretKey: simKey, WebhookSecrets: []string{simSecret}, ConnectWebhookSecrets: []string{simConnectSecret}, BaseURL: d.stripe, Log: d.log,
+	})
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	d.portal, err = newPortal(ctx, db, d.clock, gateway, handlers.Config{
+		BaseURL: d.base, Log: d.log, Checkout: []string{d.stripe}, Demo: &handlers.Demo{
+			Banner: "Demo: payments are simulated, no money moves.", Receipt: "Made in a demo: no money was moved.", Advance: d.advance,
+		},
+	}, d.log)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	if err := d.seed(ctx); err != nil {
+		return errors.Join(err, d.portal.close())
+	}
+	if err := d.sim.SetEndpoints(endpoints); err != nil {
+		return errors.Join(err, d.portal.close())
+	}
+	return d.portal.serve(ctx, listener, func() error { return d.announce(ctx) })
+}
+
+// seed makes the business unless an earlier run did.
+func (d *demoRun) seed(ctx context.Context) error {
+	done, err := d.portal.billing.Setting(ctx, "demo_seeded")
+	if err != nil || done != "" {
+		return err
+	}
+	_, _ = fmt.Fprintf(d.out.stderr, "Making a business with %d days of usage…\n", demo.Days)
+	seeder := &demo.Seeder{
+		Billing: d.portal.billing, Clock: d.clock, Catalogue: d.catalogue, StripeURL: d.stripe, HTTP: &http.Client{Timeout: 30 * time.Second},
+	}
+	if err := seeder.Seed(ctx); err != nil {
+		return fmt.Errorf("seed the demo: %w", err)
+	}
+	return d.portal.billing.SetSetting(ctx, "demo_seeded", d.catalogue.Name)
+}
+
+// advance moves domain time and does everything that is due by then.
+func (d *demoRun) advance(ctx context.Context, to models.Time) error {
+	if err := d.clock.Advance(to); err != nil {
+		return err
+	}
+	if err := d.portal.billing.SetSetting(ctx, "clock_offset", strconv.FormatInt(d.clock.Offset(), 10)); err != nil {
+		return err
+	}
+	if err := d.sim.Tick(ctx); err != nil {
+		return err
+	}
+	return d.portal.billing.RunDue(ctx, d.clock.Now())
+}
+
+// readyFile is what programs need to use the demo (DESIGN 10).
+type readyFile struct {
+	BaseURL     string      `json:"base_url"`
+	StripeURL   string      `json:"stripe_url"`
+	DatabaseURL string      `json:"database_url"`
+	APIKey      string      `json:"api_key"`
+	Admin       readyPerson `json:"admin"`
+	Agency      readyAgency `json:"agency"`
+	Client      readyClient `json:"client"`
+}
+
+type readyPerson struct {
+	Email     string `json:"email"`
+	Password  string `json:"password"`
+	SignInURL string `json:"sign_in_url"`
+}
+
+type readyAgency struct {
+	ID         string `json:"id"`
+	ExternalID string `json:"external_id"`
+	Wallet     string `json:"wallet"`
+	APIKey     string `json:"api_key"`
+	readyPerson
+}
+
+type readyClient struct {
+	ID               string `json:"id"`
+	ExternalID       string `json:"external_id"`
+	AgencyExternalID string `json:"agency_external_id"`
+	Wallet           string `json:"wallet"`
+	readyPerson
+}
+
+// announce prints the links and writes the ready file, once everything answers.
+func (d *demoRun) announce(ctx context.Context) error {
+	ready, err := d.ready(ctx)
+	if err != nil {
+		return err
+	}
+	body, err := json.MarshalIndent(ready, "", "  ")
+	if err != nil {
+		return err
+	}
+	if d.ReadyFile != "" {
+		// Written aside and renamed: who waits for it never reads half of it.
+		if err := os.WriteFile(d.ReadyFile+".part", body, 0o600); err != nil {
+			return err
+		}
+		if err := os.Rename(d.ReadyFile+".part", d.ReadyFile); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(d.out.stdout, `
+Refill demo (%s) is ready. Payments are simulated; no money moves.
+
+  Agency owner   %s
+  Client         %s
+  Admin          %s
+
+  API key (platform)   %s
+  Simulated Stripe     %s
+
+Charge a reply:
+
+  curl -s %s/v1/charges -H 'Authorization: Bearer %s' \
+    -H 'Content-Type: application/json' -H "Idempotency-Key: try-$RANDOM" \
+    -d '%s'
+
+Stop with Ctrl-C.
+`, d.catalogue.Title, ready.Agency.SignInURL, ready.Client.SignInURL, ready.Admin.SignInURL, ready.APIKey, ready.StripeURL,
+		ready.BaseURL, ready.APIKey, d.sampleCharge(ready))
+	return err
+}
+
+// sampleCharge is a charge of the preset's first rate.
+func (d *demoRun) sampleCharge(ready readyFile) string {
+	rate := d.catalogue.Cards[0].Rates[0]
+	model := ""
+	if rate.Model != "" {
+		model = fmt.Sprintf(`, "model": %q`, rate.Model)
+	}
+	return fmt.Sprintf(`{"wallet": "agency:%s", "action": %q%s}`, ready.Agency.ExternalID, rate.Action, model)
+}
+
+func (d *demoRun) ready(ctx context.Context) (readyFile, error) {
+	out := readyFile{BaseURL: d.base, StripeURL: d.stripe, DatabaseURL: d.DatabaseURL}
+	s := d.portal.billing
+	agency, err := s.AgencyByRef(ctx, billing.Scope{}, demo.AgencyExternalID)
+	if err != nil {
+		return out, err
+	}
+	client, err := s.SubAccountByRef(ctx, agency.ID, demo.ClientExternalID)
+	if err != nil {
+		return out, err
+	}
+	if out.APIKey, _, err = s.CreateAPIKey(ctx, billing.Scope{}, "demo", "demo"); err != nil {
+		return out, err
+	}
+	out.Agency = readyAgency{ID: agency.ID.String(), ExternalID: agency.ExternalID, Wallet: agency.WalletID.String()}
+	if out.Agency.APIKey, _, err = s.CreateAPIKey(ctx, billing.Scope{Agency: agency.ID}, "demo", "demo"); err != nil {
+		return out, err
+	}
+	out.Client = readyClient{
+		ID: client.ID.String(), ExternalID: client.ExternalID, AgencyExternalID: agency.ExternalID, Wallet: client.WalletID.String(),
+	}
+	clientBase := strings.Replace(d.base, "://", "://"+agency.Host+".", 1)
+	for _, p := range []struct {
+		email, base string
+		into        *readyPerson
+	}{
+		{demo.AdminEmail, d.base, &out.Admin}, {demo.OwnerEmail, d.base, &out.Agency.readyPerson}, {demo.ClientEmail, clientBase, &out.Client.readyPerson},
+	} {
+		link, err := d.signInLink(ctx, p.email, p.base)
+		if err != nil {
+			return out, err
+		}
+		*p.into = readyPerson{Email: p.email, Password: demo.Password, SignInURL: link}
+	}
+	return out, nil
+}
+
+// Sign-in links of the demo are good for a day and many uses: a visitor comes
+// back to the line in the terminal.
+const (
+	demoLinkLife = 24 * time.Hour
+	demoLinkUses = 1000
+)
+
+func (d *demoRun) signInLink(ctx context.Context, email, base string) (string, error) {
+	user, err := d.portal.billing.UserByEmail(ctx, email)
+	if err != nil {
+		return "", err
+	}
+	token, err := d.portal.billing.NewSignInLink(ctx, user.ID, demoLinkLife, demoLinkUses)
+	return base + "/sign-in/" + token, err
+}
+
+type setupCmd struct {
+	storage
+	Preset     string `default:"stammer" help:"Catalogue to start with."`
+	AdminEmail string `name:"admin-email" required:"" help:"Who administers the platform."`
+	Password   string `name:"admin-password" env:"REFILL_ADMIN_PASSWORD" required:"" help:"At least 8 characters."`
+}
+
+// Run fills an empty database; it refuses one that has plans already.
+func (c *setupCmd) Run(ctx context.Context, o *out) error {
+	catalogue, err := preset.Load(c.Preset)
+	if err != nil {
+		return err
+	}
+	log := newLog(o.stderr)
+	db, err := c.open(ctx, log, false)
+	if err != nil {
+		return err
+	}
+	p, err := newPortal(ctx, db, models.SystemClock{}, nil, handlers.Config{BaseURL: "http://localhost", Log: log}, log)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	defer func() { _ = p.close() }()
+	if err := p.billing.Import(ctx, catalogue, "setup"); err != nil {
+		return err
+	}
+	if _, err := p.billing.CreateUser(ctx, billing.UserInput{Email: c.AdminEmail, Name: c.AdminEmail, Password: c.Password, Admin: true, By: "setup"}); err != nil {
+		return err
+	}
+	key, _, err := p.billing.CreateAPIKey(ctx, billing.Scope{}, "setup", "setup")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o.stdout, "Sign in as %s. Platform API key, shown once:\n%s\n", c.AdminEmail, key)
+	return err
+}
+
+type migrateCmd struct{ storage }
+
+// Run migrates; opening does it.
+func (c *migrateCmd) Run(ctx context.Context, o *out) error {
+	db, err := c.open(ctx, newLog(o.stderr), true)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(o.stdout, "The schema is up to date.")
+	return errors.Join(err, db.Close())
+}
+
+type auditCmd struct{ storage }
+
+// Run checks every invariant and prints a line for each.
+func (c *auditCmd) Run(ctx context.Context, o *out) error {
+	db, err := c.open(ctx, newLog(o.stderr), true)
+	if err != nil {
+		_, _ = fmt.Fprintln(o.stderr, "refill: audit:", err)
+		return exitCode(2)
+	}
+	clock, err := demoClock(ctx, db) // a demo may be ahead of the wall
+	if err != nil {
+		_, _ = fmt.Fprintln(o.stderr, "refill: audit:", errors.Join(err, db.Close()))
+		return exitCode(2)
+	}
+	report, err := ledger.Audit(ctx, db, clock.Now())
+	err = errors.Join(err, db.Close())
+	if err != nil {
+		_, _ = fmt.Fprintln(o.stderr, "refill: audit:", err)
+		return exitCode(2)
+	}
+	if _, err := fmt.Fprint(o.stdout, report); err != nil {
+		return err
+	}
+	if !report.Clean() {
+		return exitCode(1)
+	}
+	return nil
+}
+
+type replayCmd struct {
+	Trace       string   `required:"" help:"File with the columns TIMESTAMP, ContextTokens, GeneratedTokens."`
+	API         string   `required:"" help:"Address of the portal."`
+	Key         string   `required:"" env:"REFILL_API_KEY" help:"API key."`
+	Wallets     []string `required:"" help:"Row i is charged to wallet i mod n."`
+	Models      []string `help:"And for model i mod m."`
+	Action      string   `default:"ai.reply" help:"What each row is charged as."`
+	Rate        string   `default:"max" help:"Rows a second, or max."`
+	Concurrency int      `default:"16" help:"Rows in flight at once."`
+}
+
+// Run charges the trace; its last line on stdout is a JSON summary.
+func (c *replayCmd) Run(ctx context.Context, o *out) error {
+	rate, err := replay.ParseRate(c.Rate)
+	if err != nil {
+		return err
+	}
+	summary, err := replay.Run(ctx, replay.Config{
+		Trace: c.Trace, API: c.API, Key: c.Key, Wallets: c.Wallets, Models: c.Models, Action: c.Action,
+		Rate: rate, Concurrency: c.Concurrency, Progress: o.stderr,
+	})
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(o.stdout).Encode(summary); err != nil {
+		return err
+	}
+	if summary.Failed > 0 {
+		return exitCode(1)
+	}
+	return nil
+}
+
+type benchCmd struct {
+	Server  string `env:"TEST_DATABASE_URL" help:"A durable PostgreSQL server to measure on; without it, only SQLite's rows."`
+	Bin     string `env:"TEST_DATABASE_BIN" help:"Folder of that server's programs, for pgbench."`
+	Seconds int    `default:"5" help:"Length of one measurement."`
+	Rounds  int    `default:"3" help:"Measurements of each row; the median counts."`
+	Rows    string `help:"Only rows that match this expression."`
+	Quick   bool   `help:"One short round: does it run, not how fast."`
+	Out     string `default:"bench/results.json" help:"File for the results as JSON."`
+	Profile string `help:"File for a CPU profile."`
+}
+
+// Run measures the product as it is served.
+func (c *benchCmd) Run(ctx context.Context, o *out) error {
+	rows, err := regexp.Compile(c.Rows)
+	if err != nil {
+		return fmt.Errorf("rows: %w", err)
+	}
+	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	_, err = bench.Run(ctx, bench.Config{
+		ServerURL: c.Server, ServerBin: c.Bin, Seconds: c.Seconds, Rounds: c.Rounds, Rows: rows, Quick: c.Quick, Out: c.Out, Profile: c.Profile,
+		Print: o.stdout, Log: o.stderr,
+		Open: func(ctx context.Context, databaseURL, sqliteFile string) (bench.Product, error) {
+			db, err := models.Open(ctx, models.Options{DatabaseURL: databaseURL, SQLitePath: sqliteFile, MaxConns: 24, AllowLoss: c.Quick, Log: log})
+			if err != nil {
+				return bench.Product{}, err
+			}
+			p, err := newPortal(ctx, db, models.SystemClock{}, nil, handlers.Config{BaseURL: "http://localhost", Log: log}, log)
+			if err != nil {
+				return bench.Product{}, errors.Join(err, db.Close())
+			}
+			return bench.Product{Billing: p.billing, Handler: p.web, Close: p.close}, nil
+		},
+	})
+	return err
+}
+
+type routesCmd struct{}
+
+// Run prints the portal's routes and the API's.
+func (*routesCmd) Run(o *out) error {
+	for _, r := range handlers.Table() {
+		if _, err := fmt.Fprintf(o.stdout, "%-7s %-40s %s\n", r.Method, r.Path, r.Who); err != nil {
+			return err
+		}
+	}
+	routes, err := api.Register(echo.New(), nil, api.Options{})
+	if err != nil {
+		return err
+	}
+	for _, r := range routes {
+		if _, err := fmt.Fprintf(o.stdout, "%-7s %-40s %s\n", r.Method, r.Path, r.Who); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type healthcheckCmd struct {
+	URL string `arg:"" optional:"" env:"REFILL_HEALTH_URL" default:"http://127.0.0.1:8080/readyz" help:"What to ask."`
+}
+
+// Run exits 0 when the portal is ready.
+func (c *healthcheckCmd) Run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL, http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	if err := res.Body.Close(); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", c.URL, res.Status)
+	}
+	return nil
+}
