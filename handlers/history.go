@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -213,43 +212,8 @@ func (a *app) historyCSV(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	q.Limit = billing.MaxLines
-	var found billing.HistoryPage
-	if known {
-		if found, err = a.Billing.History(ctx, q); err != nil {
-			return err
-		}
+	if !known { // no such sub-account: its lines are none
+		q.To = 1
 	}
-	out := a.export(c, "history", q.From, q.To)
-	out.row("time_local", "time_utc", "until_utc", "type", "action", "model", "sub_account", "charges", "change", "balance_after", "test", "would_cost", "note", "reference", "id")
-	for {
-		for i := range found.Lines {
-			out.history(&found.Lines[i], account)
-		}
-		if found.Next == "" {
-			return out.done()
-		}
-		q.Cursor = found.Next
-		if found, err = a.Billing.History(ctx, q); err != nil {
-			return out.broken(err)
-		}
-	}
-}
-
-func (e *export) history(l *billing.HistoryLine, account *billing.Account) {
-	after, count, sub, test, would := "", "", "", "", ""
-	if l.HasAfter {
-		after = l.After.String()
-	}
-	if l.Count != 0 {
-		count = strconv.FormatInt(l.Count, 10)
-	}
-	if account.SubAccount == nil {
-		sub = l.Name
-	}
-	if l.Test {
-		test, would = "yes", l.Would.String()
-	}
-	e.row(e.local(l.At), l.At.RFC3339(), l.Until.RFC3339(), string(l.Kind), text(l.Action), text(l.Model), text(sub), count, l.Change.String(), after,
-		test, would, text(lineDetail(l, account)), text(l.Reference), l.ID)
+	return a.download(c, "history", q.From, q.To, a.Billing.HistoryCSV(ctx, q))
 }

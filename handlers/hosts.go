@@ -54,6 +54,9 @@ func (a *app) hosts(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		if h.portal != nil && forPrograms(c) {
+			return errUnknownHost // programs talk to the platform
+		}
 		visitOf(c).host = h
 		return next(c)
 	}

@@ -1,9 +1,12 @@
 package handlers
 
 import (
+	"encoding/csv"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -90,34 +93,43 @@ func purchaseStatus(s models.PurchaseStatus) views.PurchaseStatus {
 }
 
 func (a *app) purchasesCSV(c echo.Context) error {
-	v, ctx := visitOf(c), c.Request().Context()
-	account := v.viewer.Account()
-	q := billing.PurchaseQuery{Agency: account.Agency.ID, Wallet: account.Wallet, Limit: 1000}
-	rows, err := a.Billing.Purchases(ctx, q)
-	if err != nil {
-		return err
-	}
-	out := a.export(c, "purchases", 0, 0)
-	out.row("time_local", "time_utc", "purchase", "name", "credits", "amount", "currency", "status", "receipt_number", "payment")
-	for len(rows) > 0 {
-		for i := range rows {
-			p := &rows[i]
-			number := ""
-			if p.ReceiptNumber > 0 {
-				number = strconv.FormatInt(p.ReceiptNumber, 10)
+	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
+	return a.download(c, "purchases", 0, 0, func(w io.Writer) error {
+		out := csv.NewWriter(w)
+		out.UseCRLF = true
+		if err := out.Write([]string{
+			"time_local", "time_utc", "purchase", "name", "credits", "amount", "currency", "status", "receipt_number", "payment",
+		}); err != nil {
+			return err
+		}
+		q := billing.PurchaseQuery{Agency: account.Agency.ID, Wallet: account.Wallet, Limit: 1000}
+		for {
+			rows, err := a.Billing.Purchases(ctx, q)
+			if err != nil {
+				return err
 			}
-			out.row(out.local(p.CreatedAt), p.CreatedAt.RFC3339(), p.ID.String(), text(p.PackName), p.Credits.String(), p.Total().Decimal(),
-				p.Currency, string(p.Status), number, text(p.PaymentIntent))
+			for i := range rows {
+				if err := out.Write(purchaseCells(&rows[i], account.Zone)); err != nil {
+					return err
+				}
+			}
+			if out.Flush(); out.Error() != nil || len(rows) < q.Limit {
+				return out.Error()
+			}
+			q.Before = rows[len(rows)-1].ID
 		}
-		if len(rows) < q.Limit {
-			break
-		}
-		q.Before = rows[len(rows)-1].ID
-		if rows, err = a.Billing.Purchases(ctx, q); err != nil {
-			return out.broken(err)
-		}
+	})
+}
+
+func purchaseCells(p *models.Purchase, zone *time.Location) []string {
+	number := ""
+	if p.ReceiptNumber > 0 {
+		number = strconv.FormatInt(p.ReceiptNumber, 10)
 	}
-	return out.done()
+	return []string{
+		p.CreatedAt.In(zone).Format(time.RFC3339), p.CreatedAt.Go().Format(time.RFC3339), p.ID.String(), text(p.PackName), p.Credits.String(),
+		p.Total().Decimal(), p.Currency, string(p.Status), number, text(p.PaymentIntent),
+	}
 }
 
 func (a *app) receipt(c echo.Context) error {

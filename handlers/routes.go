@@ -46,6 +46,8 @@ func (a *app) table() []route {
 		{get, "/purchases.csv", accounts, a.purchasesCSV},
 		{get, "/purchases/:id/receipt", accounts, a.receipt},
 
+		{get, "/admin", admins, a.fleet},
+
 		{post, "/webhooks/stripe", stripeOnly, a.hook(billing.EndpointPlatform)},
 		{post, "/webhooks/stripe/connect", stripeOnly, a.hook(billing.EndpointConnect)},
 		{post, "/demo/clock", platformKey, a.moveClock},

@@ -4,13 +4,11 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"refill/billing"
-	"refill/billing/period"
 	"refill/billing/problem"
 	"refill/billing/ratecard"
 	"refill/models"
@@ -294,33 +292,19 @@ func (a *app) nearest(ctx context.Context, out *views.Usage, in *asked) error {
 	return nil
 }
 
-// usageCSV is the page's own numbers, a row for each name and interval.
+// usageCSV is the page's own numbers by account, action and model.
 func (a *app) usageCSV(c echo.Context) error {
 	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
 	in, err := a.readUsage(ctx, account, c.QueryParams())
 	if err != nil {
 		return err
 	}
-	r, err := a.report(ctx, &in)
+	if !in.known {
+		return problem.Missing("sub-account")
+	}
+	export, err := a.Billing.UsageCSV(ctx, billing.Scope{Agency: account.Agency.ID}, in.query)
 	if err != nil {
 		return err
 	}
-	out := a.export(c, "usage", r.Query.From, r.Query.To)
-	out.row("time_local", "time_utc", "until_utc", "name", "action", "model", "credit_type", "sub_account", "credits", "plan", "purchased", "assigned", "bonus", "excess",
-		"units", "charges", "tests")
-	for i := range r.Buckets {
-		for j := range r.Rows {
-			out.usage(&r, &r.Rows[j], r.Buckets[i].Span, r.Rows[j].Counts[i])
-		}
-	}
-	return out.done()
-}
-
-func (e *export) usage(r *billing.UsageReport, row *billing.UsageRow, at period.Span, n billing.UsageCount) {
-	if n == (billing.UsageCount{}) {
-		return
-	}
-	e.row(e.local(at.Start), at.Start.RFC3339(), at.End.RFC3339(), text(usageName(row.Key, row.Name)), text(row.Key.Action), text(row.Key.Model),
-		string(row.Key.Bucket), text(subOf(r, row)), n.Credits().String(), n.Plan.String(), n.Purchased.String(), n.Assigned.String(), n.Bonus.String(), n.Excess.String(),
-		strconv.FormatInt(n.Units, 10), strconv.FormatInt(n.Charges, 10), strconv.FormatInt(n.Tests, 10))
+	return a.download(c, "usage", in.query.From, in.query.To, export)
 }
