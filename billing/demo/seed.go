@@ -52,7 +52,7 @@ const (
 type house struct {
 	external, name, zone string
 	clients              []string
-	busy                 float64 // charges a day
+	busy                 float64 // charges a day, where the allowance lasts for them
 	packs                int     // bought over the 90 days
 
 	agency models.Agency
@@ -61,7 +61,7 @@ type house struct {
 
 func houses() []*house {
 	return []*house{
-		{external: AgencyExternalID, name: "Northwind Agency", zone: "Europe/Paris", clients: []string{"Acme Dental", "Bright Solar", "Kite Legal", "Nord Gym", "Harbour Hotel"}, busy: 120, packs: 4},
+		{external: AgencyExternalID, name: "Northwind Agency", zone: "Europe/Paris", clients: []string{"Acme Dental", "Bright Solar", "Kite Legal", "Nord Gym", "Harbour Hotel"}, busy: 210, packs: 4},
 		{external: "bluebird", name: "Bluebird Studio", zone: "America/New_York", clients: []string{"Maple Bakery", "Union Cycles", "Fern Clinic"}, busy: 26, packs: 1},
 		{external: "copperfield", name: "Copperfield Media", zone: "Europe/London", clients: []string{"Dover Tyres", "Ivy Florist"}, busy: 18, packs: 1},
 		{external: "sakura", name: "Sakura Growth", zone: "Asia/Tokyo", clients: []string{"Hana Salon", "Kumo Coffee"}, busy: 14, packs: 1},
@@ -81,7 +81,9 @@ func (s *Seeder) Seed(ctx context.Context) error {
 		return fmt.Errorf("import the %s preset: %w", s.Catalogue.Name, err)
 	}
 	all := houses()
+	afford := s.affordable()
 	for _, h := range all {
+		h.busy = min(h.busy, afford)
 		if err := s.open(ctx, h); err != nil {
 			return fmt.Errorf("make %s: %w", h.name, err)
 		}
@@ -213,6 +215,39 @@ func (s *Seeder) book(ctx context.Context, batch []billing.ChargeInput) error {
 	return nil
 }
 
+// affordable is how many charges a day leave some of the default plan's
+// allowance unused.
+func (s *Seeder) affordable() float64 {
+	plan, _ := s.Catalogue.Plan(s.Catalogue.DefaultPlan)
+	days, part := 30.0, 0.6
+	if plan.Every != preset.Month {
+		days, part = Days, 0.5
+	}
+	var price, sum float64
+	for i, r := range s.Catalogue.Cards[0].Rates {
+		w := s.weights()[i]
+		price += w * float64(r.Base)
+		sum += w
+	}
+	if price == 0 {
+		return Days
+	}
+	return float64(plan.Allowance) * part / days / (price / sum)
+}
+
+// weights says how often each rate of the card is used: cheap ones more.
+func (s *Seeder) weights() []float64 {
+	rates := s.Catalogue.Cards[0].Rates
+	out := make([]float64, len(rates))
+	for i, r := range rates {
+		out[i] = 1 / (1 + float64(max(r.Base, models.Credit/2))/float64(models.Credit)*0.04)
+		if strings.HasPrefix(r.Action, "infra.") {
+			out[i] = 0.01
+		}
+	}
+	return out
+}
+
 // charge is one AI action of a house: a client of it, mostly.
 func (s *Seeder) charge(h *house, n int) billing.ChargeInput {
 	wallet := "agency:" + h.external
@@ -231,15 +266,10 @@ func (s *Seeder) charge(h *house, n int) billing.ChargeInput {
 // work picks an action of the preset's card, cheap ones more often.
 func (s *Seeder) work() (action, model string, usage ratecard.Usage) {
 	rates := s.Catalogue.Cards[0].Rates
-	weights := make([]float64, len(rates))
+	weights := s.weights()
 	var sum float64
-	for i, r := range rates {
-		price := float64(max(r.Base, models.Credit/2)) / float64(models.Credit)
-		weights[i] = 1 / (0.6 + price*0.12)
-		if strings.HasPrefix(r.Action, "infra.") {
-			weights[i] = 0.01
-		}
-		sum += weights[i]
+	for _, w := range weights {
+		sum += w
 	}
 	pick := s.rng.Float64() * sum
 	r := rates[len(rates)-1]
