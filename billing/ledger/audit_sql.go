@@ -233,7 +233,8 @@ func findings() []finding {
 		{
 			check: "I-18", noun: lot, say: "%s: its expiry is booked and %s remain",
 			sql: `SELECT l.id, l.remaining FROM lots l WHERE l.agency_id = @agency AND l.remaining > 0 AND l.expires_at <= @now AND EXISTS (SELECT 1 FROM entries e
-				WHERE e.agency_id = @agency AND e.wallet_id = l.wallet_id AND e.lot_id = l.id AND e.kind = ` + list(Expire) + ` AND e.at >= l.expires_at)`,
+				WHERE e.agency_id = @agency AND e.wallet_id = l.wallet_id AND e.lot_id = l.id AND e.kind = ` + list(Expire) + ` AND e.at >= l.expires_at
+					AND NOT EXISTS (SELECT 1 FROM reversals r WHERE r.agency_id = @agency AND r.id = e.act_id))`,
 		},
 		{
 			check: "I-28", of: "charges", noun: charge, say: "%s: costs %s",
