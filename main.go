@@ -58,11 +58,10 @@ func main() {
 	os.Exit(code)
 }
 
-// exitCode is an error that only sets the exit code: what there is to say has
-// been printed.
-type exitCode int
+// exitError only sets the exit code: what there is to say has been printed.
+type exitError int
 
-func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // run is main without the process: the tests call it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -84,7 +83,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	err = command.Run()
-	var code exitCode
+	var code exitError
 	switch {
 	case errors.As(err, &code):
 		return int(code)
@@ -176,6 +175,7 @@ type portal struct {
 	billing *billing.Service
 	web     http.Handler
 	log     *slog.Logger
+	also    func(ctx context.Context) error // done at every beat as well; may be nil
 }
 
 func newPortal(ctx context.Context, db *models.DB, clock models.Clock, payments billing.Payments, web handlers.Config, log *slog.Logger) (*portal, error) {
@@ -256,7 +256,11 @@ func (p *portal) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			if err := p.billing.RunDue(ctx, p.billing.Now()); err != nil && ctx.Err() == nil {
+			err := p.billing.RunDue(ctx, p.billing.Now())
+			if p.also != nil {
+				err = errors.Join(err, p.also(ctx))
+			}
+			if err != nil && ctx.Err() == nil {
 				p.log.LogAttrs(ctx, slog.LevelError, "due work failed", slog.Any("error", err))
 			}
 		}
@@ -383,6 +387,7 @@ func (d *demoRun) serve(ctx context.Context, db *models.DB, listener, box net.Li
 	if err := d.seed(ctx); err != nil {
 		return errors.Join(err, d.portal.close())
 	}
+	d.portal.also = d.sim.Tick
 	if err := d.sim.SetEndpoints(endpoints); err != nil {
 		return errors.Join(err, d.portal.close())
 	}
@@ -397,12 +402,32 @@ func (d *demoRun) seed(ctx context.Context) error {
 	}
 	_, _ = fmt.Fprintf(d.out.stderr, "Making a business with %d days of usage…\n", demo.Days)
 	seeder := &demo.Seeder{
-		Billing: d.portal.billing, Clock: d.clock, Catalogue: d.catalogue, StripeURL: d.stripe, HTTP: &http.Client{Timeout: 30 * time.Second},
+		Billing: d.portal.billing, Clock: d.clock, Catalogue: d.catalogue, Pay: d.pay,
 	}
 	if err := seeder.Seed(ctx); err != nil {
 		return fmt.Errorf("seed the demo: %w", err)
 	}
 	return d.portal.billing.SetSetting(ctx, "demo_seeded", d.catalogue.Name)
+}
+
+// pay pays a session at the simulator's control door.
+func (d *demoRun) pay(ctx context.Context, session string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.stripe+"/_sim/checkout/sessions/"+session+"/pay", strings.NewReader("card=4242424242424242"))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	if err := res.Body.Close(); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the simulator answered %s", res.Status)
+	}
+	return nil
 }
 
 // advance moves domain time and does everything that is due by then.
@@ -458,7 +483,7 @@ func (d *demoRun) announce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	body, err := json.MarshalIndent(ready, "", "  ")
+	body, err := json.MarshalIndent(ready, "", "  ") //nolint:gosec // the demo's key is what the file is for
 	if err != nil {
 		return err
 	}
@@ -612,24 +637,24 @@ func (c *auditCmd) Run(ctx context.Context, o *out) error {
 	db, err := c.open(ctx, newLog(o.stderr), true)
 	if err != nil {
 		_, _ = fmt.Fprintln(o.stderr, "refill: audit:", err)
-		return exitCode(2)
+		return exitError(2)
 	}
 	clock, err := demoClock(ctx, db) // a demo may be ahead of the wall
 	if err != nil {
 		_, _ = fmt.Fprintln(o.stderr, "refill: audit:", errors.Join(err, db.Close()))
-		return exitCode(2)
+		return exitError(2)
 	}
 	report, err := ledger.Audit(ctx, db, clock.Now())
 	err = errors.Join(err, db.Close())
 	if err != nil {
 		_, _ = fmt.Fprintln(o.stderr, "refill: audit:", err)
-		return exitCode(2)
+		return exitError(2)
 	}
 	if _, err := fmt.Fprint(o.stdout, report); err != nil {
 		return err
 	}
 	if !report.Clean() {
-		return exitCode(1)
+		return exitError(1)
 	}
 	return nil
 }
@@ -662,7 +687,7 @@ func (c *replayCmd) Run(ctx context.Context, o *out) error {
 		return err
 	}
 	if summary.Failed > 0 {
-		return exitCode(1)
+		return exitError(1)
 	}
 	return nil
 }

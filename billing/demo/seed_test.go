@@ -1,8 +1,10 @@
 package demo_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +43,7 @@ func TestSeed(t *testing.T) {
 			t.Cleanup(func() { require.NoError(t, led.Close()) })
 			s, err := billing.New(billing.Config{DB: db, Ledger: led, Clock: clock, Payments: gateway, BaseURL: "http://localhost:8080"})
 			require.NoError(t, err)
-			seeder := &demo.Seeder{Billing: s, Clock: clock, Catalogue: catalogue, StripeURL: box.URL, HTTP: http.DefaultClient}
+			seeder := &demo.Seeder{Billing: s, Clock: clock, Catalogue: catalogue, Pay: payer(box.URL)}
 			require.NoError(t, seeder.Seed(t.Context()))
 			t.Logf("seeded in %s", time.Since(began).Round(time.Millisecond))
 
@@ -63,5 +65,21 @@ func TestSeed(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, report.Clean(), "%+v", report)
 		})
+	}
+}
+
+// payer pays at the simulator's control door.
+func payer(box string) func(ctx context.Context, session string) error {
+	return func(ctx context.Context, session string) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, box+"/_sim/checkout/sessions/"+session+"/pay", strings.NewReader("card=4242424242424242"))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		return res.Body.Close()
 	}
 }
