@@ -2,7 +2,6 @@ package billing
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"gorm.io/gorm"
@@ -182,20 +181,43 @@ func fleetFacts(tx *gorm.DB, rows []FleetAgency, now models.Time) error {
 	for _, f := range facts {
 		at[f.AgencyID].LastPurchaseAt = models.Time(f.N)
 	}
-	var errs []error
+	return fleetDaily(tx, rows, at, ids, now)
+}
+
+// fleetDaily adds the last thirty local days of each agency, in one statement
+// for the rolled ones and one for the rest.
+func fleetDaily(tx *gorm.DB, rows []FleetAgency, at map[models.AgencyID]*FleetAgency, ids []models.AgencyID, now models.Time) error {
+	spans := make(map[models.AgencyID][]period.Span, len(rows))
+	oldest := now
 	for i := range rows {
-		a := &rows[i]
-		zone := Zone(a.TimeZone)
+		zone := Zone(rows[i].TimeZone)
 		end := period.Day(now, zone).End
-		b, err := newUsageBuilder(tx, &a.Agency, UsageQuery{
-			Agency: a.ID, Zone: zone, From: daysBack(end, zone, fleetDays), To: end, Group: ByNothing, Interval: Daily,
-		}, now)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		r := b.report()
-		a.Daily, a.Used30d = r.PerBucket(), r.Total.Credits()
+		days := period.Days(daysBack(end, zone, fleetDays), end, zone)
+		spans[rows[i].ID] = days
+		rows[i].Daily = make([]models.Credits, len(days))
+		oldest = min(oldest, days[0].Start)
 	}
-	return errors.Join(errs...)
+	const paid = "CAST(SUM(u.plan + u.purchased + u.assigned + u.bonus + u.excess) AS bigint) AS paid"
+	var used, running []struct {
+		AgencyID models.AgencyID
+		At       models.Time
+		Paid     models.Credits
+	}
+	if err := tx.Raw("SELECT u.agency_id, u.day AS at, "+paid+` FROM agencies a JOIN usage_days u ON u.agency_id = a.id
+		WHERE a.id IN ? AND u.day >= ? AND u.day < a.usage_rolled GROUP BY u.agency_id, u.day`, ids, oldest).Scan(&used).Error; err != nil {
+		return err
+	}
+	if err := tx.Raw("SELECT u.agency_id, u.quarter AS at, "+paid+` FROM agencies a JOIN usage_quarters u ON u.agency_id = a.id
+		WHERE a.id IN ? AND u.quarter >= ? AND u.quarter >= a.usage_rolled GROUP BY u.agency_id, u.quarter`, ids, oldest).Scan(&running).Error; err != nil {
+		return err
+	}
+	for _, u := range append(used, running...) {
+		days := spans[u.AgencyID]
+		if i := place(days, u.At); i >= 0 {
+			a := at[u.AgencyID]
+			a.Daily[i] += u.Paid
+			a.Used30d += u.Paid
+		}
+	}
+	return nil
 }

@@ -175,7 +175,9 @@ func TestPeriodsAreTheAccounts(t *testing.T) {
 	each(t, "Europe/Paris", "", func(t *testing.T, h *house) {
 		h.wait(35 * 24 * time.Hour)
 		paris := Zone("Europe/Paris")
-		day := func(month time.Month, d, hour int) models.Time { return models.At(time.Date(2026, month, d, hour, 0, 0, 0, paris)) }
+		day := func(month time.Month, d, hour int) models.Time {
+			return models.At(time.Date(2026, month, d, hour, 0, 0, 0, paris))
+		}
 		ask := func(name PeriodName) UsagePeriod {
 			p, err := h.s.UsagePeriod(t.Context(), h.own, name, "2026-03-28", "2026-03-29")
 			require.NoError(t, err)
