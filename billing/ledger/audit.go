@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gorm.io/gorm"
@@ -181,7 +182,7 @@ func (a *auditor) find(f finding) error {
 		args := []any{f.noun(id)}
 		for _, n := range amounts {
 			if f.plain {
-				args = append(args, fmt.Sprint(int64(n)))
+				args = append(args, strconv.FormatInt(int64(n), 10))
 			} else {
 				args = append(args, n.String())
 			}

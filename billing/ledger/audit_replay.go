@@ -32,12 +32,7 @@ type replayedLot struct {
 // draws are the kinds that choose a lot by the draw order. A capture takes what
 // was chosen when it was held, a return chooses from the other end.
 func (k Kind) draws() bool {
-	switch k {
-	case ChargeDraw, HoldDraw, AssignOut, SellOut, AdjustOut, Settle:
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]Kind{ChargeDraw, HoldDraw, AssignOut, SellOut, AdjustOut, Settle}, k)
 }
 
 func (a *auditor) replayWallets() error {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"refill/models"
@@ -47,7 +48,7 @@ func perKind(f func(Kind, effect) int64) string {
 func list(kinds ...Kind) string {
 	out := make([]string, len(kinds))
 	for i, k := range kinds {
-		out[i] = fmt.Sprint(int16(k))
+		out[i] = strconv.Itoa(int(k))
 	}
 	return strings.Join(out, ", ")
 }

@@ -46,7 +46,9 @@ func busy(t *testing.T, db *models.DB) *world {
 		w.grant(t, w.wallet, models.SourcePurchase, 100, func(r *ledger.GrantRequest) { r.Purchase = p.ID })
 	}
 	month := func(start, end models.Time) func(*ledger.GrantRequest) {
-		return func(r *ledger.GrantRequest) { r.PeriodStart, r.EffectiveAt, r.ExpiresAt, r.At = start, start, end, start }
+		return func(r *ledger.GrantRequest) {
+			r.PeriodStart, r.EffectiveAt, r.ExpiresAt, r.At = start, start, end, start
+		}
 	}
 	w.grant(t, w.wallet, models.SourcePlan, 10, month(start, start+100))
 	w.charge(t, w.request("k1", 4))

@@ -338,8 +338,7 @@ func mayBeOneCommand(err error) bool {
 // isConflict tells an idempotency key or row that another transaction took
 // meanwhile, and PostgreSQL's own asking to try again.
 func isConflict(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return slices.Contains([]string{"23505", "40001", "40P01", "55P03"}, pg.Code)
 	}
 	return models.IsDuplicate(err)

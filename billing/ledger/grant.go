@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -322,8 +323,8 @@ func (l *Ledger) TakeBack(ctx context.Context, tx *gorm.DB, r TransferRequest) (
 	}
 	var unspent models.Credits
 	var children []*models.Lot
-	for i := len(from.lots) - 1; i >= 0; i-- {
-		if lot := from.lots[i]; lot.Source == models.SourceAssigned && spendable(lot, at) {
+	for _, lot := range slices.Backward(from.lots) {
+		if lot.Source == models.SourceAssigned && spendable(lot, at) {
 			children = append(children, lot)
 			unspent += lot.Remaining
 		}

@@ -118,7 +118,7 @@ func (l *Ledger) prepare(ctx context.Context) error {
 	stmts = append(stmts, l.tables.entries.insert(d, make([]models.Entry, 1))...)
 	stmts = append(stmts, l.tables.counters.insert(d, make([]models.UsageQuarter, 1))...)
 	for _, s := range stmts {
-		ready, err := l.db.WriteSQL().PrepareContext(ctx, s.sql)
+		ready, err := l.db.WriteSQL().PrepareContext(ctx, s.sql) //nolint:sqlclosecheck // Close closes it
 		if err != nil {
 			return fmt.Errorf("prepare %q: %w", s.sql, err)
 		}

@@ -124,8 +124,8 @@ func (m *model) plan(w *modelWallet, amount, overExcess, overCap models.Credits)
 	left := amount
 	from := w
 	if !w.pooled {
-		found := models.Credits(0)
-		parts, found = m.find(w, left, nil)
+		own, found := m.find(w, left, nil)
+		parts = own
 		left -= found
 	}
 	if w != m.agency && (w.pooled || w.cap > 0) {

@@ -12,8 +12,8 @@ import (
 	"refill/models/modelstest"
 )
 
-func pooled(cap int64) ledger.Policy {
-	return ledger.Policy{Funding: models.Pooled, PoolCap: credits(cap)}
+func pooled(most int64) ledger.Policy {
+	return ledger.Policy{Funding: models.Pooled, PoolCap: credits(most)}
 }
 
 func TestPooledAccountStopsAtItsCap(t *testing.T) {

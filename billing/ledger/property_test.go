@@ -299,7 +299,9 @@ func (x *twin) setPolicyOf(w *modelWallet) {
 func (x *twin) startCycle(*rapid.T) {
 	x.tick()
 	x.cycle = x.now
-	x.tx(func(tx *gorm.DB) error { return x.w.ledger.StartCycle(x.t.Context(), tx, x.w.agency, x.agency.id, x.cycle) })
+	x.tx(func(tx *gorm.DB) error {
+		return x.w.ledger.StartCycle(x.t.Context(), tx, x.w.agency, x.agency.id, x.cycle)
+	})
 }
 
 // moveClock lets time pass, books what is due or leaves it, and makes the
