@@ -131,7 +131,10 @@ func (a *app) failure(c echo.Context, what, keeps string, err error) *views.Sect
 func (a *app) say(c echo.Context, flash views.Flash) error {
 	s := visitOf(c).session
 	carry := carriedBy(s)
-	carry.Flash = &flash
+	carry.Flash = &message{Tone: flash.Tone, Text: flash.Text}
+	if flash.Link != nil {
+		carry.Flash.Label, carry.Flash.Href = flash.Link.Label, flash.Link.Href
+	}
 	s.Values[carriedKey] = carry
 	return s.Save(c.Request(), c.Response())
 }
@@ -140,9 +143,13 @@ func (a *app) say(c echo.Context, flash views.Flash) error {
 func (a *app) takeFlash(c echo.Context) (*views.Flash, error) {
 	s := visitOf(c).session
 	carry := carriedBy(s)
-	flash := carry.Flash
-	if flash == nil {
+	kept := carry.Flash
+	if kept == nil {
 		return nil, nil //nolint:nilnil // no message is no error
+	}
+	flash := &views.Flash{Tone: kept.Tone, Text: kept.Text}
+	if kept.Href != "" {
+		flash.Link = &views.Link{Label: kept.Label, Href: kept.Href}
 	}
 	carry.Flash = nil
 	s.Values[carriedKey] = carry

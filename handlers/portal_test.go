@@ -42,6 +42,7 @@ type portal struct {
 	wall    *movable
 	server  *httptest.Server
 	log     *journal
+	till    *till
 
 	northwind, bluebird models.Agency
 	acme, maple         models.SubAccount
@@ -60,14 +61,14 @@ const begin = models.Time(1_772_445_600_000_000)
 
 func newPortal(t *testing.T, db *models.DB, change ...func(*handlers.Config)) *portal {
 	t.Helper()
-	p := &portal{t: t, db: db, clock: &movable{}, wall: &movable{}, users: map[string]models.User{}, log: &journal{}}
+	p := &portal{t: t, db: db, clock: &movable{}, wall: &movable{}, users: map[string]models.User{}, log: &journal{}, till: &till{}}
 	p.clock.set(begin)
 	p.wall.set(begin)
 	ctx := t.Context()
 	led, err := ledger.Open(ctx, db, ledger.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, led.Close()) })
-	p.billing, err = billing.New(billing.Config{DB: db, Ledger: led, Clock: p.clock, Wall: p.wall, BaseURL: home})
+	p.billing, err = billing.New(billing.Config{DB: db, Ledger: led, Clock: p.clock, Wall: p.wall, Payments: p.till, BaseURL: home})
 	require.NoError(t, err)
 	p.seed(ctx)
 

@@ -46,7 +46,15 @@ func newStore(b *billing.Service, secure bool) *store {
 // carried is what a session holds beside its user.
 type carried struct {
 	Portal models.AgencyID `json:"portal"`          // whose portal it is for; zero: the platform
-	Flash  *views.Flash    `json:"flash,omitempty"` // said once, on the next page
+	Flash  *message        `json:"flash,omitempty"` // said once, on the next page
+}
+
+// message is a flash at rest.
+type message struct {
+	Tone  views.Tone `json:"tone"`
+	Text  string     `json:"text"`
+	Label string     `json:"label,omitempty"` // of a link
+	Href  string     `json:"href,omitempty"`
 }
 
 // What Session.Values holds.

@@ -29,7 +29,7 @@ func knownTheme(s string) string {
 }
 
 func (a *app) theme(c echo.Context) error {
-	cookie := &http.Cookie{
+	cookie := &http.Cookie{ //nolint:gosec // Secure follows the base URL, as for the session
 		Name: themeCookie, Value: knownTheme(c.FormValue("theme")), Path: "/", MaxAge: themeLife,
 		Secure: a.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
