@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -40,23 +39,9 @@ func (sc Scope) Platform() bool { return sc.Agency.IsZero() }
 // Covers tells whether an agency lies within the scope.
 func (sc Scope) Covers(id models.AgencyID) bool { return sc.Platform() || sc.Agency == id }
 
-// directory finds accounts by address. Addresses never move to another account,
-// so hits are kept; what can change (zone, card, name) is read again after ttl.
-type directory struct {
-	s     *Service
-	found sync.Map // string → *listing
-}
-
-type listing struct {
-	account *Account
-	read    models.Time
-}
-
-const directoryTTL = 2 * time.Second
-
-func newDirectory(s *Service) *directory { return &directory{s: s} }
-
-func (d *directory) forget() { d.found.Clear() }
+// directoryTTL is how long another process's change of an account (its zone,
+// card or name) may go unseen. Addresses never move to another account.
+const directoryTTL = 10 * time.Second
 
 // Find resolves a wallet address: its id, "agency:{external id}",
 // "sub:{external id}" for an agency's caller, "sub:{agency}/{sub-account}" for
@@ -66,23 +51,13 @@ func (s *Service) Find(ctx context.Context, scope Scope, ref string) (*Account, 
 	if ext, ok := strings.CutPrefix(ref, "sub:"); ok && !scope.Platform() && !strings.Contains(ext, "/") {
 		name = "sub:" + scope.Agency.String() + "|" + ext
 	}
-	now := s.clock.Now()
-	if hit, ok := s.directory.found.Load(name); ok {
-		if l, ok := hit.(*listing); ok && now.Sub(l.read) < directoryTTL && now >= l.read {
-			if !scope.Covers(l.account.Agency.ID) {
-				return nil, problem.Missing("wallet").On("wallet")
-			}
-			return l.account, nil
-		}
-	}
-	account, err := s.locate(ctx, scope, ref)
+	account, err := s.directory.get(name, s.clock.Now(), func() (*Account, error) { return s.locate(ctx, scope, ref) })
 	if err != nil {
 		return nil, err
 	}
 	if !scope.Covers(account.Agency.ID) {
 		return nil, problem.Missing("wallet").On("wallet")
 	}
-	s.directory.found.Store(name, &listing{account, now})
 	return account, nil
 }
 

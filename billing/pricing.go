@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sort"
-	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -17,30 +16,25 @@ import (
 )
 
 // cards keeps the rate cards in force. A card's versions are immutable; which
-// card an agency uses and what was published since is read again after ttl.
+// card an agency uses and what another process published is read again after
+// cardsTTL.
 type cards struct {
 	s        *Service
-	byAgency sync.Map // AgencyID → *cardListing
-	versions sync.Map // RateCardID → *versionListing
-}
-
-type cardListing struct {
-	card models.RateCardID
-	read models.Time
-}
-
-type versionListing struct {
-	versions []ratecard.Version // by EffectiveAt
-	read     models.Time
+	byAgency recall[models.AgencyID, models.RateCardID]
+	versions recall[models.RateCardID, []ratecard.Version] // by EffectiveAt
 }
 
 const cardsTTL = time.Second
 
-func newCards(s *Service) *cards { return &cards{s: s} }
+func newCards(s *Service) *cards {
+	c := &cards{s: s}
+	c.byAgency.ttl, c.versions.ttl = cardsTTL, cardsTTL
+	return c
+}
 
 func (c *cards) forget() {
-	c.byAgency.Clear()
-	c.versions.Clear()
+	c.byAgency.forget()
+	c.versions.forget()
 }
 
 // RateCardFor is the version of the agency's card in force at an instant.
@@ -56,45 +50,28 @@ func (c *cards) cardOf(ctx context.Context, agency *models.Agency, now models.Ti
 	if !agency.RateCardID.IsZero() {
 		return agency.RateCardID, nil
 	}
-	if hit, ok := c.byAgency.Load(agency.ID); ok {
-		if l, ok := hit.(*cardListing); ok && now >= l.read && now.Sub(l.read) < cardsTTL {
-			return l.card, nil
+	return c.byAgency.get(agency.ID, now, func() (models.RateCardID, error) {
+		var plan models.Plan
+		err := c.s.db.Read.WithContext(ctx).
+			Joins("JOIN subscriptions s ON s.plan_id = plans.id AND s.agency_id = ?", agency.ID).
+			Order("s.ended_at = 0 DESC, s.created_at DESC").Take(&plan).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			err = problem.New(problem.Conflict, "no_rate_card", "This agency has no plan and no rate card of its own, so nothing can be priced.")
 		}
-	}
-	var plan models.Plan
-	err := c.s.db.Read.WithContext(ctx).
-		Joins("JOIN subscriptions s ON s.plan_id = plans.id AND s.agency_id = ?", agency.ID).
-		Order("s.ended_at = 0 DESC, s.created_at DESC").Take(&plan).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return models.RateCardID{}, problem.New(problem.Conflict, "no_rate_card", "This agency has no plan and no rate card of its own, so nothing can be priced.")
-	}
-	if err != nil {
-		return models.RateCardID{}, err
-	}
-	c.byAgency.Store(agency.ID, &cardListing{plan.RateCardID, now})
-	return plan.RateCardID, nil
+		return plan.RateCardID, err
+	})
 }
 
 func (c *cards) versionAt(ctx context.Context, card models.RateCardID, at models.Time) (ratecard.Version, error) {
-	var list *versionListing
-	if hit, ok := c.versions.Load(card); ok {
-		if l, ok := hit.(*versionListing); ok && at >= l.read && at.Sub(l.read) < cardsTTL {
-			list = l
-		}
+	list, err := c.versions.get(card, at, func() ([]ratecard.Version, error) { return c.s.Versions(ctx, card) })
+	if err != nil {
+		return ratecard.Version{}, err
 	}
-	if list == nil {
-		versions, err := c.s.Versions(ctx, card)
-		if err != nil {
-			return ratecard.Version{}, err
-		}
-		list = &versionListing{versions, at}
-		c.versions.Store(card, list)
-	}
-	i := sort.Search(len(list.versions), func(i int) bool { return list.versions[i].EffectiveAt > at })
+	i := sort.Search(len(list), func(i int) bool { return list[i].EffectiveAt > at })
 	if i == 0 {
 		return ratecard.Version{}, problem.New(problem.Conflict, "no_rate_card", "This rate card has no version in force yet, so nothing can be priced.")
 	}
-	return list.versions[i-1], nil
+	return list[i-1], nil
 }
 
 // Versions reads all versions of a card, by the time they take effect.

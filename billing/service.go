@@ -31,7 +31,7 @@ type Service struct {
 	baseURL  string
 	log      *slog.Logger
 
-	directory *directory
+	directory recall[string, *Account]
 	cards     *cards
 	apiKeys   *apiKeys
 	purchases *purchaseDesk
@@ -49,7 +49,7 @@ func New(c Config) (*Service, error) {
 	s := &Service{
 		db: c.DB, ledger: c.Ledger, clock: c.Clock, payments: c.Payments, baseURL: c.BaseURL, log: c.Log,
 	}
-	s.directory = newDirectory(s)
+	s.directory.ttl = directoryTTL
 	s.cards = newCards(s)
 	s.apiKeys = newAPIKeys(c.Wall)
 	s.purchases = newPurchaseDesk()

@@ -121,29 +121,25 @@ func (a *api) readAgency(ctx context.Context, id models.AgencyID) (*found[agency
 
 // subAccount is a client of an agency.
 type subAccount struct {
-	ID         string   `json:"id"`
-	Agency     string   `json:"agency"`
-	ExternalID string   `json:"external_id"`
-	Name       string   `json:"name"`
-	Wallet     string   `json:"wallet"`
-	Funding    string   `json:"funding" enum:"prepaid,pooled"`
-	PoolCap    *credits `json:"pool_cap" doc:"The most it may draw from the agency's pool per pool_every; null: no cap when pooled, nothing when prepaid."`
-	PoolEvery  string   `json:"pool_every" enum:"day,cycle"`
-	TimeZone   string   `json:"time_zone"`
-	Status     string   `json:"status" enum:"active,archived"`
-	CreatedAt  moment   `json:"created_at"`
+	ID         string       `json:"id"`
+	Agency     string       `json:"agency"`
+	ExternalID string       `json:"external_id"`
+	Name       string       `json:"name"`
+	Wallet     string       `json:"wallet"`
+	Funding    string       `json:"funding" enum:"prepaid,pooled"`
+	PoolCap    maybeCredits `json:"pool_cap" doc:"The most it may draw from the agency's pool per pool_every; null: no cap when pooled, nothing when prepaid."`
+	PoolEvery  string       `json:"pool_every" enum:"day,cycle"`
+	TimeZone   string       `json:"time_zone"`
+	Status     string       `json:"status" enum:"active,archived"`
+	CreatedAt  moment       `json:"created_at"`
 }
 
 func subAccountOf(r *billing.SubAccountRow) subAccount {
-	out := subAccount{
+	return subAccount{
 		ID: r.ID.String(), Agency: r.AgencyID.String(), ExternalID: r.ExternalID, Name: r.Name, Wallet: r.WalletID.String(),
-		Funding: string(r.Funding), PoolEvery: string(r.PoolEvery), TimeZone: r.TimeZone, Status: string(r.Status), CreatedAt: moment(r.CreatedAt),
+		Funding: string(r.Funding), PoolCap: limit(r.PoolCap), PoolEvery: string(r.PoolEvery), TimeZone: r.TimeZone, Status: string(r.Status),
+		CreatedAt: moment(r.CreatedAt),
 	}
-	if r.PoolCap > 0 {
-		limit := creditsOf(r.PoolCap)
-		out.PoolCap = &limit
-	}
-	return out
 }
 
 // subAccountIn makes a sub-account.

@@ -78,22 +78,22 @@ func perCredit(r *big.Rat, currency string) string {
 
 // component prices one measure of a rate.
 type component struct {
-	Measure string            `json:"measure" example:"characters"`
-	Above   ratecard.Quantity `json:"above" doc:"The free amount."`
-	Size    ratecard.Quantity `json:"size" doc:"Credits are for every started size above it."`
-	Credits string            `json:"credits" example:"1"`
+	Measure string   `json:"measure" example:"characters"`
+	Above   quantity `json:"above" doc:"The free amount."`
+	Size    quantity `json:"size" doc:"Credits are for every started size above it."`
+	Credits string   `json:"credits" example:"1"`
 }
 
 // rate is what an action costs.
 type rate struct {
-	Action     string      `json:"action" example:"ai.reply"`
-	Model      string      `json:"model" doc:"\"\" is the action's default, for every model without a rate of its own."`
-	Base       credits     `json:"base"`
-	Components []component `json:"components" nullable:"false"`
-	Minimum    *credits    `json:"minimum"`
-	Maximum    *credits    `json:"maximum"`
-	Version    int         `json:"version" doc:"Of the rate card; printed on every charge."`
-	Card       string      `json:"card"`
+	Action     string       `json:"action" example:"ai.reply"`
+	Model      string       `json:"model" doc:"\"\" is the action's default, for every model without a rate of its own."`
+	Base       credits      `json:"base"`
+	Components []component  `json:"components" nullable:"false"`
+	Minimum    maybeCredits `json:"minimum"`
+	Maximum    maybeCredits `json:"maximum"`
+	Version    int          `json:"version" doc:"Of the rate card; printed on every charge."`
+	Card       string       `json:"card"`
 }
 
 func ratesOf(v *ratecard.Version) []rate {
@@ -104,18 +104,18 @@ func ratesOf(v *ratecard.Version) []rate {
 			Minimum: bound(r.Minimum), Maximum: bound(r.Maximum), Version: v.Number, Card: v.Card.String(),
 		}
 		for j, c := range r.Components {
-			out[i].Components[j] = component{c.Measure, c.Above, c.Size, c.Credits.String()}
+			out[i].Components[j] = component{c.Measure, quantity{c.Above}, quantity{c.Size}, c.Credits.String()}
 		}
 	}
 	return out
 }
 
-func bound(c *models.Credits) *credits {
+// bound is a minimum or maximum, null where there is none.
+func bound(c *models.Credits) maybeCredits {
 	if c == nil {
-		return nil
+		return ""
 	}
-	out := creditsOf(*c)
-	return &out
+	return maybeCredits(c.String())
 }
 
 // rateIn is a rate to publish.

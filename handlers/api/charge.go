@@ -10,7 +10,6 @@ import (
 
 	"refill/billing"
 	"refill/billing/problem"
-	"refill/billing/ratecard"
 	"refill/models"
 )
 
@@ -20,24 +19,25 @@ const (
 	replayedHeader = "Idempotent-Replayed"
 )
 
-// chargeBody is what POST /v1/charges takes.
-type chargeBody struct {
-	Wallet     string         `json:"wallet"`
-	Action     string         `json:"action"`
-	Model      string         `json:"model"`
-	Usage      ratecard.Usage `json:"usage"`
-	OccurredAt string         `json:"occurred_at"`
-	Test       bool           `json:"test"`
-	Metadata   metadata       `json:"metadata"`
+// ChargeBody is what POST /v1/charges takes. It is exported because batchItem
+// embeds it and huma reads exported embedded structs only.
+type ChargeBody struct {
+	Wallet     string   `json:"wallet" doc:"wal_…, agency:{external id}, sub:{external id}, or sub:{agency}/{sub-account} with a platform key." example:"sub:acme"`
+	Action     string   `json:"action" doc:"An action of the rate card." example:"ai.reply"`
+	Model      string   `json:"model,omitempty" doc:"Where the action is priced by model." example:"gpt-4"`
+	Usage      usage    `json:"usage,omitempty"`
+	OccurredAt string   `json:"occurred_at,omitempty" format:"date-time" doc:"When it happened, for the record: at most 35 days ago, 5 minutes ahead. Charges are booked when they arrive."`
+	Test       bool     `json:"test,omitempty" doc:"Price it, record it, charge nothing."`
+	Metadata   metadata `json:"metadata,omitempty"`
 }
 
-func (b *chargeBody) input(key string) (billing.ChargeInput, error) {
+func (b *ChargeBody) input(key string) (billing.ChargeInput, error) {
 	at, err := parseTime(b.OccurredAt, "occurred_at")
 	if err == nil && b.Wallet == "" {
 		err = walletMissing()
 	}
 	return billing.ChargeInput{
-		Wallet: b.Wallet, Key: key, Action: b.Action, Model: b.Model, Usage: b.Usage, OccurredAt: at, Metadata: b.Metadata, Test: b.Test,
+		Wallet: b.Wallet, Key: key, Action: b.Action, Model: b.Model, Usage: b.Usage.Usage, OccurredAt: at, Metadata: b.Metadata, Test: b.Test,
 	}, err
 }
 
@@ -70,7 +70,7 @@ func answer(c echo.Context, replayed bool, body []byte) {
 }
 
 func (a *api) postCharge(c echo.Context, who caller) error {
-	var body chargeBody
+	var body ChargeBody
 	key, err := post(c, &body)
 	if err != nil {
 		return err
@@ -92,15 +92,15 @@ func (a *api) postCharge(c echo.Context, who caller) error {
 
 // batchItem is one charge of a batch with its own key.
 type batchItem struct {
-	chargeBody
+	ChargeBody
 
-	Key string `json:"idempotency_key"`
+	Key string `json:"idempotency_key,omitempty" doc:"Without one: the header's, a colon and the item's index."`
 }
 
 func (a *api) postBatch(c echo.Context, who caller) error {
 	key := c.Request().Header.Get(keyHeader)
 	var body struct {
-		Charges []json.RawMessage `json:"charges"`
+		Charges []json.RawMessage `json:"charges"` // read one by one: a bad item fails alone
 	}
 	buf := takeBuffer()
 	defer buf.free()
@@ -187,12 +187,12 @@ func (a *api) writeBatch(c echo.Context, results []billing.ChargeResult) {
 
 // holdBody is what POST /v1/holds takes: usage to price, or credits.
 type holdBody struct {
-	Wallet  string         `json:"wallet"`
-	Action  string         `json:"action"`
-	Model   string         `json:"model"`
-	Usage   ratecard.Usage `json:"usage"`
-	Credits *string        `json:"credits"`
-	TTL     *int64         `json:"ttl_seconds"`
+	Wallet  string  `json:"wallet" example:"sub:acme"`
+	Action  string  `json:"action,omitempty" example:"ai.reply"`
+	Model   string  `json:"model,omitempty" example:"gpt-4"`
+	Usage   usage   `json:"usage,omitempty"`
+	Credits *string `json:"credits,omitempty" doc:"Reserve this many; else the price of action and usage." example:"50"`
+	TTL     *int64  `json:"ttl_seconds,omitempty" minimum:"1" maximum:"86400" doc:"How long the reservation stands; 900 unless told."`
 }
 
 func (a *api) postHold(c echo.Context, who caller) error {
@@ -201,7 +201,7 @@ func (a *api) postHold(c echo.Context, who caller) error {
 	if err != nil {
 		return err
 	}
-	in := billing.HoldInput{Wallet: body.Wallet, Key: key, Action: body.Action, Model: body.Model, Usage: body.Usage}
+	in := billing.HoldInput{Wallet: body.Wallet, Key: key, Action: body.Action, Model: body.Model, Usage: body.Usage.Usage}
 	if body.Wallet == "" {
 		return walletMissing()
 	}
@@ -233,9 +233,9 @@ func (a *api) postHold(c echo.Context, who caller) error {
 // captureBody is what a capture takes: usage to price by the hold's action, or
 // credits. Neither prices the action without usage.
 type captureBody struct {
-	Usage    ratecard.Usage `json:"usage"`
-	Credits  *string        `json:"credits"`
-	Metadata metadata       `json:"metadata"`
+	Usage    usage    `json:"usage,omitempty"`
+	Credits  *string  `json:"credits,omitempty" doc:"What the work cost; else usage is priced by the hold's action." example:"31.5"`
+	Metadata metadata `json:"metadata,omitempty"`
 }
 
 func (a *api) postCapture(c echo.Context, who caller) error {
@@ -244,12 +244,12 @@ func (a *api) postCapture(c echo.Context, who caller) error {
 	if err != nil {
 		return err
 	}
-	in := billing.CaptureInput{Key: key, Usage: body.Usage, Metadata: body.Metadata}
+	in := billing.CaptureInput{Key: key, Usage: body.Usage.Usage, Metadata: body.Metadata}
 	if in.Agency, in.Hold, err = a.holdOf(c, who); err != nil {
 		return err
 	}
 	if body.Credits != nil {
-		if body.Usage != nil {
+		if body.Usage.Usage != nil {
 			return problem.New(problem.Invalid, "usage_or_credits", "Send usage or credits, not both.").On("credits")
 		}
 		credits, err := parseCredits(*body.Credits, "credits")
@@ -269,8 +269,11 @@ func (a *api) postCapture(c echo.Context, who caller) error {
 	return nil
 }
 
+// releaseBody is what a release takes: {}.
+type releaseBody struct{}
+
 func (a *api) postRelease(c echo.Context, who caller) error {
-	var body struct{}
+	var body releaseBody
 	if _, err := post(c, &body); err != nil {
 		return err
 	}
@@ -301,7 +304,7 @@ func (a *api) holdOf(c echo.Context, who caller) (models.AgencyID, models.HoldID
 
 // reversalBody is what a reversal takes.
 type reversalBody struct {
-	Reason string `json:"reason"`
+	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Kept with the reversal." example:"The reply failed to send."`
 }
 
 func (a *api) postReversal(c echo.Context, who caller) error {

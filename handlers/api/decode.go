@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
 	"refill/billing/problem"
@@ -126,6 +127,15 @@ func (m *metadata) UnmarshalJSON(b []byte) error {
 	}
 	*m = out
 	return nil
+}
+
+// Schema describes metadata.
+func (metadata) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeObject, Examples: []any{map[string]any{"conversation": "c-118"}},
+		AdditionalProperties: &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeNumber}, {Type: huma.TypeBoolean}}},
+		Description:          "Kept and shown with the charge, never interpreted: up to 50 names and 2,048 bytes.",
+	}
 }
 
 // parseCredits reads a decimal string of credits in a field.

@@ -1,5 +1,73 @@
 package api_test
 
-import "refill/billing"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
 
-func (w *world) payments() billing.Payments { return nil }
+	"github.com/stretchr/testify/require"
+
+	"refill/billing/checkout"
+	"refill/models"
+)
+
+// till is a payment provider that opens sessions and is told which are paid.
+// What a real one does is tested in billing and billing/checkout.
+type till struct {
+	mu       sync.Mutex
+	sessions map[string]*checkout.Session
+}
+
+func newTill() *till { return &till{sessions: map[string]*checkout.Session{}} }
+
+func (*till) LiveMode() bool { return false }
+
+func (p *till) CreateSession(_ context.Context, in checkout.SessionParams) (checkout.Session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := "cs_" + in.IdempotencyKey
+	if old := p.sessions[id]; old != nil {
+		return *old, nil
+	}
+	s := &checkout.Session{
+		ID: id, Account: in.Account, URL: "https://pay.test/" + id, Reference: in.Reference, Metadata: in.Metadata, Status: checkout.StatusOpen,
+		PaymentStatus: checkout.PaymentUnpaid, AmountSubtotal: in.Amount, AmountTotal: in.Amount, ExpiresAt: in.ExpiresAt,
+	}
+	p.sessions[id] = s
+	return *s, nil
+}
+
+func (p *till) Session(_ context.Context, _, id string) (checkout.Session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.sessions[id]; s != nil {
+		return *s, nil
+	}
+	return checkout.Session{}, fmt.Errorf("no session %s", id)
+}
+
+func (p *till) ExpireSession(ctx context.Context, account, id string) (checkout.Session, error) {
+	p.mu.Lock()
+	p.sessions[id].Status = checkout.StatusExpired
+	p.mu.Unlock()
+	return p.Session(ctx, account, id)
+}
+
+func (*till) ParseEvent([]byte, string, bool) (checkout.Event, error) {
+	return checkout.Event{}, errors.New("no events here")
+}
+
+// pay pays a purchase's session and lets the portal ask about it, as its return
+// page does.
+func (w *world) pay(purchase *reply) {
+	w.t.Helper()
+	w.till.mu.Lock()
+	s := w.till.sessions[purchase.text("checkout_session")]
+	s.Status, s.PaymentStatus, s.PaymentIntent, s.PaidAt = checkout.StatusComplete, checkout.PaymentPaid, "pi_"+s.ID, w.clock.Now()
+	w.till.mu.Unlock()
+	id, err := models.ParseID[models.PurchaseID](purchase.text("id"))
+	require.NoError(w.t, err)
+	_, err = w.s.Settle(w.t.Context(), w.agency.ID, id)
+	require.NoError(w.t, err)
+}

@@ -195,6 +195,9 @@ func finding(code int, d *huma.ErrorDetail) *document {
 		return &document{Status: http.StatusUnprocessableEntity, Code: "field_missing", Detail: "Send " + name + ".", Field: join(field, name)}
 	}
 	switch {
+	case field == "" && strings.HasPrefix(d.Message, "usage"): // what Usage's own reader says
+		field, _, _ = strings.Cut(d.Message, " ")
+		return &document{Status: http.StatusUnprocessableEntity, Code: "invalid_usage", Detail: sentence(d.Message), Field: field}
 	case d.Message == validation.MsgUnexpectedProperty:
 		return unknownField(field)
 	case code == http.StatusBadRequest && place == "body":

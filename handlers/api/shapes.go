@@ -24,6 +24,32 @@ func (credits) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
+// maybeCredits is credits, null when "".
+type maybeCredits string
+
+// limit is an amount where 0 means none.
+func limit(c models.Credits) maybeCredits {
+	if c == 0 {
+		return ""
+	}
+	return maybeCredits(c.String())
+}
+
+// MarshalJSON writes the decimal string or null.
+func (c maybeCredits) MarshalJSON() ([]byte, error) {
+	if c == "" {
+		return []byte("null"), nil
+	}
+	return appendString(nil, string(c)), nil
+}
+
+// Schema describes credits that may be missing.
+func (maybeCredits) Schema(r huma.Registry) *huma.Schema {
+	s := credits("").Schema(r)
+	s.Nullable = true
+	return s
+}
+
 // moment is an instant, null when there is none.
 type moment models.Time
 
@@ -190,9 +216,16 @@ func orNull(s string) *string {
 	return &s
 }
 
-// schemaName names a type in the document: charge → Charge.
+// schemaName names a type in the document: charge → Charge, ChargeBody →
+// ChargeRequest.
 func schemaName(t reflect.Type, hint string) string {
-	return strings.ReplaceAll(huma.DefaultSchemaNamer(t, hint), "Out", "")
+	name := huma.DefaultSchemaNamer(t, hint)
+	for _, in := range []string{"InBody", "Body", "In"} {
+		if base, ok := strings.CutSuffix(name, in); ok {
+			return base + "Request"
+		}
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(name, "View"), "Out")
 }
 
 // cursorSeq reads a cursor that is a number.

@@ -30,9 +30,9 @@ type wallet struct {
 
 // pool is what an account may draw from its agency.
 type pool struct {
-	Cap   *credits `json:"cap" doc:"null: no cap."`
-	Drawn credits  `json:"drawn"`
-	Every string   `json:"every" enum:"day,cycle"`
+	Cap   maybeCredits `json:"cap" doc:"null: no cap."`
+	Drawn credits      `json:"drawn"`
+	Every string       `json:"every" enum:"day,cycle"`
 }
 
 func walletOf(v *billing.WalletView) wallet {
@@ -45,11 +45,7 @@ func walletOf(v *billing.WalletView) wallet {
 		out.SubAccount = orNull(sub.ID.String())
 	}
 	if v.Pool != nil {
-		out.Pool = &pool{Drawn: creditsOf(v.Pool.Drawn), Every: string(v.Pool.Every)}
-		if v.Pool.Cap > 0 {
-			limit := creditsOf(v.Pool.Cap)
-			out.Pool.Cap = &limit
-		}
+		out.Pool = &pool{Cap: limit(v.Pool.Cap), Drawn: creditsOf(v.Pool.Drawn), Every: string(v.Pool.Every)}
 	}
 	return out
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,6 +42,7 @@ type world struct {
 	db     *models.DB
 	s      *billing.Service
 	clock  *clock
+	till   *till
 	url    string
 	routes []api.Route
 
@@ -48,17 +52,19 @@ type world struct {
 	agency   models.Agency
 	second   models.Agency
 	client   models.SubAccount // acme, prepaid
+
+	exercised sync.Map // operations that succeeded
 }
 
 // newWorld serves a preset's catalogue with agencies on the named plan.
 func newWorld(t *testing.T, db *models.DB, presetName, plan string) *world {
 	t.Helper()
-	w := &world{t: t, db: db, clock: &clock{}}
+	w := &world{t: t, db: db, clock: &clock{}, till: newTill()}
 	w.clock.at.Store(int64(start))
 	l, err := ledger.Open(t.Context(), db, ledger.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
-	w.s, err = billing.New(billing.Config{DB: db, Ledger: l, Clock: w.clock, Payments: w.payments(), BaseURL: "http://portal.test"})
+	w.s, err = billing.New(billing.Config{DB: db, Ledger: l, Clock: w.clock, Payments: w.till, BaseURL: "http://portal.test"})
 	require.NoError(t, err)
 	catalogue, err := preset.Load(presetName)
 	require.NoError(t, err)
@@ -74,7 +80,7 @@ func newWorld(t *testing.T, db *models.DB, presetName, plan string) *world {
 	w.key = w.newKey(billing.Scope{Agency: w.agency.ID})
 	w.other = w.newKey(billing.Scope{Agency: w.second.ID})
 	e := echo.New()
-	w.routes, err = api.Register(e, w.s, api.Options{})
+	w.routes, err = api.Register(e, w.s, api.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	require.NoError(t, err)
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
@@ -177,6 +183,13 @@ func (w *world) try(apiKey, method, path, idempotencyKey, body string, header ..
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		return nil, err
+	}
+	operation, err := check(req, res, b)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %d %s\n%w", method, path, res.StatusCode, b, err)
+	}
+	if operation != "" && res.StatusCode < 300 {
+		w.exercised.Store(operation, true)
 	}
 	out := &reply{status: res.StatusCode, header: res.Header, body: string(b)}
 	_ = json.NewDecoder(bytes.NewReader(b)).Decode(&out.json)
