@@ -31,7 +31,9 @@ func (s *Service) Import(ctx context.Context, c preset.Catalogue, by Actor) erro
 			if err := tx.Create(&row).Error; err != nil {
 				return err
 			}
-			if _, err := s.publish(tx, row.ID, card.Rates, now, "preset "+c.Name, by, now); err != nil {
+			if _, err := s.publish(tx, models.RateCardVersion{
+				CardID: row.ID, EffectiveAt: now, Note: "preset " + c.Name, CreatedBy: string(by), CreatedAt: now,
+			}, card.Rates); err != nil {
 				return err
 			}
 			cards[card.Code] = row.ID

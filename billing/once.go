@@ -145,11 +145,11 @@ func (s *Service) PublishRatesOnce(ctx context.Context, in PublishInput) (rateca
 		if v.EffectiveAt < now {
 			return problem.New(problem.Invalid, "effective_in_past", "A version takes effect now or later: charges already made keep their price.").On("effective_at")
 		}
-		if v.Number, err = s.publish(tx, in.Card, in.Rates, v.EffectiveAt, in.Note, in.By, now); err != nil {
-			return err
-		}
-		return tx.Model(&models.RateCardVersion{}).Where("card_id = ? AND number = ?", in.Card, v.Number).
-			Updates(map[string]any{"idempotency_key": in.Key, "fingerprint": print}).Error
+		v.Number, err = s.publish(tx, models.RateCardVersion{
+			CardID: in.Card, EffectiveAt: v.EffectiveAt, Note: in.Note, CreatedBy: string(in.By), CreatedAt: now,
+			IdempotencyKey: &in.Key, Fingerprint: print,
+		}, in.Rates)
+		return err
 	})
 	if models.IsDuplicate(err) {
 		err = problem.New(problem.Conflict, "published_meanwhile", "Another version was published at the same moment; send this again.").Because(err)

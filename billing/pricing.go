@@ -116,14 +116,17 @@ func (s *Service) PublishRates(ctx context.Context, card models.RateCardID, rate
 	}
 	v := ratecard.Version{Card: card, EffectiveAt: effectiveAt, Rates: rates}
 	err := s.db.InTx(ctx, func(tx *gorm.DB) (err error) {
-		v.Number, err = s.publish(tx, card, rates, effectiveAt, note, by, now)
+		v.Number, err = s.publish(tx, models.RateCardVersion{
+			CardID: card, EffectiveAt: effectiveAt, Note: note, CreatedBy: string(by), CreatedAt: now,
+		}, rates)
 		return err
 	})
 	s.cards.forget()
 	return v, err
 }
 
-func (s *Service) publish(tx *gorm.DB, card models.RateCardID, rates []ratecard.Rate, effectiveAt models.Time, note string, by Actor, now models.Time) (int, error) {
+// publish writes the row as its card's next version with these rates.
+func (s *Service) publish(tx *gorm.DB, row models.RateCardVersion, rates []ratecard.Rate) (int, error) {
 	if err := ratecard.Validate(rates); err != nil {
 		return 0, problem.New(problem.Invalid, "invalid_rates", "%s", err.Error()).On("rates")
 	}
@@ -132,17 +135,15 @@ func (s *Service) publish(tx *gorm.DB, card models.RateCardID, rates []ratecard.
 		return 0, fmt.Errorf("write rates: %w", err)
 	}
 	var newest int
-	if err := tx.Model(&models.RateCardVersion{}).Where("card_id = ?", card).
+	if err := tx.Model(&models.RateCardVersion{}).Where("card_id = ?", row.CardID).
 		Select("COALESCE(MAX(number), 0)").Scan(&newest).Error; err != nil {
 		return 0, err
 	}
-	row := models.RateCardVersion{
-		CardID: card, Number: newest + 1, EffectiveAt: effectiveAt, Rates: string(body), Note: note, CreatedBy: string(by), CreatedAt: now,
-	}
+	row.Number, row.Rates = newest+1, string(body)
 	if err := tx.Create(&row).Error; err != nil {
 		return 0, err
 	}
-	return row.Number, s.audit(tx, models.AgencyID{}, by, "rates.publish", card.String(), fmt.Sprintf("version %d", row.Number), note, now)
+	return row.Number, s.audit(tx, models.AgencyID{}, Actor(row.CreatedBy), "rates.publish", row.CardID.String(), fmt.Sprintf("version %d", row.Number), row.Note, row.CreatedAt)
 }
 
 // priceProblem turns a price that cannot be given into the caller's problem.
