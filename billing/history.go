@@ -222,7 +222,7 @@ func (r *historyReader) read() ([]HistoryLine, error) {
 		}
 		out = append(out, acts...)
 	}
-	if r.wants(LineHeld, LineReleased) {
+	if others := r.q.Wallet; r.wants(LineHeld, LineReleased) && (others.IsZero() || others == r.q.Account.Wallet) {
 		holds, err := r.holds()
 		if err != nil {
 			return nil, err

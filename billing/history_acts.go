@@ -19,16 +19,13 @@ type entry struct {
 
 func (e entry) kind() ledger.Kind      { return ledger.Kind(e.Kind) }
 func (e entry) change() models.Credits { return models.Credits(e.kind().Change()) * e.Amount }
-func (e entry) before() models.Credits { return e.Balance - e.change() }
 
 // used is what an entry consumed, a draw on excess included.
 func (e entry) used() models.Credits {
-	switch e.kind() {
-	case ledger.ChargeDraw, ledger.CaptureDraw, ledger.ExcessDraw:
+	if k := e.kind(); k == ledger.ChargeDraw || k == ledger.CaptureDraw || k == ledger.ExcessDraw {
 		return e.Amount
-	default:
-		return 0
 	}
+	return 0
 }
 
 // An act's entries on one wallet lie side by side; most have a handful.

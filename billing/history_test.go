@@ -175,6 +175,20 @@ func TestPooledUsageIsSeenFromBothSides(t *testing.T) {
 		require.Len(t, line.Moves, 1)
 		require.True(t, line.Moves[0].Pool)
 		require.Nil(t, line.Moves[0].Lot)
+
+		// Given back hours later: the client reads it as a line, the agency's
+		// changes still add up to its balance.
+		h.wait(3 * time.Hour)
+		_, err = h.s.Reverse(t.Context(), Scope{}, h.agency.ID, r.Charge.ID, h.key(), "failed")
+		require.NoError(t, err)
+		mine = h.lines(HistoryQuery{Account: client})
+		require.Equal(t, []LineKind{LineReversed, LineUsed}, kindsOf(mine))
+		require.Equal(t, credits(25), mine[0].Pool)
+		var change models.Credits
+		for _, l := range h.lines(HistoryQuery{Account: h.own}) {
+			change += l.Change
+		}
+		require.Equal(t, credits(100_000), change)
 	})
 }
 

@@ -26,7 +26,7 @@ type OverviewData struct {
 	Balance    BalanceData
 	BalanceErr error
 
-	Forecast    Forecast // not for an account the agency's pool feeds
+	Forecast    Forecast // zero for an account that the agency's pool feeds
 	Pace        Pace
 	ForecastErr error
 
@@ -94,7 +94,7 @@ func (s *Service) Overview(ctx context.Context, a *Account) OverviewData {
 	}
 	o.Balance, o.BalanceErr = s.balanceData(ctx, a, c, now)
 	o.BalanceErr = errors.Join(o.BalanceErr, cycleErr)
-	if o.ForecastErr = o.BalanceErr; o.BalanceErr == nil {
+	if o.ForecastErr = o.BalanceErr; o.BalanceErr == nil && o.Balance.Wallet.Funding != models.Pooled {
 		o.ForecastErr = s.db.Snapshot(ctx, func(tx *gorm.DB) (err error) {
 			o.Forecast, err = s.forecastOf(tx, a, o.Balance.View, c, now)
 			return err

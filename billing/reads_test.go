@@ -116,15 +116,14 @@ func (h *house) drawn(addressed models.WalletID, action, model string, from, to 
 			AND c.id = COALESCE((SELECT r.charge_id FROM reversals r WHERE r.agency_id = e.agency_id AND r.id = e.act_id), e.act_id)
 		WHERE e.agency_id = ? AND e.kind IN (2, 4, 15, 17, 18) AND e.at >= ? AND e.at < ?`
 	args := []any{h.agency.ID, from, to}
-	for column, v := range map[string]any{"c.action": action, "c.model": model} {
-		if v != "" {
-			sql += " AND " + column + " = ?"
-			args = append(args, v)
-		}
+	if action != "" {
+		sql, args = sql+" AND c.action = ?", append(args, action)
+	}
+	if model != "" {
+		sql, args = sql+" AND c.model = ?", append(args, model)
 	}
 	if !addressed.IsZero() {
-		sql += " AND c.wallet_id = ?"
-		args = append(args, addressed)
+		sql, args = sql+" AND c.wallet_id = ?", append(args, addressed)
 	}
 	var sum int64
 	require.NoError(h.t, h.db.Read.Raw(sql, args...).Scan(&sum).Error)

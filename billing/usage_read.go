@@ -157,7 +157,6 @@ type usageBuilder struct {
 	before  []period.Span // matched to the begun ones
 	rows    map[UsageKey]*UsageRow
 	prev    []models.Credits
-	known   []UsageKey // that may be told apart by colour, in order
 	compare bool
 }
 
