@@ -28,7 +28,7 @@ func creationKey(key string, print []byte) (*string, []byte) {
 }
 
 func keyReused() error {
-	return problem.New(problem.Conflict, "idempotency_key_reused", "This key was used for a different request; send a new key.").On("Idempotency-Key")
+	return problem.New(problem.Conflict, "idempotency_key_reused", "This key was used for a different request; send a new key.").On("idempotency_key")
 }
 
 // again finds what a key made before: true when it was the same request.

@@ -109,8 +109,6 @@ func routing(code int, requestID string) *document {
 		d.Code, d.Detail = "body_too_large", "The body is larger than this address takes; send less, or fewer items."
 	case http.StatusUnsupportedMediaType:
 		d.Code, d.Detail = "json_needed", "Send the body as Content-Type: application/json."
-	case http.StatusNotAcceptable:
-		d.Code, d.Detail = "json_only", "Answers are JSON; accept application/json."
 	case http.StatusRequestTimeout:
 		d.Code, d.Detail = "too_slow", "The body did not arrive in time; send it again."
 	default:
@@ -167,7 +165,7 @@ var speakProblems = sync.OnceFunc(func() {
 	}
 })
 
-// refusal describes what huma found wrong with a request: its first finding.
+// refusal describes what huma found wrong with a request: one finding.
 func refusal(code int, msg string, errs []error, id string) *document {
 	if d := routing(code, id); d != nil {
 		return d
@@ -175,11 +173,19 @@ func refusal(code int, msg string, errs []error, id string) *document {
 	if code >= http.StatusInternalServerError {
 		return describe(errors.New(msg), id)
 	}
+	var first *huma.ErrorDetail
 	for _, err := range errs {
 		var d *huma.ErrorDetail
-		if errors.As(err, &d) {
-			return describe(finding(code, d), id)
+		if !errors.As(err, &d) {
+			continue
 		}
+		// A misspelt member is why another one is missing.
+		if first == nil || d.Message == validation.MsgUnexpectedProperty && first.Message != d.Message {
+			first = d
+		}
+	}
+	if first != nil {
+		return describe(finding(code, first), id)
 	}
 	return &document{Status: http.StatusBadRequest, Code: "malformed", Detail: "The request cannot be read: " + msg + ".", RequestID: id}
 }
