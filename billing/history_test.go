@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
+	"refill/billing/ledger"
 	"refill/billing/problem"
 	"refill/models"
 )
@@ -305,5 +307,31 @@ func TestALineExplainsItself(t *testing.T) {
 			_, err := h.s.Line(t.Context(), client, id)
 			require.True(t, problem.Is(err, "not_found"), id)
 		}
+	})
+}
+
+func TestExcessIsReadOffTheHistory(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "starter", func(t *testing.T, h *house) {
+		require.NoError(t, h.db.InTx(t.Context(), func(tx *gorm.DB) error {
+			return h.s.ledger.SetPolicy(t.Context(), tx, h.agency.ID, h.agency.WalletID, ledger.Policy{ExcessLimit: credits(1000), AgencyCeiling: credits(1000)})
+		}))
+		h.give(h.agency.WalletID, -4_990)
+		h.charge(h.agency.WalletID, "gpt-4", false)
+		h.wait(time.Hour)
+		h.give(h.agency.WalletID, 1_000)
+		lines := h.lines(HistoryQuery{Account: h.own})
+		require.Equal(t, []LineKind{LineSettled, LineAdjustment, LineUsed, LineAdjustment, LinePlanAdded}, kindsOf(lines))
+		require.Equal(t, credits(15), lines[0].Credits)
+		require.Zero(t, lines[0].Change)
+		require.Equal(t, credits(1_000), lines[1].Change)
+		require.Equal(t, credits(985), lines[1].After, "1,000 − 15 = 985")
+		require.Equal(t, credits(-15), lines[2].After)
+		require.Len(t, h.lines(HistoryQuery{Account: h.own, Kind: LineSettled}), 1)
+		line, err := h.s.Line(t.Context(), h.own, lines[1].ID)
+		require.NoError(t, err)
+		require.Equal(t, credits(-15), line.Before)
+		require.Len(t, line.Moves, 2)
+		require.Equal(t, "settle", line.Moves[1].Kind)
 	})
 }
