@@ -34,6 +34,7 @@ const (
 	LineBonus       LineKind = "bonus"
 	LineAdjustment  LineKind = "adjustment"
 	LineSettled     LineKind = "settled" // excess paid off
+	LineSold        LineKind = "sold"    // to a client, on the agency's wallet
 )
 
 // Bounds of a page of history.
@@ -84,7 +85,8 @@ type HistoryLine struct {
 	Purchase  models.PurchaseID // of a purchase or refund
 	Pack      string            // its name
 
-	pos position
+	pos  position
+	last int64 // seq of a group's newest charge
 }
 
 // HistoryPage is a page of lines; Next is "" on the last.
@@ -179,6 +181,12 @@ func (s *Service) History(ctx context.Context, q HistoryQuery) (HistoryPage, err
 			lines = lines[:q.Limit]
 			out.Next = encodeCursor(lines[q.Limit-1].pos)
 		}
+		// Where a page is cut must never change, so groups are cut by their name;
+		// on the page those of one hour stand by their newest charge, and the
+		// balance after them falls line by line.
+		slices.SortStableFunc(lines, func(a, b HistoryLine) int {
+			return cmp.Or(cmp.Compare(b.pos.At, a.pos.At), cmp.Compare(b.pos.Rank, a.pos.Rank), cmp.Compare(b.last, a.last))
+		})
 		out.Lines = lines
 		return r.finish(out.Lines)
 	})
@@ -330,7 +338,7 @@ func (r *historyReader) lines(rows []models.UsageQuarter) ([]HistoryLine, error)
 			l := base
 			ref := g.GroupRef
 			l.Group, l.Count, l.Change, l.Credits, l.Pool = &ref, g.charges, -g.own, g.own+g.pool, g.pool
-			l.After, l.HasAfter = g.after, g.end != 0
+			l.After, l.HasAfter, l.last = g.after, g.end != 0, g.end
 			if l.Credits < 0 { // more was reversed than used, from the pool
 				l.Kind, l.Credits, l.Count, l.Group = LineReversed, -l.Credits, -l.Count, nil
 			}

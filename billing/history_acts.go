@@ -120,7 +120,9 @@ func actKinds(k LineKind) []string {
 	case LinePlanExpired, LineExpired:
 		return []string{"expire"}
 	case LinePurchase:
-		return []string{"purchase"}
+		return []string{"purchase", "sell"}
+	case LineSold:
+		return []string{"sell"}
 	case LineAssigned:
 		return []string{"assign"}
 	case LineReturned:
@@ -260,6 +262,11 @@ func kindOfAct(act *models.Act, entries []entry) LineKind {
 		return LinePurchase
 	case "assign":
 		return LineAssigned
+	case "sell":
+		if first == ledger.SellOut {
+			return LineSold
+		}
+		return LinePurchase
 	case "return":
 		return LineReturned
 	case "reverse":

@@ -23,13 +23,14 @@ const (
 	LineBonus       LineKind = "bonus"
 	LineAdjustment  LineKind = "adjustment"
 	LineSettled     LineKind = "settled"
+	LineSold        LineKind = "sold" // to a client
 )
 
 // lineKinds are the kinds a reader may look for, in the form's order.
 func lineKinds() []LineKind {
 	return []LineKind{
 		LineUsed, LinePurchase, LinePlanAdded, LinePlanExpired, LineAssigned, LineReturned, LineBonus,
-		LineAdjustment, LineSettled, LineHeld, LineReleased, LineReversed, LineRefund, LineExpired,
+		LineAdjustment, LineSettled, LineSold, LineHeld, LineReleased, LineReversed, LineRefund, LineExpired,
 	}
 }
 
@@ -64,6 +65,8 @@ func (k LineKind) Word() string {
 		return "Adjustment"
 	case LineSettled:
 		return "Excess usage paid off"
+	case LineSold:
+		return "Sold"
 	}
 	return string(k)
 }

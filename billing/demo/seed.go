@@ -298,7 +298,7 @@ func (s *Seeder) daily(ctx context.Context, all []*house, day int) error {
 		}
 		if day%30 == 3 {
 			for j, sub := range h.subs[:min(2, len(h.subs))] {
-				if err := s.assign(ctx, h, sub, fmt.Sprintf("%d:%d", day, j)); err != nil {
+				if err := s.assign(ctx, h, sub, 4+j, fmt.Sprintf("%d:%d", day, j)); err != nil {
 					return err
 				}
 			}
@@ -307,8 +307,8 @@ func (s *Seeder) daily(ctx context.Context, all []*house, day int) error {
 	return nil
 }
 
-// assign feeds a prepaid client a tenth of what the agency has, if it can.
-func (s *Seeder) assign(ctx context.Context, h *house, sub models.SubAccount, n string) error {
+// assign feeds a prepaid client a part of what the agency has, if it can.
+func (s *Seeder) assign(ctx context.Context, h *house, sub models.SubAccount, part int, n string) error {
 	account, err := s.Billing.AccountOf(ctx, h.agency.WalletID)
 	if err != nil {
 		return err
@@ -317,7 +317,7 @@ func (s *Seeder) assign(ctx context.Context, h *house, sub models.SubAccount, n 
 	if err != nil {
 		return err
 	}
-	amount := view.Balance.Available / 10 / models.Credit * models.Credit
+	amount := view.Balance.Available / models.Credits(part) / models.Credit * models.Credit
 	if amount <= 0 {
 		return nil
 	}
