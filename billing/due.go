@@ -27,6 +27,7 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		s.purchasesDue(ctx, now),
 		s.rollUsage(ctx, now),
 		s.refreshThresholds(ctx, now),
+		s.sweepSignInsDue(ctx),
 	)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/mail"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"gorm.io/gorm"
@@ -18,6 +19,7 @@ import (
 type people struct {
 	wall    models.Clock
 	hashing chan struct{} // one token for each password being hashed
+	swept   atomic.Int64  // when ended sessions were last deleted, in microseconds
 }
 
 func newPeople(wall models.Clock) *people {
@@ -239,4 +241,10 @@ func (s *Service) PortalOf(ctx context.Context, id models.UserID) (*models.Agenc
 		return nil, err
 	}
 	return &found[0], nil
+}
+
+// UserByEmail finds a person. Errors: not_found.
+func (s *Service) UserByEmail(ctx context.Context, email string) (models.User, error) {
+	var out models.User
+	return out, missing(s.db.Read.WithContext(ctx).Where("email = ?", normalEmail(email)).Take(&out).Error, "user")
 }

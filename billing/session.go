@@ -73,6 +73,18 @@ func endSessions(tx *gorm.DB, user models.UserID) error {
 	return tx.Where("user_id = ?", user).Delete(&models.Session{}).Error
 }
 
+// sweepEvery is how often what is over is deleted, in wall time.
+const sweepEvery = 10 * time.Minute
+
+// sweepSignInsDue sweeps when the last time was long enough ago.
+func (s *Service) sweepSignInsDue(ctx context.Context) error {
+	wall, last := int64(s.people.wall.Now()), s.people.swept.Load()
+	if wall-last < sweepEvery.Microseconds() || !s.people.swept.CompareAndSwap(last, wall) {
+		return nil
+	}
+	return s.SweepSignIns(ctx)
+}
+
 // SweepSignIns deletes sessions, links and counts of failures that are over.
 func (s *Service) SweepSignIns(ctx context.Context) error {
 	wall, db := s.people.wall.Now(), s.db.Write.WithContext(ctx)

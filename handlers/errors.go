@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -117,7 +118,10 @@ func (a *app) problemView(c echo.Context, code int, err error) views.Problem {
 	case p != nil && code == http.StatusServiceUnavailable:
 		out.Text = p.Message
 	}
-	if code == http.StatusForbidden && v.viewer != nil && v.viewer.Admin {
+	if code == http.StatusForbidden && p == nil && !errors.Is(err, errForeignForm) && slices.Equal(v.policy.roles, admins.roles) {
+		out.Text = "It is not part of this account."
+	}
+	if code == http.StatusForbidden && v.viewer != nil && v.viewer.Admin && !errors.Is(err, errForeignForm) {
 		out.Text = "Admins look at agencies from the fleet page; this page belongs to an agency's own people."
 		out.Action = &views.Link{Label: "Go to the fleet", Href: "/admin"}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"refill/billing"
+	"refill/billing/period"
 	"refill/views"
 	"refill/views/format"
 )
@@ -135,7 +136,7 @@ func forecastOf(f *billing.Forecast) views.Forecast {
 // usageCard is the cycle so far.
 func (a *app) usageCard(c echo.Context, o *billing.OverviewData) views.UsageCard {
 	title, than := "Usage this cycle", "the same days of the previous cycle"
-	if o.BalanceErr == nil && o.Balance.ResetsAt == 0 {
+	if o.Cycle == period.CalendarMonth(o.Now, o.Account.Zone) {
 		title, than = "Usage this month", "the same days of the month before"
 	}
 	if o.UsageErr != nil {
@@ -168,7 +169,9 @@ func (a *app) activityCard(c echo.Context, o *billing.OverviewData) views.Activi
 	}
 	for i := range o.Latest {
 		l := historyLine(&o.Latest[i], o.Account)
-		line := views.ActivityLine{At: l.At, What: l.Kind.Word(), Who: l.Sub, Change: l.Change, After: l.After, Href: l.Href}
+		line := views.ActivityLine{
+			At: l.At, Until: l.Until, What: l.Kind.Word(), Who: l.Sub, Test: l.Test, Change: l.Change, After: l.After, NoAfter: l.NoAfter, Href: l.Href,
+		}
 		if l.Kind == views.LineUsed && l.Count > 0 {
 			line.What = format.Runs(l.Action, l.Model, l.Count)
 		}
