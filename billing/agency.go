@@ -26,7 +26,6 @@ type AgencyInput struct {
 	By         Actor
 }
 
-//nolint:gochecknoglobals // a compiled constant
 var externalID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
 func checkExternalID(s string) error {
@@ -54,7 +53,7 @@ func checkZone(s string) error {
 // CreateAgency makes an agency with its wallet, puts it on a plan and grants
 // the first allowance. Errors: external_id_taken, unknown_plan, invalid_*.
 func (s *Service) CreateAgency(ctx context.Context, in AgencyInput) (models.Agency, error) {
-	now, asked := s.clock.Now(), in.print()
+	now, asked := s.clock.Now(), in.digest()
 	if in.TimeZone == "" {
 		in.TimeZone = "UTC"
 	}
@@ -279,7 +278,7 @@ func (s *Service) CreateSubAccount(ctx context.Context, scope Scope, in SubAccou
 		return models.SubAccount{}, err
 	}
 	var out models.SubAccount
-	asked := in.print()
+	asked := in.digest()
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
 		var agency models.Agency
 		if err := tx.Where("id = ?", in.Agency).Take(&agency).Error; err != nil {

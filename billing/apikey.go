@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"math/big"
@@ -211,8 +212,7 @@ func wellFormedKey(text string) bool {
 }
 
 func checksum(s string) string {
-	sum := crc32.ChecksumIEEE([]byte(s))
-	return base62([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, checksumChars)
+	return base62(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(s))), checksumChars)
 }
 
 // base62 writes bytes as a number of a fixed width.

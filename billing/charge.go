@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"time"
 
@@ -196,7 +197,7 @@ func flag(b bool) string {
 func fingerprint(parts ...string) []byte {
 	h := sha256.New()
 	for _, p := range parts {
-		_, _ = h.Write([]byte{byte(len(p) >> 24), byte(len(p) >> 16), byte(len(p) >> 8), byte(len(p))}) //nolint:gosec // a length prefix, cut on purpose
+		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
 		_, _ = h.Write([]byte(p))
 	}
 	return h.Sum(nil)
@@ -263,7 +264,7 @@ type CaptureInput struct {
 	Hold     models.HoldID
 	Key      string
 	Usage    ratecard.Usage
-	Credits  *models.Credits // nil: priced from Usage by the hold's action
+	Credits  *models.Credits // nil: priced from Usage by the hold's action, or all that was held
 	Metadata map[string]string
 }
 
@@ -290,6 +291,8 @@ func (s *Service) Capture(ctx context.Context, scope Scope, in CaptureInput) (Ch
 	}
 	amount, units, asked := held.Hold.Credits, int64(1), "usage"
 	switch {
+	case in.Credits == nil && in.Usage == nil:
+		asked = "all" // of what was held
 	case in.Credits != nil:
 		amount, asked = *in.Credits, in.Credits.String()
 		if amount < 0 || amount > models.MaxCharge {

@@ -66,12 +66,12 @@ func (s *Service) locate(ctx context.Context, scope Scope, ref string) (*Account
 	kind, ext, _ := strings.Cut(ref, ":")
 	var a Account
 	var err error
-	switch {
-	case kind == "agency":
+	switch kind {
+	case "agency":
 		if err = db.Where("external_id = ?", ext).Take(&a.Agency).Error; err == nil {
 			a.Wallet = a.Agency.WalletID
 		}
-	case kind == "sub":
+	case "sub":
 		agency, sub, both := strings.Cut(ext, "/")
 		if both {
 			err = db.Where("external_id = ?", agency).Take(&a.Agency).Error

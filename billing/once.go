@@ -20,11 +20,11 @@ import (
 
 // creationKey is what a row keeps of the request that made it; people's requests
 // have no key.
-func creationKey(key string, print []byte) (*string, []byte) {
+func creationKey(key string, asked []byte) (*string, []byte) {
 	if key == "" {
 		return nil, nil
 	}
-	return &key, print
+	return &key, asked
 }
 
 func keyReused() error {
@@ -44,7 +44,7 @@ func again(err error, kept, asked []byte) (bool, error) {
 	return true, nil
 }
 
-func (in *AgencyInput) print() []byte {
+func (in *AgencyInput) digest() []byte {
 	return fingerprint("agency", in.ExternalID, in.Name, in.Plan, in.TimeZone)
 }
 
@@ -57,7 +57,7 @@ func (s *Service) CreateAgencyOnce(ctx context.Context, in AgencyInput) (agency 
 	}
 	find := func() (bool, error) {
 		err := s.db.Write.WithContext(ctx).Where("idempotency_key = ?", in.Key).Take(&agency).Error
-		return again(err, agency.Fingerprint, in.print())
+		return again(err, agency.Fingerprint, in.digest())
 	}
 	if done, err := find(); done || err != nil {
 		return agency, done, err
@@ -71,7 +71,7 @@ func (s *Service) CreateAgencyOnce(ctx context.Context, in AgencyInput) (agency 
 	return made, false, err
 }
 
-func (in *SubAccountInput) print() []byte {
+func (in *SubAccountInput) digest() []byte {
 	return fingerprint("sub_account", in.ExternalID, in.Name, string(in.Funding), in.PoolCap.String(), string(in.PoolEvery), in.TimeZone)
 }
 
@@ -92,7 +92,7 @@ func (s *Service) CreateSubAccountOnce(ctx context.Context, scope Scope, in SubA
 	}
 	find := func() (bool, error) {
 		err := s.db.Write.WithContext(ctx).Where("agency_id = ? AND idempotency_key = ?", in.Agency, in.Key).Take(&sub).Error
-		return again(err, sub.Fingerprint, in.print())
+		return again(err, sub.Fingerprint, in.digest())
 	}
 	if done, err := find(); done || err != nil {
 		return sub, done, err
@@ -130,12 +130,12 @@ func (s *Service) PublishRatesOnce(ctx context.Context, in PublishInput) (rateca
 	if err != nil {
 		return ratecard.Version{}, false, fmt.Errorf("write rates: %w", err)
 	}
-	print := fingerprint("rates", in.Card.String(), string(body), in.EffectiveAt.RFC3339(), in.Note)
+	asked := fingerprint("rates", in.Card.String(), string(body), in.EffectiveAt.RFC3339(), in.Note)
 	v, replayed := ratecard.Version{Card: in.Card, EffectiveAt: in.EffectiveAt, Rates: in.Rates}, false
 	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
 		var old models.RateCardVersion
 		err := tx.Where("card_id = ? AND idempotency_key = ?", in.Card, in.Key).Take(&old).Error
-		if replayed, err = again(err, old.Fingerprint, print); replayed || err != nil {
+		if replayed, err = again(err, old.Fingerprint, asked); replayed || err != nil {
 			v.Number, v.EffectiveAt = old.Number, old.EffectiveAt
 			return err
 		}
@@ -147,7 +147,7 @@ func (s *Service) PublishRatesOnce(ctx context.Context, in PublishInput) (rateca
 		}
 		v.Number, err = s.publish(tx, models.RateCardVersion{
 			CardID: in.Card, EffectiveAt: v.EffectiveAt, Note: in.Note, CreatedBy: string(in.By), CreatedAt: now,
-			IdempotencyKey: &in.Key, Fingerprint: print,
+			IdempotencyKey: &in.Key, Fingerprint: asked,
 		}, in.Rates)
 		return err
 	})

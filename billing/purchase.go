@@ -96,11 +96,11 @@ func paymentUnavailable(err error) error {
 // openPurchase finds the attempt's row or writes it with the offer as it is now.
 func (s *Service) openPurchase(tx *gorm.DB, in *BuyInput, now models.Time) (models.Purchase, error) {
 	agency := in.Account.Agency.ID
-	print := fingerprint("purchase", in.Account.Wallet.String(), in.Pack, in.Quantity.String())
+	digest := fingerprint("purchase", in.Account.Wallet.String(), in.Pack, in.Quantity.String())
 	var old models.Purchase
 	err := tx.Where("agency_id = ? AND idempotency_key = ?", agency, in.Key).Take(&old).Error
 	if err == nil {
-		if !bytes.Equal(old.Fingerprint, print) {
+		if !bytes.Equal(old.Fingerprint, digest) {
 			return old, problem.New(problem.Conflict, "idempotency_key_reused", "This key was used for a different purchase; send a new key.").On("idempotency_key")
 		}
 		return old, nil
@@ -119,7 +119,7 @@ func (s *Service) openPurchase(tx *gorm.DB, in *BuyInput, now models.Time) (mode
 	p := models.Purchase{
 		AgencyID: agency, ID: models.NewID[models.PurchaseID](now), WalletID: in.Account.Wallet, PackID: pack.ID,
 		PackName: packTitle(pack, credits), Credits: credits, Price: price.Amount, Currency: price.Currency, Status: models.PurchaseOpen,
-		IdempotencyKey: in.Key, Fingerprint: print, BoughtBy: string(in.By), Live: s.payments.LiveMode(),
+		IdempotencyKey: in.Key, Fingerprint: digest, BoughtBy: string(in.By), Live: s.payments.LiveMode(),
 		ExpiresAt: now.Add(SessionLife), CreatedAt: now,
 	}
 	if err := tx.Create(&p).Error; err != nil {

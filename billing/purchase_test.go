@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -326,7 +327,7 @@ func TestAPurchasePaysExcessOffFirst(t *testing.T) {
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		s := openShop(t, db, "tawk", "growth")
 		for i := range 1223 {
-			_, err := s.Charge(t.Context(), billing.Scope{}, billing.ChargeInput{Wallet: "agency:shop", Key: fmt.Sprint(i), Action: "ai.message"})
+			_, err := s.Charge(t.Context(), billing.Scope{}, billing.ChargeInput{Wallet: "agency:shop", Key: strconv.Itoa(i), Action: "ai.message"})
 			require.NoError(t, err)
 		}
 		front, err := s.Storefront(t.Context(), s.account)

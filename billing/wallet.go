@@ -35,7 +35,7 @@ func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 		if out.View, err = s.ledger.ViewIn(ctx, tx, a.Agency.ID, a.Wallet, out.Now); err != nil {
 			return err
 		}
-		w := out.View.Wallet
+		w := out.Wallet
 		out.Payable = out.Balance.Available + max(0, w.ExcessLimit-w.Excess-w.Promised)
 		if w.SubAccountID.IsZero() || w.Funding == models.Prepaid && w.PoolCap == 0 {
 			return nil
@@ -196,10 +196,10 @@ func (s *Service) Adjust(ctx context.Context, in AdjustInput) (ledger.Granted, e
 	if in.Source.Bucket() != models.BucketBonus {
 		return ledger.Granted{}, problem.New(problem.Invalid, "invalid_type", "Credits given by hand are an adjustment, promo or referral.").On("type")
 	}
-	print := fingerprint("adjust", in.Wallet.String(), in.Credits.String(), string(in.Source), in.Reason)
+	digest := fingerprint("adjust", in.Wallet.String(), in.Credits.String(), string(in.Source), in.Reason)
 	var out ledger.Granted
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
-		act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, print)
+		act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, digest)
 		if done || err != nil {
 			out.Act, out.Replayed = act, done
 			return err
@@ -207,12 +207,12 @@ func (s *Service) Adjust(ctx context.Context, in AdjustInput) (ledger.Granted, e
 		if in.Credits > 0 {
 			out, err = s.ledger.Grant(ctx, tx, ledger.GrantRequest{
 				Agency: in.Agency, Wallet: in.Wallet, Source: in.Source, Credits: in.Credits, Kind: "adjust",
-				Actor: string(in.By), Note: in.Reason, Key: in.Key, Fingerprint: print, At: now,
+				Actor: string(in.By), Note: in.Reason, Key: in.Key, Fingerprint: digest, At: now,
 			})
 		} else {
 			out, err = s.ledger.Withdraw(ctx, tx, ledger.AdjustRequest{
 				Agency: in.Agency, Wallet: in.Wallet, Credits: -in.Credits, Actor: string(in.By), Note: in.Reason,
-				Key: in.Key, Fingerprint: print, At: now,
+				Key: in.Key, Fingerprint: digest, At: now,
 			})
 		}
 		if err != nil {
