@@ -74,8 +74,9 @@ func (l HistoryLine) after() string {
 	return format.Credits(l.After)
 }
 
-// grouped tells whether a line stands for several charges.
-func (l HistoryLine) grouped() bool { return l.Until.IsSet() && l.Count > 1 }
+// grouped tells whether a line stands for the charges of a stretch of time, be it
+// for one: it is known to have been in there, not when.
+func (l HistoryLine) grouped() bool { return l.Until.IsSet() }
 
 // when is the time of a line: "Sat, Nov 22, 14:02", "Sat, Nov 22, 14:00 – 15:00".
 func (l HistoryLine) when(f Frame) string {

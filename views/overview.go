@@ -55,13 +55,33 @@ type ActivityCard struct {
 
 // ActivityLine is one line of the ledger in short.
 type ActivityLine struct {
-	At     models.Time
-	What   string // "204 replies · GPT-4 Turbo", "Purchase", "Plan credits added"
-	Who    string // sub-account; "" for the agency's own
-	Change models.Credits
-	After  models.Credits // balance after the line
-	Href   string         // to the line's page; "" for none
+	At      models.Time
+	Until   models.Time // end of a group; unset for a single line
+	What    string      // "204 replies · GPT-4 Turbo", "Purchase", "Plan credits added"
+	Who     string      // sub-account; "" for the agency's own
+	Test    bool        // priced, not charged
+	Change  models.Credits
+	After   models.Credits // balance after the line
+	NoAfter bool           // the balance is not known: the line moved nothing
+	Href    string         // to the line's page; "" for none
 }
+
+// when is the time of a line: "Sat, Nov 22, 14:02", "Sat, Nov 22, 14:00 – 15:00".
+func (l ActivityLine) when(f Frame) string { return HistoryLine{At: l.At, Until: l.Until}.when(f) }
+
+// small is what stands below: the account, and that it was a test.
+func (l ActivityLine) small() string {
+	switch {
+	case l.Test && l.Who != "":
+		return l.Who + " · Test, not charged"
+	case l.Test:
+		return "Test, not charged"
+	}
+	return l.Who
+}
+
+// after is the balance after a line, "—" where it is not known.
+func (l ActivityLine) after() string { return HistoryLine{After: l.After, NoAfter: l.NoAfter}.after() }
 
 // sentence is "91,409 credits used, 14% more than the previous cycle. GPT-4 Turbo
 // is 43% of it." without its first words, which are set apart.

@@ -41,6 +41,7 @@ func hexSum(b []byte) string {
 
 func showCSS(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", nothing)
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	_, _ = w.Write(css) // a client that left sees nothing
 }
@@ -165,6 +166,16 @@ type shown struct {
 	goTo    string // when set, the buyer goes there instead
 }
 
+// nothing is the policy of an answer that shows nothing.
+const nothing = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+
+// lead sends the buyer on.
+func lead(w http.ResponseWriter, r *http.Request, to string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Security-Policy", nothing)
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
 // showSession picks the page for where a session stands.
 func (c *call) showSession(s *session) shown {
 	v := c.payPage(s)
@@ -233,7 +244,7 @@ func (s *Server) onPage(w http.ResponseWriter, r *http.Request, f func(*call, *s
 	case missing:
 		s.over(w, http.StatusNotFound, "No such checkout", "The link is wrong, or the demo was started anew since.")
 	case out.goTo != "":
-		http.Redirect(w, r, out.goTo, http.StatusSeeOther)
+		lead(w, r, out.goTo)
 	default:
 		s.write(w, out.status, out.name, out.view, out.targets...)
 	}
@@ -435,7 +446,7 @@ func (s *Server) onLink(w http.ResponseWriter, r *http.Request, f func(*call, *o
 	case missing:
 		s.over(w, http.StatusNotFound, "No such link", "The link is wrong, or the demo was started anew since.")
 	case out.goTo != "":
-		http.Redirect(w, r, out.goTo, http.StatusSeeOther)
+		lead(w, r, out.goTo)
 	default:
 		s.write(w, out.status, out.name, out.view, out.targets...)
 	}
