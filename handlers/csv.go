@@ -24,10 +24,14 @@ const writeTime = time.Minute
 // connection, so that nobody takes half a file for a whole one.
 func (a *app) download(c echo.Context, what string, from, to models.Time, export func(io.Writer) error) error {
 	v := visitOf(c)
-	account := v.viewer.Account()
-	name := fileWord(account.Name()) + "-" + what
+	whose, zone := a.Name, time.UTC
+	if !v.viewer.Admin {
+		account := v.viewer.Account()
+		whose, zone = account.Name(), account.Zone
+	}
+	name := fileWord(whose) + "-" + what
 	if from != 0 && to > from && to != models.Never {
-		name += "-" + from.In(account.Zone).Format(time.DateOnly) + "_" + to.Add(-time.Microsecond).In(account.Zone).Format(time.DateOnly)
+		name += "-" + from.In(zone).Format(time.DateOnly) + "_" + to.Add(-time.Microsecond).In(zone).Format(time.DateOnly)
 	}
 	file := &file{c: c, name: name}
 	if err := export(file); err != nil {

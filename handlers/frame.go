@@ -104,6 +104,7 @@ func navigation(r role, current string) []views.NavItem {
 	case roleAdmin:
 		nav = []views.NavItem{
 			{Key: "fleet", Label: "Fleet", Short: "Fleet", Href: "/admin"},
+			{Key: "usage", Label: "Usage", Short: "Usage", Href: "/admin/usage"},
 		}
 	case roleClient:
 		nav[0].Label, nav[0].Short, nav[2].Label = "Balance", "Balance", "Buy credits"

@@ -85,6 +85,14 @@ func TestOnePageOneTotal(t *testing.T) {
 		}
 		require.Equal(t, p.left(), column(t, b.get("/history.csv"), "change"), "the changes add up to the balance")
 		require.Equal(t, -used, column(t, b.get("/history.csv?type=used"), "change"))
+		admin := p.as("admin")
+		for _, filter := range []string{"", "?g=model", "?agency=northwind", "?agency=northwind&g=bucket", "?p=24h&i=hour"} {
+			require.Equal(t, used, column(t, admin.get("/admin/usage.csv"+filter), "credits"), filter)
+			words := strings.Join(strings.Fields(admin.get("/admin/usage"+filter).doc().Find("main").Text()), " ")
+			require.Contains(t, words, fmt.Sprintf("%d credits used", used/models.Credit), filter)
+		}
+		require.Zero(t, column(t, admin.get("/admin/usage.csv?agency=bluebird"), "credits"))
+		require.Equal(t, http.StatusNotFound, admin.get("/admin/usage?agency=nobody").StatusCode)
 	})
 }
 

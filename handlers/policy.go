@@ -133,5 +133,8 @@ func (a *app) recognise(c echo.Context) error {
 	if !ok {
 		return errors.New("a session without its row")
 	}
-	return a.Billing.SeenSession(r.Context(), row)
+	if err := a.Billing.SeenSession(r.Context(), row); err != nil {
+		a.sectionFailed(c, "session", err) // at worst it ends a little early
+	}
+	return nil
 }

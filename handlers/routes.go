@@ -47,6 +47,8 @@ func (a *app) table() []route {
 		{get, "/purchases/:id/receipt", accounts, a.receipt},
 
 		{get, "/admin", admins, a.fleet},
+		{get, "/admin/usage", admins, a.fleetUsage},
+		{get, "/admin/usage.csv", admins, a.fleetUsageCSV},
 
 		{post, "/webhooks/stripe", stripeOnly, a.hook(billing.EndpointPlatform)},
 		{post, "/webhooks/stripe/connect", stripeOnly, a.hook(billing.EndpointConnect)},

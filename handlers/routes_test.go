@@ -60,6 +60,8 @@ func TestEveryRouteByEveryRole(t *testing.T) {
 		"GET /purchases.csv":         {"/purchases.csv", http.StatusOK},
 		"GET /purchases/:id/receipt": {"/purchases/pur_nothing/receipt", http.StatusNotFound},
 		"GET /admin":                 {"/admin", http.StatusOK},
+		"GET /admin/usage":           {"/admin/usage", http.StatusOK},
+		"GET /admin/usage.csv":       {"/admin/usage.csv", http.StatusOK},
 	}
 	open := []string{"anybody", "visitors", "platform API key", "Stripe's signature"}
 	browsers := map[string]*browser{"nobody": p.visitor(home)}

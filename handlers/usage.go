@@ -179,7 +179,7 @@ func usageFacts(out *views.Usage, r *billing.UsageReport, version ratecard.Versi
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		share := views.UsageShare{
-			Name: usageName(row.Key, row.Name), Only: views.UsageOnly{Sub: subOf(r, row), Model: row.Key.Model, Action: row.Key.Action},
+			Name: usageName(row.Key, row.Name), Only: only(r, row),
 			Units: row.Total.Units, Previous: row.Previous,
 		}
 		names[row.Key] = share.Name
@@ -194,21 +194,25 @@ func usageFacts(out *views.Usage, r *billing.UsageReport, version ratecard.Versi
 	for _, key := range r.Order {
 		if name, shown := names[key]; shown {
 			out.Colour = append(out.Colour, name)
-		} else if key.Wallet.IsZero() {
+		} else if key.Wallet.IsZero() && key.Agency.IsZero() {
 			out.Colour = append(out.Colour, usageName(key, ""))
 		} else {
-			out.Colour = append(out.Colour, key.Wallet.String()) // keeps its place
+			out.Colour = append(out.Colour, key.Wallet.String()+key.Agency.String()) // keeps its place
 		}
 	}
 }
 
-// subOf is the sub-account a click on a row narrows to; the agency's own usage
-// has none.
-func subOf(r *billing.UsageReport, row *billing.UsageRow) string {
+// only is what a click on a row narrows to; the agency's own usage among its
+// sub-accounts has nothing.
+func only(r *billing.UsageReport, row *billing.UsageRow) views.UsageOnly {
+	out := views.UsageOnly{Model: row.Key.Model, Action: row.Key.Action}
 	if r.Query.Group == billing.BySubAccount {
-		return row.ExternalID
+		out.Sub = row.ExternalID
 	}
-	return ""
+	if r.Query.Group == billing.ByAgency {
+		out.Agency = row.ExternalID
+	}
+	return out
 }
 
 // usageName is what a row is called.
