@@ -1,0 +1,269 @@
+// Every page, in light and dark, at 1280 and 360 pixels, against the bars of
+// accessibility, size and weight. E2E_SHOTS=folder keeps a picture of each.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { before, test } from "node:test";
+import { open, signIn, startDemo } from "./harness.mjs";
+import { axeViolations, equalTotals, limits, measure, spaced, zipped } from "./measures.mjs";
+
+const shots = process.env.E2E_SHOTS;
+const themes = ["light", "dark"];
+const widths = [1280, 360];
+
+let demo;
+let table;
+const visited = new Set(); // route patterns
+const assets = new Set(); // addresses of style sheets and scripts
+const tall = 5000; // no bar that sticks to the edge lies on anything
+
+before(async () => {
+  demo = await startDemo();
+  if (shots) mkdirSync(shots, { recursive: true });
+});
+
+// routes is every page a browser can be led to, from the program's own table.
+function routes() {
+  const lines = execFileSync(process.env.REFILL_BINARY, ["routes"], { encoding: "utf8" }).split("\n");
+  return lines.map((line) => line.split(/\s+/)).filter(([method, address]) => method === "GET" && !/^\/(v1|static|healthz|readyz|metrics|openapi)|\.(csv|json)$/.test(address)).map(([, address]) => address);
+}
+
+// mark notes which line of the table an address came from: the most exact one.
+function mark(table, address) {
+  const fits = table.filter((pattern) => new RegExp(`^${pattern.replace(/:[a-z_]+/g, "[^/]+")}$`).test(address));
+  fits.sort((a, b) => a.split(":").length - b.split(":").length);
+  if (fits.length) visited.add(fits[0]);
+}
+
+// picture keeps what a window shows, as high as the page is.
+async function picture(page, name) {
+  const { width } = page.viewportSize();
+  await page.setViewportSize({ width, height: 900 });
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  await page.setViewportSize({ width, height: Math.max(height, width < 500 ? 700 : 900) });
+  await page.screenshot({ path: path.join(shots, `${name}.png`) });
+  await page.setViewportSize({ width, height: tall });
+}
+
+// holdToBars measures the page that a window shows, in every theme and width.
+async function holdToBars(window, name, { html } = {}) {
+  const { page } = window;
+  mark(table ??= routes(), new URL(page.url()).pathname);
+  const wrong = [];
+  const note = (where, lines) => wrong.push(...lines.map((line) => `${where}: ${line}`));
+  if (html !== undefined) {
+    const limit = /usage/.test(new URL(page.url()).pathname) ? limits.usage : limits.html;
+    for (const [, address] of html.matchAll(/(?:href|src)="(\/static\/[^"]+\.(?:css|js))"/g)) assets.add(address);
+    if (zipped(html) > limit) wrong.push(`${zipped(html)} bytes of HTML, ${limit} are allowed`);
+  }
+  const opened = await page.$$("details");
+  for (const width of widths) {
+    await page.setViewportSize({ width, height: tall });
+    for (const theme of themes) {
+      const where = `${theme} ${width}`;
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+      const found = await axeViolations(page);
+      note(where, found.violations);
+      note(`${where} incomplete`, found.incomplete);
+      if (shots) await picture(page, `${name}-${width}-${theme}`);
+    }
+    const seen = await measure(page);
+    note(`${width}`, seen.wrong);
+    equalTotals(seen);
+    if (seen.elements > 1000 && !/usage|history/.test(page.url())) note(`${width}`, [`${seen.elements} elements`]);
+    // Everything once more with what can be unfolded open.
+    if (opened.length) {
+      await page.evaluate(() => { for (const d of document.querySelectorAll("details")) d.open = true; });
+      note(`${width} unfolded`, (await measure(page)).wrong);
+      note(`${width} unfolded`, (await axeViolations(page)).violations);
+      if (shots) await picture(page, `${name}-${width}-unfolded`);
+    }
+    if (width === 360) note(`${width}`, await spaced(page));
+    if (opened.length) await page.evaluate(() => { for (const d of document.querySelectorAll("details")) d.open = false; });
+  }
+  await page.setViewportSize({ width: 320, height: tall });
+  note("320", (await measure(page)).wrong);
+  await page.setViewportSize({ width: 1280, height: 900 });
+  assert.deepEqual([...new Set(wrong)], [], `${name} (${page.url()})`);
+}
+
+// visit opens an address and holds it to the bars.
+async function visit(window, name, address, { status = 200 } = {}) {
+  window.seen.expect(status);
+  const answer = await window.page.goto(new URL(address, window.home).href);
+  assert.equal(answer.status(), status, `${address} answered ${answer.status()}`);
+  await holdToBars(window, name, { html: await answer.text() });
+}
+
+// href is where a link of the page leads.
+const href = (page, selector) => page.locator(selector).first().getAttribute("href");
+
+async function person(who, home = demo.base) {
+  const window = await open(demo);
+  window.home = home;
+  await signIn(window, who);
+  return window;
+}
+
+test("the pages of a visitor", async () => {
+  const window = await open(demo);
+  window.home = demo.base;
+  await visit(window, "sign-in", "/sign-in");
+  await visit(window, "sign-in-next", "/usage"); // asked to sign in first
+  await visit(window, "sign-in-link", demo.ready.agency.sign_in_url);
+  await visit(window, "sign-in-link-expired", `/sign-in/${"A".repeat(43)}`, { status: 410 });
+  await visit(window, "not-found", "/nothing-here", { status: 404 });
+  window.seen.expect(422);
+  await window.page.goto(`${demo.base}/sign-in`);
+  await window.page.getByLabel("E-mail").fill("owner@northwind.example");
+  await window.page.getByLabel("Password").fill("wrong");
+  await window.page.getByRole("button", { name: "Sign in" }).click();
+  await window.page.getByRole("alert").waitFor();
+  await holdToBars(window, "sign-in-wrong");
+  window.seen.clean();
+  await window.close();
+});
+
+test("the pages of an agency", async () => {
+  const window = await person(demo.ready.agency);
+  const { page } = window;
+  await visit(window, "overview", "/");
+  await visit(window, "usage", "/usage");
+  await visit(window, "usage-90-days-compared", "/usage?p=90d&g=sub_account&cmp=1");
+  await visit(window, "usage-24-hours", "/usage?p=24h&g=bucket");
+  await visit(window, "usage-cumulative", "/usage?v=cumulative&cmp=1");
+  await visit(window, "usage-no-match", "/usage?model=nothing");
+  await visit(window, "usage-empty", "/usage?p=custom&from=2020-01-01&to=2020-01-31");
+  await visit(window, "history", "/history");
+  await visit(window, "history-no-match", "/history?q=nothing-like-it");
+  const group = await href((await page.goto(`${demo.base}/history?type=used`), page), "table.lines a[href*='/history/group']");
+  await visit(window, "history-group", group);
+  await visit(window, "line-charge", await href(page, "table.lines a"));
+  for (const kind of ["purchase", "plan_added", "plan_expired", "assigned"]) {
+    await page.goto(`${demo.base}/history?type=${kind}`);
+    await visit(window, `line-${kind}`, await href(page, "table.lines a"));
+  }
+  await visit(window, "buy", "/buy");
+  await visit(window, "purchases", "/purchases");
+  await visit(window, "receipt", await href(page, "a[href$='/receipt']"));
+  await visit(window, "not-found-signed-in", "/history/nothing", { status: 404 });
+  window.seen.clean();
+  await window.close();
+});
+
+test("the pages of a purchase, hosted ones included", async () => {
+  const window = await person(demo.ready.agency);
+  const { page } = window;
+  const toPayment = async () => {
+    await page.goto(`${demo.base}/buy`);
+    await page.locator("section.review:visible").getByRole("button", { name: /^(Continue to payment|Buy again)/ }).click();
+    await page.waitForURL(`${demo.stripe}/c/pay/**`);
+  };
+  const pay = () => page.getByRole("button", { name: /^Pay / }).click();
+  const card = (n) => page.getByLabel("Card number").fill(n);
+  await toPayment();
+  await holdToBars(window, "payment");
+  window.seen.expect(402);
+  await card("4000000000000002");
+  await pay();
+  await page.getByRole("alert").waitFor();
+  await holdToBars(window, "payment-declined");
+  await page.getByRole("link", { name: /^Cancel/ }).click();
+  await page.waitForURL(`${demo.base}/buy?**`);
+  await holdToBars(window, "buy-cancelled");
+  await toPayment();
+  await card("4000002500003155");
+  await pay();
+  await page.getByRole("heading", { name: "Complete authentication" }).waitFor();
+  await holdToBars(window, "payment-authentication");
+  await page.getByRole("button", { name: /^Authenticate/ }).click();
+  await page.waitForURL(`${demo.base}/buy/return**`);
+  await holdToBars(window, "return-credited");
+  await page.goto(`${demo.base}/buy`);
+  await holdToBars(window, "buy-again");
+  await toPayment();
+  const paying = page.url();
+  await page.getByLabel(/Bank debit/).check();
+  await pay();
+  await page.waitForURL(`${demo.base}/buy/return**`);
+  await holdToBars(window, "return-awaiting");
+  await page.goto(paying);
+  await holdToBars(window, "payment-over");
+  await page.goto(demo.stripe);
+  await holdToBars(window, "payment-simulator");
+  await visit(window, "purchases-pending", "/purchases");
+
+  // Payment is not available: the page keeps its sums and the choice.
+  await demo.sim("faults", { path: "POST /v1/checkout/sessions", fault: "500", count: 20 });
+  window.seen.expect(503);
+  await page.goto(`${demo.base}/buy`);
+  await page.locator("section.review:visible").getByRole("button", { name: /^(Continue to payment|Buy again)/ }).click();
+  await page.getByText("You have not been charged").waitFor();
+  await holdToBars(window, "buy-unavailable");
+  await demo.sim("faults", { path: "POST /v1/checkout/sessions", fault: "500", count: 0 });
+  window.seen.clean();
+  await window.close();
+});
+
+test("the pages of a client", async () => {
+  const window = await person(demo.ready.client, demo.portal);
+  await visit(window, "client", "/");
+  await visit(window, "client-usage", "/usage");
+  await visit(window, "client-history", "/history");
+  await visit(window, "client-line", await href(window.page, "table.lines a"));
+  await visit(window, "client-buy", "/buy");
+  await visit(window, "client-purchases", "/purchases");
+  await visit(window, "client-not-found", "/nothing", { status: 404 });
+  window.seen.clean();
+  await window.close();
+});
+
+test("the pages of an admin", async () => {
+  const window = await person(demo.ready.admin);
+  const { page } = window;
+  await page.goto(demo.base);
+  const nav = await page.locator("#nav a").evaluateAll((links) => links.map((a) => a.getAttribute("href")));
+  assert.ok(nav.length, "an admin has somewhere to go");
+  for (const address of nav) await visit(window, `admin${address.replaceAll(/[/?=&]/g, "-")}`, address);
+  await visit(window, "admin-forbidden", "/buy", { status: 403 });
+  window.seen.clean();
+  await window.close();
+});
+
+test("the states of a balance: low, almost out, paused", async () => {
+  const window = await person(demo.ready.agency);
+  const wallet = demo.ready.agency.wallet;
+  const drainTo = async (left) => {
+    const balance = await demo.balance(wallet);
+    const credits = String(Math.floor((balance - left) * 1e6) / 1e6);
+    const hold = await demo.api("POST", "/v1/holds", { wallet, action: "ai.reply", model: "gpt-4", credits });
+    await demo.api("POST", `/v1/holds/${hold.id}/captures`, { credits });
+  };
+  const { balance } = await demo.api("GET", `/v1/wallets/${wallet}`);
+  const pace = Number(balance.available) / 40;
+  for (const [name, left, word] of [["low", pace, "Low"], ["critical", 40, "Almost out"], ["paused", 0, "Paused"]]) {
+    await drainTo(left);
+    await visit(window, `overview-${name}`, "/");
+    const said = await window.page.locator(".top .chip").textContent();
+    assert.match(said, new RegExp(word));
+    await visit(window, `buy-${name}`, "/buy");
+  }
+  window.seen.clean();
+  await window.close();
+});
+
+test("styles and scripts weigh what they may", async () => {
+  const sum = async (kind) => {
+    let bytes = 0;
+    for (const address of assets) if (address.endsWith(kind)) bytes += zipped((await demo.fetch(address)).bytes);
+    return bytes;
+  };
+  const [style, script] = [await sum(".css"), await sum(".js")];
+  assert.ok(style > 0 && style <= limits.css, `${style} bytes of style`);
+  assert.ok(script > 0 && script <= limits.script, `${script} bytes of script`);
+});
+
+test("no page of the program was left out", () => {
+  assert.deepEqual(routes().filter((pattern) => !visited.has(pattern)), []);
+});
