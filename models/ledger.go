@@ -195,6 +195,7 @@ type Charge struct {
 	Metadata       string // JSON object or ""
 	Credits        Credits
 	WouldCost      Credits // of a test
+	Units          int64   // what it counts as on usage screens
 	CardID         RateCardID
 	CardVersion    int
 	Test           bool

@@ -299,14 +299,14 @@ func (b *book) charge(r *ChargeRequest) (Receipt, error) {
 	c := r.row()
 	if r.Test {
 		c.WouldCost, c.Credits = r.Credits, 0
-		return b.finish(a, c, nil, r.Units, k, r.At)
+		return b.finish(a, c, nil, k, r.At)
 	}
 	p, err := b.plan(a, r.Credits, r.At, r.DayStart, leeway{})
 	if err != nil {
 		return Receipt{}, err
 	}
 	draws := b.pay(a, p, models.ActID(c.ID), r.At, r.DayStart)
-	return b.finish(a, c, draws, r.Units, k, r.At)
+	return b.finish(a, c, draws, k, r.At)
 }
 
 // row is the charge as it will be stored, before it is paid.
@@ -315,14 +315,14 @@ func (r *ChargeRequest) row() *models.Charge {
 		AgencyID: r.Agency, ID: models.NewID[models.ChargeID](r.At), WalletID: r.Wallet,
 		IdempotencyKey: r.Key, Fingerprint: r.Fingerprint,
 		Action: r.Action, Model: r.Model, Usage: r.Usage, Metadata: r.Metadata,
-		Credits: r.Credits, CardID: r.Card, CardVersion: r.CardVersion, Test: r.Test,
+		Credits: r.Credits, Units: r.Units, CardID: r.Card, CardVersion: r.CardVersion, Test: r.Test,
 		OccurredAt: r.OccurredAt, CreatedAt: r.At,
 	}
 }
 
 // finish stamps a paid charge with the balance after it, counts it and keeps it
 // for writing and for later requests of the same batch.
-func (b *book) finish(a *account, c *models.Charge, draws []Draw, units int64, k key, at models.Time) (Receipt, error) {
+func (b *book) finish(a *account, c *models.Charge, draws []Draw, k key, at models.Time) (Receipt, error) {
 	if a.UsedAt == 0 && !c.Test {
 		a.UsedAt, a.changed = at, true
 	}
@@ -334,7 +334,7 @@ func (b *book) finish(a *account, c *models.Charge, draws []Draw, units int64, k
 	c.AfterHeld, c.AfterExcess = after.Held, after.Excess
 	c.State = string(b.stateAfter(a, after))
 	b.locate(a, c)
-	b.tally(a, c, draws, units)
+	b.tally(a, c, draws)
 	b.charges = append(b.charges, *c)
 	b.byKey[k], b.paid[k] = c, draws
 	return Receipt{Charge: *c, Draws: draws}, nil
@@ -369,8 +369,8 @@ func (b *book) locate(a *account, c *models.Charge) {
 
 // tally counts the charge once, under the wallet that paid first, and its
 // credits under each wallet that paid.
-func (b *book) tally(a *account, c *models.Charge, draws []Draw, units int64) {
-	base := models.UsageQuarter{Units: units, Charges: 1}
+func (b *book) tally(a *account, c *models.Charge, draws []Draw) {
+	base := models.UsageQuarter{Units: c.Units, Charges: 1}
 	if c.Test {
 		base = models.UsageQuarter{Tests: 1}
 	}

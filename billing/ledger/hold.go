@@ -233,7 +233,7 @@ func (b *book) capture(r *CaptureRequest) (Receipt, error) {
 		b.move(b.accounts[d.Wallet], b.lots[d.Lot], CaptureDraw, d.Credits, act, at)
 	}
 	paid := append(taken, b.pay(a, more, act, at, r.Charge.DayStart)...) //nolint:gocritic // taken ends here
-	return b.finish(a, c, paid, r.Charge.Units, k, at)
+	return b.finish(a, c, paid, k, at)
 }
 
 func (b *book) captureLate(r *CaptureRequest, h *models.Hold, draws []Draw, a *account, c *models.Charge, k key, at models.Time) (Receipt, error) {
@@ -258,5 +258,5 @@ func (b *book) captureLate(r *CaptureRequest, h *models.Hold, draws []Draw, a *a
 	h.State, h.EndedAt = models.HoldCaptured, at
 	b.ended = append(b.ended, h.ID)
 	paid := b.pay(a, p, models.ActID(c.ID), at, r.Charge.DayStart)
-	return b.finish(a, c, paid, r.Charge.Units, k, at)
+	return b.finish(a, c, paid, k, at)
 }

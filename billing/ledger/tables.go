@@ -46,6 +46,7 @@ func newTables() *tables {
 			text("metadata", func(r *charge) string { return r.Metadata }),
 			integer("credits", func(r *charge) models.Credits { return r.Credits }),
 			integer("would_cost", func(r *charge) models.Credits { return r.WouldCost }),
+			integer("units", func(r *charge) int64 { return r.Units }),
 			ident("card_id", func(r *charge) [16]byte { return r.CardID }),
 			integer("card_version", func(r *charge) int { return r.CardVersion }),
 			boolean("test", func(r *charge) bool { return r.Test }),
@@ -237,12 +238,12 @@ func scanLot(r row, l *models.Lot) error {
 }
 
 const chargeColumns = `c.agency_id, c.id, c.wallet_id, c.idempotency_key, c.fingerprint, c.action, c.model, c.usage, c.metadata,
-	c.credits, c.would_cost, c.card_id, c.card_version, c.test, c.late, c.hold_id, c.seq, c.pool_wallet_id, c.pool_seq,
+	c.credits, c.would_cost, c.units, c.card_id, c.card_version, c.test, c.late, c.hold_id, c.seq, c.pool_wallet_id, c.pool_seq,
 	c.after_plan, c.after_purchased, c.after_assigned, c.after_bonus, c.after_held, c.after_excess, c.state, c.occurred_at, c.created_at`
 
 func scanCharge(r row, c *models.Charge) error {
 	return r.Scan(&c.AgencyID, &c.ID, &c.WalletID, &c.IdempotencyKey, &c.Fingerprint, &c.Action, &c.Model, &c.Usage, &c.Metadata,
-		&c.Credits, &c.WouldCost, &c.CardID, &c.CardVersion, &c.Test, &c.Late, &c.HoldID, &c.Seq, &c.PoolWalletID, &c.PoolSeq,
+		&c.Credits, &c.WouldCost, &c.Units, &c.CardID, &c.CardVersion, &c.Test, &c.Late, &c.HoldID, &c.Seq, &c.PoolWalletID, &c.PoolSeq,
 		&c.AfterPlan, &c.AfterPurchased, &c.AfterAssigned, &c.AfterBonus, &c.AfterHeld, &c.AfterExcess, &c.State, &c.OccurredAt, &c.CreatedAt)
 }
 

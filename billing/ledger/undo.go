@@ -166,14 +166,14 @@ func (c *cold) uncount(charge *models.Charge, draws []Draw, at models.Time) {
 	for _, d := range draws {
 		row := models.UsageQuarter{}
 		if first {
-			row.Charges = -1
+			row.Charges, row.Units = -1, -charge.Units
 			first = false
 		}
 		inBucket(&row, d.Bucket, -d.Credits)
 		c.count(&mirror, c.accounts[d.Wallet], row, at)
 	}
 	if first {
-		c.count(&mirror, c.accounts[charge.WalletID], models.UsageQuarter{Charges: -1}, at)
+		c.count(&mirror, c.accounts[charge.WalletID], models.UsageQuarter{Charges: -1, Units: -charge.Units}, at)
 	}
 }
 

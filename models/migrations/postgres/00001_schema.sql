@@ -300,6 +300,7 @@ CREATE TABLE charges (
     metadata        text NOT NULL DEFAULT '',
     credits         bigint NOT NULL CHECK (credits >= 0),
     would_cost      bigint NOT NULL DEFAULT 0,
+    units           bigint NOT NULL DEFAULT 1,
     card_id         uuid NOT NULL,
     card_version    integer NOT NULL,
     test            boolean NOT NULL DEFAULT false,

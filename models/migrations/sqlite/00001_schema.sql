@@ -299,6 +299,7 @@ CREATE TABLE charges (
     metadata        text NOT NULL DEFAULT '',
     credits         integer NOT NULL CHECK (credits >= 0),
     would_cost      integer NOT NULL DEFAULT 0,
+    units           integer NOT NULL DEFAULT 1,
     card_id         blob NOT NULL,
     card_version    integer NOT NULL,
     test            boolean NOT NULL DEFAULT false,
