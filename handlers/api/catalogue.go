@@ -131,7 +131,7 @@ type rateIn struct {
 // componentIn is a component to publish.
 type componentIn struct {
 	Measure string   `json:"measure" example:"characters"`
-	Above   quantity `json:"above,omitempty"`
+	Above   quantity `json:"above,omitzero"`
 	Size    quantity `json:"size"`
 	Credits string   `json:"credits" example:"1"`
 }
@@ -141,7 +141,7 @@ type quantity struct{ ratecard.Quantity }
 
 // Schema describes quantities.
 func (quantity) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeNumber, Minimum: new(float64), Description: "A number with up to six decimals."} //nolint:forbidigo // JSON Schema's own type; no credits in it
+	return &huma.Schema{Type: huma.TypeNumber, Minimum: new(float64), Description: "A number with up to six decimals."}
 }
 
 // publication is a published version.

@@ -25,7 +25,7 @@ type ChargeBody struct {
 	Wallet     string   `json:"wallet" doc:"wal_…, agency:{external id}, sub:{external id}, or sub:{agency}/{sub-account} with a platform key." example:"sub:acme"`
 	Action     string   `json:"action" doc:"An action of the rate card." example:"ai.reply"`
 	Model      string   `json:"model,omitempty" doc:"Where the action is priced by model." example:"gpt-4"`
-	Usage      usage    `json:"usage,omitempty"`
+	Usage      usage    `json:"usage,omitzero"`
 	OccurredAt string   `json:"occurred_at,omitempty" format:"date-time" doc:"When it happened, for the record: at most 35 days ago, 5 minutes ahead. Charges are booked when they arrive."`
 	Test       bool     `json:"test,omitempty" doc:"Price it, record it, charge nothing."`
 	Metadata   metadata `json:"metadata,omitempty"`
@@ -190,7 +190,7 @@ type holdBody struct {
 	Wallet  string  `json:"wallet" example:"sub:acme"`
 	Action  string  `json:"action,omitempty" example:"ai.reply"`
 	Model   string  `json:"model,omitempty" example:"gpt-4"`
-	Usage   usage   `json:"usage,omitempty"`
+	Usage   usage   `json:"usage,omitzero"`
 	Credits *string `json:"credits,omitempty" doc:"Reserve this many; else the price of action and usage." example:"50"`
 	TTL     *int64  `json:"ttl_seconds,omitempty" minimum:"1" maximum:"86400" doc:"How long the reservation stands; 900 unless told."`
 }
@@ -231,10 +231,10 @@ func (a *api) postHold(c echo.Context, who caller) error {
 }
 
 // captureBody is what a capture takes: usage to price by the hold's action, or
-// credits. Neither prices the action without usage.
+// credits. Neither captures all that was held.
 type captureBody struct {
-	Usage    usage    `json:"usage,omitempty"`
-	Credits  *string  `json:"credits,omitempty" doc:"What the work cost; else usage is priced by the hold's action." example:"31.5"`
+	Usage    usage    `json:"usage,omitzero"`
+	Credits  *string  `json:"credits,omitempty" doc:"What the work cost; else usage is priced by the hold's action. Without either, all that was held." example:"31.5"`
 	Metadata metadata `json:"metadata,omitempty"`
 }
 

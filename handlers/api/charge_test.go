@@ -16,6 +16,7 @@ import (
 const reply4 = `{"wallet":"agency:northwind","action":"ai.reply","model":"gpt-4"}`
 
 func TestChargeAndLookUp(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		r := w.post(w.key, "/v1/charges", "k1", `{"wallet":"agency:northwind","action":"ai.reply","model":"gpt-4","metadata":{"conversation":"c1","turn":3}}`).ok(t, 201)
 		require.Equal(t, "25", r.text("credits"))
@@ -52,6 +53,7 @@ func TestChargeAndLookUp(t *testing.T) {
 }
 
 func TestTestChargeCostsNothing(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		r := w.post(w.key, "/v1/charges", "t", `{"wallet":"agency:northwind","action":"ai.reply","model":"gpt-4","test":true}`).ok(t, 201)
 		require.Equal(t, "0", r.text("credits"))
@@ -62,6 +64,7 @@ func TestTestChargeCostsNothing(t *testing.T) {
 }
 
 func TestBadCharges(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		long := strings.Repeat("x", 300)
 		for _, c := range map[string]struct {
@@ -76,7 +79,7 @@ func TestBadCharges(t *testing.T) {
 			"two objects":        {"k", reply4 + reply4, 400, "malformed_json", ""},
 			"a list":             {"k", `[]`, 400, "malformed_json", ""},
 			"NUL":                {"k", `{"wallet":"agency:\u0000","action":"ai.reply"}`, 400, "malformed_json", ""},
-			"unknown field":      {"k", `{"wallet":"agency:northwind","action":"ai.reply","modle":"gpt-4"}`, 400, "unknown_field", "modle"},
+			"unknown field":      {"k", `{"wallet":"agency:northwind","action":"ai.reply","modell":"gpt-4"}`, 400, "unknown_field", "modell"},
 			"wallet of a number": {"k", `{"wallet":7,"action":"ai.reply"}`, 400, "invalid_type", "wallet"},
 			"no wallet":          {"k", `{"action":"ai.reply"}`, 422, "wallet_missing", "wallet"},
 			"not a wallet":       {"k", `{"wallet":"northwind","action":"ai.reply"}`, 422, "invalid_wallet", "wallet"},
@@ -111,6 +114,7 @@ func TestBadCharges(t *testing.T) {
 }
 
 func TestInsufficientCredits(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		body := `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`
 		w.give(w.client.WalletID, 24)
@@ -124,6 +128,7 @@ func TestInsufficientCredits(t *testing.T) {
 }
 
 func TestCreditsForAHundred(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		w.give(w.client.WalletID, 100)
 		var booked, refused atomic.Int64
@@ -152,6 +157,7 @@ func TestCreditsForAHundred(t *testing.T) {
 }
 
 func TestOneKeySixtyFourTimes(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		answers := make([]*reply, 64)
 		var all sync.WaitGroup
@@ -179,6 +185,7 @@ func TestOneKeySixtyFourTimes(t *testing.T) {
 }
 
 func TestBatch(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		body := `{"charges":[` + strings.Join([]string{
 			`{"wallet":"agency:northwind","action":"ai.reply","model":"gpt-4"}`,
@@ -220,6 +227,7 @@ func TestBatch(t *testing.T) {
 }
 
 func TestHolds(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		w.give(w.client.WalletID, 100)
 		body := `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4","ttl_seconds":60}`
@@ -258,7 +266,8 @@ func TestHolds(t *testing.T) {
 		w.post(w.key, "/v1/charges/batch", "spend", `{"charges":[`+strings.Repeat(`{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4-turbo"},`, 5)+`{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4-turbo"}]}`).ok(t, 200)
 		late := w.post(w.key, "/v1/holds/"+h.text("id")+"/captures", "c4", `{}`).ok(t, 201)
 		require.Equal(t, "true", late.text("late"))
-		require.Equal(t, "20.5", late.text("balance.excess"))
+		require.Equal(t, "60", late.text("credits"), "all that was held when nothing else is said")
+		require.Equal(t, "55.5", late.text("balance.excess"))
 
 		w.post(w.key, "/v1/holds", "x", `{"wallet":"sub:acme","credits":"0"}`).refused(t, 422, "invalid_credits", "credits")
 		w.post(w.key, "/v1/holds", "x", `{"wallet":"sub:acme","credits":5}`).refused(t, 400, "invalid_type", "credits")
@@ -274,6 +283,7 @@ func TestHolds(t *testing.T) {
 }
 
 func TestReversal(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		c := w.post(w.key, "/v1/charges", "k", reply4).ok(t, 201)
 		at := "/v1/charges/" + c.text("id") + "/reversals"
@@ -291,6 +301,7 @@ func TestReversal(t *testing.T) {
 }
 
 func TestRevokedKeyFailsOnTheNextRequest(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		text, row, err := w.s.CreateAPIKey(t.Context(), billing.Scope{Agency: w.agency.ID}, "short-lived", "test")
 		require.NoError(t, err)

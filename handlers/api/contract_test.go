@@ -19,9 +19,7 @@ import (
 	"refill/models/modelstest"
 )
 
-// contract is the committed document.
-//
-//nolint:gochecknoglobals // read once
+// contract is the committed document, read once.
 var contract = sync.OnceValues(func() (*openapi3.T, error) { return openapi3.NewLoader().LoadFromFile(committed) })
 
 // operationOf finds the documented operation a request is for; a literal

@@ -68,7 +68,7 @@ func appendCredits(b []byte, c models.Credits) []byte {
 	if frac := u % one; frac != 0 {
 		b = append(b, '.')
 		for scale := one / 10; frac != 0; scale /= 10 {
-			b = append(b, '0'+byte(frac/scale))
+			b = append(b, '0'+byte(frac/scale)) //nolint:gosec // one digit: frac is below ten times scale
 			frac %= scale
 		}
 	}

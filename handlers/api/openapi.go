@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
@@ -108,27 +109,40 @@ func writtenByHand() []written {
 	return []written{
 		{
 			"create-charge", "/v1/charges", "Charge an AI action", "Prices it by the rate card and books it exactly once per key. Answers after the commit.", of,
-			ChargeBody{}, charge{}, http.StatusCreated, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4","usage":{"output_tokens":412}}`, exampleCharge, refusals,
+			ChargeBody{},
+			charge{},
+			http.StatusCreated, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4","usage":{"output_tokens":412}}`, exampleCharge, refusals,
 		},
 		{
 			"create-charges", "/v1/charges/batch", "Charge up to 1,000 actions", "Independent items, which may span agencies with a platform key; each has its own answer, in order.", of,
-			batchBody{}, batchOut{}, http.StatusOK, `{"charges":[{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}]}`, `{"data":[{"status":201,"charge":` + exampleCharge + `}]}`, nil,
+			batchBody{},
+			batchOut{},
+			http.StatusOK, `{"charges":[{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}]}`, `{"data":[{"status":201,"charge":` + exampleCharge + `}]}`, nil,
 		},
 		{
 			"create-reversal", "/v1/charges/{id}/reversals", "Reverse a charge", "For an action that failed: the credits go back to the same lots, once, whatever the key.", of,
-			reversalBody{}, reversal{}, http.StatusCreated, `{"reason":"The reply failed to send."}`, exampleReversal, nil,
+			reversalBody{},
+			reversal{},
+			http.StatusCreated, `{"reason":"The reply failed to send."}`, exampleReversal, nil,
 		},
 		{
 			"create-hold", "/v1/holds", "Hold credits for running work", "Reserves them now; capture what the work cost, and the rest goes back.", "Holds",
-			holdBody{}, hold{}, http.StatusCreated, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`, exampleHold, refusals,
+			holdBody{},
+			hold{},
+			http.StatusCreated, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`, exampleHold, refusals,
 		},
 		{
 			"capture-hold", "/v1/holds/{id}/captures", "Capture a hold", "Ends it with a charge; more than was held is drawn like a charge. After the hold has expired it is still booked, late, up to the held amount even where the wallet is empty.", "Holds",
-			captureBody{}, charge{}, http.StatusCreated, `{"credits":"25"}`, "", refusals,
+			captureBody{},
+			charge{},
+			http.StatusCreated, `{"credits":"25"}`, "", refusals,
 		},
 		{
 			"release-hold", "/v1/holds/{id}/releases", "Release a hold", "Gives everything back. Releasing again answers 200.", "Holds",
-			releaseBody{}, hold{}, http.StatusCreated, `{}`, "", map[int]string{http.StatusConflict: "hold_not_open: it was captured."},
+			releaseBody{},
+			hold{},
+			http.StatusCreated, `{}`, "",
+			map[int]string{http.StatusConflict: "hold_not_open: it was captured."},
 		},
 	}
 }
@@ -192,13 +206,13 @@ func (w *written) operation(schemas huma.Registry) (*huma.Operation, error) {
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			echo.MIMEApplicationJSON: {Schema: schemas.Schema(reflect.TypeOf(w.in), true, w.id+"Request"), Example: in},
 		}},
-		Responses: map[string]*huma.Response{fmt.Sprint(w.status): {
+		Responses: map[string]*huma.Response{strconv.Itoa(w.status): {
 			Description: http.StatusText(w.status),
 			Content:     map[string]*huma.MediaType{echo.MIMEApplicationJSON: {Schema: schemas.Schema(reflect.TypeOf(w.out), true, w.id+"Answer"), Example: out}},
 		}},
 	}
 	for code, when := range w.refusals {
-		op.Responses[fmt.Sprint(code)] = &huma.Response{Description: when}
+		op.Responses[strconv.Itoa(code)] = &huma.Response{Description: when}
 	}
 	if echoPath(w.path) != w.path {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})

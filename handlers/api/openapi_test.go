@@ -15,7 +15,6 @@ import (
 	"refill/models/modelstest"
 )
 
-//nolint:gochecknoglobals // a flag of this test binary
 var update = flag.Bool("update", false, "write docs/openapi.json instead of comparing with it")
 
 const committed = "../../docs/openapi.json"

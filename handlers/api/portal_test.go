@@ -11,6 +11,7 @@ import (
 )
 
 func TestAgencies(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		body := `{"external_id":"fabrikam","name":"Fabrikam","plan":"starter","time_zone":"Europe/Paris"}`
 		a := w.post(w.platform, "/v1/agencies", "a", body).ok(t, 201)
@@ -51,6 +52,7 @@ func TestAgencies(t *testing.T) {
 }
 
 func TestOneKeyMakesOneAgency(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		answers := make([]*reply, 16)
 		var all sync.WaitGroup
@@ -71,6 +73,7 @@ func TestOneKeyMakesOneAgency(t *testing.T) {
 }
 
 func TestSubAccounts(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		body := `{"external_id":"globex","name":"Globex","funding":"pooled","pool_cap":"12.5","pool_every":"day"}`
 		s := w.post(w.key, "/v1/sub-accounts", "s", body).ok(t, 201)
@@ -104,6 +107,7 @@ func TestSubAccounts(t *testing.T) {
 }
 
 func TestAssignments(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		a := w.post(w.platform, "/v1/assignments", "a", `{"agency":"northwind","sub_account":"acme","credits":"100.5"}`).ok(t, 201)
 		require.Equal(t, "100.5", a.text("credits"))
@@ -128,6 +132,7 @@ func TestAssignments(t *testing.T) {
 }
 
 func TestAdjustments(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		at := "/v1/agencies/northwind/adjustments"
 		w.post(w.platform, at, "a", `{"credits":"10","reason":"Outage","sub_account":"acme"}`).ok(t, 201)
@@ -146,6 +151,7 @@ func TestAdjustments(t *testing.T) {
 }
 
 func TestPublishRates(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		body := `{"rates":[{"action":"ai.reply","base":"2","components":[{"measure":"output_tokens","size":1000,"credits":"0.5"}],"maximum":"9"}]}`
 		p := w.post(w.platform, "/v1/rates", "r", body).ok(t, 201)
@@ -169,6 +175,7 @@ func TestPublishRates(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		for i, model := range []string{"gpt-4", "gpt-4-turbo", "gpt-4-turbo"} {
 			w.post(w.key, "/v1/charges", fmt.Sprint("k", i), `{"wallet":"agency:northwind","action":"ai.reply","model":"`+model+`"}`).ok(t, 201)
@@ -199,6 +206,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestEstimates(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		e := w.post(w.key, "/v1/estimates", "e", `{"wallet":"agency:northwind","items":[{"action":"ai.reply","model":"gpt-4","count":4000},{"action":"ai.reply","model":"gpt-3.5-turbo"}]}`).ok(t, 200)
 		require.Equal(t, "100001", e.text("credits"))
@@ -213,6 +221,7 @@ func TestEstimates(t *testing.T) {
 }
 
 func TestPurchases(t *testing.T) {
+	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		p := w.post(w.platform, "/v1/purchases", "p", `{"wallet":"agency:northwind","pack":"credits-2000"}`).ok(t, 201)
 		w.post(w.key, "/v1/purchases", "p", `{"wallet":"agency:northwind","pack":"credits-12500"}`).refused(t, 409, "idempotency_key_reused", "idempotency_key")

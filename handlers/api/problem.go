@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -76,8 +77,7 @@ func (d *document) append(b []byte) []byte {
 
 // describe turns any error into the document a caller may see.
 func describe(err error, requestID string) *document {
-	var done *document
-	if errors.As(err, &done) {
+	if done, ok := errors.AsType[*document](err); ok {
 		d := *done
 		d.RequestID = requestID
 		return &d
@@ -85,8 +85,7 @@ func describe(err error, requestID string) *document {
 	if p := problem.Of(err); p != nil && p.Kind != problem.Internal {
 		return &document{Status: status.Of(p.Kind), Code: p.Code, Detail: p.Message, Field: p.Field, Facts: p.Facts, RequestID: requestID}
 	}
-	var h *echo.HTTPError
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*echo.HTTPError](err); ok {
 		if d := routing(h.Code, requestID); d != nil {
 			return d
 		}
@@ -134,8 +133,8 @@ func (a *api) refuse(c echo.Context, err error) {
 }
 
 func (a *api) logFault(r *http.Request, d *document, err error) {
-	a.log.ErrorContext(r.Context(), "api request failed", "method", r.Method, "path", r.URL.Path, "status", d.Status,
-		"code", d.Code, "request_id", d.RequestID, "error", err.Error())
+	a.log.LogAttrs(r.Context(), slog.LevelError, "api request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", d.Status), slog.String("code", d.Code), slog.String("request_id", d.RequestID), slog.String("error", err.Error()))
 }
 
 // setRetry adds the headers that go with a status.
@@ -175,8 +174,8 @@ func refusal(code int, msg string, errs []error, id string) *document {
 	}
 	var first *huma.ErrorDetail
 	for _, err := range errs {
-		var d *huma.ErrorDetail
-		if !errors.As(err, &d) {
+		d, ok := errors.AsType[*huma.ErrorDetail](err)
+		if !ok {
 			continue
 		}
 		// A misspelt member is why another one is missing.

@@ -243,7 +243,7 @@ func (usage) Schema(huma.Registry) *huma.Schema { return usageSchema() }
 
 func usageSchema() *huma.Schema {
 	return &huma.Schema{
-		Type: huma.TypeObject, AdditionalProperties: &huma.Schema{Type: huma.TypeNumber, Minimum: new(float64)}, //nolint:forbidigo // JSON Schema's own type; no credits in it
+		Type: huma.TypeObject, AdditionalProperties: &huma.Schema{Type: huma.TypeNumber, Minimum: new(float64)},
 		Description: "What the action used, by measure: numbers with up to six decimals.", Examples: []any{map[string]any{"characters": 1200}},
 	}
 }
@@ -252,7 +252,7 @@ func usageSchema() *huma.Schema {
 type estimateItem struct {
 	Action string `json:"action" example:"ai.reply"`
 	Model  string `json:"model,omitempty" example:"gpt-4"`
-	Usage  usage  `json:"usage,omitempty"`
+	Usage  usage  `json:"usage,omitzero"`
 	Count  *int64 `json:"count,omitempty" minimum:"0" maximum:"1000000000" doc:"How many of it; 1 unless told."`
 }
 

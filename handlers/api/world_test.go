@@ -224,6 +224,5 @@ func (r *reply) refused(t *testing.T, status int, code, field string) *reply {
 
 func each(t *testing.T, presetName, plan string, f func(*testing.T, *world)) {
 	t.Helper()
-	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) { f(t, newWorld(t, db, presetName, plan)) })
 }
