@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"encoding/csv"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -198,4 +199,51 @@ func TestWebhooksAreStoredBeforeTheyAreAnswered(t *testing.T) {
 		require.Len(t, rows, 2)
 		require.Equal(t, []string{billing.EndpointConnect, billing.EndpointPlatform}, []string{rows[0].Endpoint, rows[1].Endpoint})
 	})
+}
+
+// TestBuyByQuantity sells credits at least 1,000 at a time in steps of 1,000,
+// shows excess being paid off, and sells a free plan nothing.
+func TestBuyByQuantity(t *testing.T) {
+	t.Parallel()
+	p := &portal{preset: "tawk"}
+	p.start(t, modelstest.OpenSQLite(t))
+	b := p.as("owner")
+	require.NoError(t, p.billing.ChangePlan(t.Context(), p.northwind.ID, "hobby", "test"))
+	free := b.get("/buy")
+	require.Contains(t, free.doc().Find("main").Text(), "can't buy packs")
+	require.Equal(t, http.StatusForbidden, b.fill("/usage", "/buy", url.Values{"pack": {"any"}, "quantity": {"1000"}}).StatusCode)
+
+	require.NoError(t, p.billing.ChangePlan(t.Context(), p.northwind.ID, "growth", "test"))
+	p.clock.set(begin.Add(time.Hour))
+	for _, quantity := range []string{"999", "1500", "0", "-1000", "", "many", "1e3"} {
+		a := b.fill("/buy", "/buy", url.Values{"pack": {p.pack()}, "quantity": {quantity}})
+		require.Equal(t, http.StatusUnprocessableEntity, a.StatusCode, "%q", quantity)
+		require.Equal(t, 1, a.doc().Find("#quantity[aria-invalid=true]").Length(), "%q: the field is named", quantity)
+		if quantity != "" {
+			require.Equal(t, quantity, a.doc().Find("#quantity").AttrOr("value", ""), "what was typed is kept")
+		}
+	}
+	sums := b.fill("/buy", "/buy", url.Values{"pack": {p.pack()}, "quantity": {"3000"}, "preview": {"1"}})
+	require.Equal(t, "/buy?pack="+p.pack()+"&quantity=3000", sums.to())
+	require.Contains(t, b.get(sums.to()).doc().Find("main").Text(), "$90.00")
+	a := b.fill("/buy", "/buy", url.Values{"pack": {p.pack()}, "quantity": {"3000"}})
+	require.Equal(t, http.StatusSeeOther, a.StatusCode)
+	p.till.pay("cs_test_1")
+	before := p.left()
+	require.Contains(t, b.get("/buy/return?s=cs_test_1").doc().Find("h1").Text(), "3,000 credits added")
+	require.Equal(t, before+3000*models.Credit, p.left())
+
+	for i := range int(p.left()/models.Credit) + 223 {
+		_, err := p.billing.Charge(t.Context(), billing.Scope{}, billing.ChargeInput{Wallet: "agency:northwind", Key: fmt.Sprint("m", i), Action: "ai.message"})
+		require.NoError(t, err)
+	}
+	require.Equal(t, -223*models.Credit, p.left())
+	require.Contains(t, b.get("/").doc().Find("main").Text(), "Next purchase: 1,000 − 223 = 777")
+	require.Contains(t, b.get("/buy").doc().Find("main").Text(), "1,000 − 223 = 777", "shown before paying")
+	require.Equal(t, http.StatusSeeOther, b.fill("/buy", "/buy", url.Values{"pack": {p.pack()}, "quantity": {"1000"}}).StatusCode)
+	p.till.pay("cs_test_2")
+	paid := b.get("/buy/return?s=cs_test_2")
+	require.Contains(t, paid.doc().Find("main").Text(), "777")
+	require.Equal(t, 777*models.Credit, p.left())
+	require.Equal(t, p.left(), column(t, b.get("/history.csv"), "change"), "and readable from the ledger after")
 }

@@ -43,6 +43,7 @@ type portal struct {
 	server  *httptest.Server
 	log     *journal
 	till    *till
+	preset  string
 
 	northwind, bluebird models.Agency
 	acme, maple         models.SubAccount
@@ -61,7 +62,15 @@ const begin = models.Time(1_772_445_600_000_000)
 
 func newPortal(t *testing.T, db *models.DB, change ...func(*handlers.Config)) *portal {
 	t.Helper()
-	p := &portal{t: t, db: db, clock: &movable{}, wall: &movable{}, users: map[string]models.User{}, log: &journal{}, till: &till{}}
+	p := &portal{preset: "stammer"}
+	p.start(t, db, change...)
+	return p
+}
+
+func (p *portal) start(t *testing.T, db *models.DB, change ...func(*handlers.Config)) {
+	t.Helper()
+	p.t, p.db, p.clock, p.wall = t, db, &movable{}, &movable{}
+	p.users, p.log, p.till = map[string]models.User{}, &journal{}, &till{}
 	p.clock.set(begin)
 	p.wall.set(begin)
 	ctx := t.Context()
@@ -80,7 +89,6 @@ func newPortal(t *testing.T, db *models.DB, change ...func(*handlers.Config)) *p
 	require.NoError(t, err)
 	p.server = httptest.NewServer(h)
 	t.Cleanup(p.server.Close)
-	return p
 }
 
 // journal is a log that many requests write.
@@ -103,7 +111,7 @@ func (j *journal) String() string {
 
 func (p *portal) seed(ctx context.Context) {
 	p.t.Helper()
-	catalogue, err := preset.Load("stammer")
+	catalogue, err := preset.Load(p.preset)
 	require.NoError(p.t, err)
 	require.NoError(p.t, p.billing.Import(ctx, catalogue, "test"))
 	agency := func(ext, name, sub string) (models.Agency, models.SubAccount) {
