@@ -149,6 +149,10 @@ func (s *Service) price(ctx context.Context, account *Account, action, model str
 	if action == "" {
 		return ratecard.Version{}, ratecard.Quote{}, problem.New(problem.Invalid, "action_missing", "Name the action, such as ai.reply.").On("action")
 	}
+	if model != "" && !ratecard.ValidModel(model) {
+		return ratecard.Version{}, ratecard.Quote{}, problem.New(problem.Invalid, "invalid_model",
+			"A model's name has at most %d letters, digits, dots, dashes, colons, slashes or underscores.", ratecard.MaxModelName).On("model")
+	}
 	version, err := s.RateCardFor(ctx, &account.Agency, at)
 	if err != nil {
 		return version, ratecard.Quote{}, err
