@@ -119,8 +119,8 @@ type table[T any] struct {
 func newTable[T any](name string, keys, values []column[T]) *table[T] {
 	t := &table[T]{name: name, keys: keys, values: values}
 	all := append(append([]column[T]{}, keys...), values...)
-	t.insertPG = fmt.Sprintf("INSERT INTO %s (%s) SELECT * FROM unnest(%s)", name, names(all, ""), casts(all))
-	t.insertLite = fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", name, names(all, ""), strings.TrimSuffix(strings.Repeat("?,", len(all)), ","))
+	t.insertPG = fmt.Sprintf("INSERT INTO %s (%s) SELECT %s", name, names(all), unnested(all))
+	t.insertLite = fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", name, names(all), strings.TrimSuffix(strings.Repeat("?,", len(all)), ","))
 	var setPG, setLite, onPG, onLite []string
 	for _, c := range values {
 		setPG = append(setPG, c.name+" = v."+c.name)
@@ -130,24 +130,26 @@ func newTable[T any](name string, keys, values []column[T]) *table[T] {
 		onPG = append(onPG, "t."+c.name+" = v."+c.name)
 		onLite = append(onLite, c.name+" = ?")
 	}
-	t.updatePG = fmt.Sprintf("UPDATE %s AS t SET %s FROM unnest(%s) AS v (%s) WHERE %s",
-		name, strings.Join(setPG, ", "), casts(all), names(all, ""), strings.Join(onPG, " AND "))
+	t.updatePG = fmt.Sprintf("UPDATE %s AS t SET %s FROM (SELECT %s) AS v WHERE %s",
+		name, strings.Join(setPG, ", "), unnested(all), strings.Join(onPG, " AND "))
 	t.updateLite = fmt.Sprintf("UPDATE %s SET %s WHERE %s", name, strings.Join(setLite, ", "), strings.Join(onLite, " AND "))
 	return t
 }
 
-func names[T any](cols []column[T], prefix string) string {
+func names[T any](cols []column[T]) string {
 	out := make([]string, len(cols))
 	for i, c := range cols {
-		out[i] = prefix + c.name
+		out[i] = c.name
 	}
 	return strings.Join(out, ", ")
 }
 
-func casts[T any](cols []column[T]) string {
+// unnested turns array parameters into rows. It belongs into a select list:
+// there the arrays are walked side by side, in FROM each would first be copied.
+func unnested[T any](cols []column[T]) string {
 	out := make([]string, len(cols))
 	for i, c := range cols {
-		out[i] = fmt.Sprintf("$%d::%s[]", i+1, c.cast)
+		out[i] = fmt.Sprintf("unnest($%d::%s[]) AS %s", i+1, c.cast, c.name)
 	}
 	return strings.Join(out, ", ")
 }

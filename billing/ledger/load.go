@@ -43,7 +43,7 @@ func lockWallets(d models.Dialect, b *book, keys []walletKey, skip bool) []state
 	}
 	agencies, ids := walletArrays(keys)
 	return []statement{{
-		sql: "SELECT " + walletColumns + ` FROM unnest($1::uuid[], $2::uuid[]) AS k (agency_id, id)
+		sql: "SELECT " + walletColumns + ` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::uuid[]) AS id) AS k
 			JOIN wallets w ON w.agency_id = k.agency_id AND w.id = k.id
 			ORDER BY w.agency_id, w.id FOR NO KEY UPDATE OF w` + tail,
 		args: []any{agencies, ids}, scan: scan,
@@ -68,7 +68,7 @@ func readLots(d models.Dialect, b *book, keys []walletKey) []statement {
 	}
 	agencies, ids := walletArrays(keys)
 	return []statement{{
-		sql: "SELECT " + lotColumns + ` FROM unnest($1::uuid[], $2::uuid[]) AS k (agency_id, id)
+		sql: "SELECT " + lotColumns + ` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::uuid[]) AS id) AS k
 			JOIN lots l ON l.agency_id = k.agency_id AND l.wallet_id = k.id AND l.open`,
 		args: []any{agencies, ids}, scan: scan,
 	}}
@@ -85,7 +85,7 @@ func readKeys(d models.Dialect, b *book, keys []key) []statement {
 		return nil
 	}
 	return keyed(d, keys, "SELECT "+chargeColumns+" FROM charges c WHERE c.agency_id = ? AND c.idempotency_key = ?",
-		"SELECT "+chargeColumns+` FROM unnest($1::uuid[], $2::text[]) AS k (agency_id, idempotency_key)
+		"SELECT "+chargeColumns+` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::text[]) AS idempotency_key) AS k
 			JOIN charges c ON c.agency_id = k.agency_id AND c.idempotency_key = k.idempotency_key COLLATE "C"`, scan)
 }
 
@@ -101,7 +101,7 @@ func readHoldKeys(d models.Dialect, b *book, keys []key) []statement {
 		return nil
 	}
 	return keyed(d, keys, "SELECT "+holdColumns+" FROM holds h WHERE h.agency_id = ? AND h.idempotency_key = ?",
-		"SELECT "+holdColumns+` FROM unnest($1::uuid[], $2::text[]) AS k (agency_id, idempotency_key)
+		"SELECT "+holdColumns+` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::text[]) AS idempotency_key) AS k
 			JOIN holds h ON h.agency_id = k.agency_id AND h.idempotency_key = k.idempotency_key COLLATE "C"`, scan)
 }
 
@@ -126,7 +126,7 @@ func readHolds(d models.Dialect, b *book, keys []holdKey) []statement {
 		agencies[i], ids[i] = pgUUID(k.agency), pgUUID(k.hold)
 	}
 	return []statement{{
-		sql: "SELECT " + holdColumns + ` FROM unnest($1::uuid[], $2::uuid[]) AS k (agency_id, id)
+		sql: "SELECT " + holdColumns + ` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::uuid[]) AS id) AS k
 			JOIN holds h ON h.agency_id = k.agency_id AND h.id = k.id`,
 		args: []any{agencies, ids}, scan: scan,
 	}}
