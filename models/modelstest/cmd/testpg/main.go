@@ -4,7 +4,7 @@
 //
 // The server's address is in TEST_DATABASE_URL while the command runs, and
 // testpg ends with the command's exit code. With -durable the server keeps
-// fsync on, as production does. A TEST_DATABASE_URL that is set already wins:
+// fsync on and has the memory of a small production server. A TEST_DATABASE_URL that is set already wins:
 // then no server is started.
 package main
 
@@ -42,7 +42,11 @@ func run(ctx context.Context, durable bool, args []string) (code int, err error)
 
 	env := os.Environ()
 	if os.Getenv("TEST_DATABASE_URL") == "" {
-		s, err := pgserver.Start(ctx, pgserver.Options{Durable: durable})
+		o := pgserver.Options{Durable: durable}
+		if durable { // what an operator would give a server of its own
+			o.Settings = []string{"shared_buffers=1GB", "max_wal_size=4GB"}
+		}
+		s, err := pgserver.Start(ctx, o)
 		if err != nil {
 			return 1, err
 		}
