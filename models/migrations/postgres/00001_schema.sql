@@ -191,8 +191,6 @@ CREATE TABLE wallets (
     id             uuid NOT NULL,
     sub_account_id uuid,
     status         text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'closed')),
-    seq            bigint NOT NULL DEFAULT 0 CHECK (seq >= 0),
-    balance        bigint NOT NULL DEFAULT 0,
     held           bigint NOT NULL DEFAULT 0 CHECK (held >= 0),
     excess         bigint NOT NULL DEFAULT 0 CHECK (excess >= 0),
     excess_limit   bigint NOT NULL DEFAULT 0 CHECK (excess_limit >= 0),
@@ -208,9 +206,12 @@ CREATE TABLE wallets (
     critical_at    bigint NOT NULL DEFAULT 0,
     agency_excess  bigint NOT NULL DEFAULT 0 CHECK (agency_excess >= 0),
     agency_ceiling bigint NOT NULL DEFAULT 0 CHECK (agency_ceiling >= 0),
-    last_at        bigint NOT NULL DEFAULT 0,
     used_at        bigint NOT NULL DEFAULT 0,
     created_at     bigint NOT NULL,
+    -- What every charge changes stands together: PostgreSQL logs the bytes from the first changed to the last.
+    last_at        bigint NOT NULL DEFAULT 0,
+    seq            bigint NOT NULL DEFAULT 0 CHECK (seq >= 0),
+    balance        bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (agency_id, id)
 ) WITH (fillfactor = 50);
 COMMENT ON COLUMN wallets.pool_cap IS 'most the pool pays per pool_every; 0 is no cap when pooled and no fallback when prepaid';

@@ -191,8 +191,6 @@ CREATE TABLE wallets (
     id             blob NOT NULL,
     sub_account_id blob,
     status         text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'closed')),
-    seq            integer NOT NULL DEFAULT 0 CHECK (seq >= 0),
-    balance        integer NOT NULL DEFAULT 0,
     held           integer NOT NULL DEFAULT 0 CHECK (held >= 0),
     excess         integer NOT NULL DEFAULT 0 CHECK (excess >= 0),
     excess_limit   integer NOT NULL DEFAULT 0 CHECK (excess_limit >= 0),
@@ -208,9 +206,12 @@ CREATE TABLE wallets (
     critical_at    integer NOT NULL DEFAULT 0,
     agency_excess  integer NOT NULL DEFAULT 0 CHECK (agency_excess >= 0),
     agency_ceiling integer NOT NULL DEFAULT 0 CHECK (agency_ceiling >= 0),
-    last_at        integer NOT NULL DEFAULT 0,
     used_at        integer NOT NULL DEFAULT 0,
     created_at     integer NOT NULL,
+    -- What every charge changes stands together: PostgreSQL logs the bytes from the first changed to the last.
+    last_at        integer NOT NULL DEFAULT 0,
+    seq            integer NOT NULL DEFAULT 0 CHECK (seq >= 0),
+    balance        integer NOT NULL DEFAULT 0,
     PRIMARY KEY (agency_id, id)
 ) WITHOUT ROWID;
 
