@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { before, test } from "node:test";
-import { open, signIn, startDemo } from "./harness.mjs";
+import { number, open, signIn, startDemo } from "./harness.mjs";
 import { axeViolations, equalTotals, limits, measure, spaced, zipped } from "./measures.mjs";
 
 const shots = process.env.E2E_SHOTS;
@@ -240,9 +240,10 @@ test("the states of a balance: low, almost out, paused", async () => {
     const hold = await demo.api("POST", "/v1/holds", { wallet, action: "ai.reply", model: "gpt-4", credits });
     await demo.api("POST", `/v1/holds/${hold.id}/captures`, { credits });
   };
-  const { balance } = await demo.api("GET", `/v1/wallets/${wallet}`);
-  const pace = Number(balance.available) / 40;
-  for (const [name, left, word] of [["low", pace, "Low"], ["critical", 40, "Almost out"], ["paused", 0, "Paused"]]) {
+  await demo.clock({ advance: "72h" }); // beyond the reset that the demo stands before
+  await window.page.goto(demo.base);
+  const pace = number(await window.page.locator("dl.facts > div", { hasText: "Pace" }).locator("dd").textContent());
+  for (const [name, left, word] of [["low", 3 * pace, "Low"], ["critical", pace / 2, "Almost out"], ["paused", 0, "Paused"]]) {
     await drainTo(left);
     await visit(window, `overview-${name}`, "/");
     const said = await window.page.locator(".top .chip").textContent();

@@ -103,13 +103,13 @@ for (const { script, words } of both) {
 
     // The back button goes back one filter.
     await page.goBack();
-    await page.waitForURL((url) => !url.search.includes("model="));
+    await page.waitForURL((url) => !url.searchParams.get("model"));
     await page.getByRole("heading", { name: "Last 90 days" }).waitFor();
     await page.waitForFunction((n) => document.querySelector("[data-total]")?.textContent === n, group(all));
     await page.goForward();
     await page.waitForURL(/model=gpt-4/);
     await page.getByRole("link", { name: "Clear all" }).click();
-    await page.waitForURL((url) => !url.search.includes("model="));
+    await page.waitForURL((url) => !url.searchParams.get("model"));
     await page.waitForFunction((n) => document.querySelector("[data-total]")?.textContent === n, group(all));
 
     // A click on a name narrows to it.
