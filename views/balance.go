@@ -175,7 +175,7 @@ func (b Balance) pace(f Frame) string {
 
 // facts are the pace and the run-out date; past thirty days weeks, not a date.
 func (c Forecast) facts(f Frame) []fact {
-	pace := fact{label: "Pace", value: format.Credits(c.PerDay) + " a day"}
+	pace := fact{label: "Pace", value: format.Estimate(c.PerDay) + " a day"}
 	switch c.Kind {
 	case ForecastNoData:
 		return []fact{{"Pace", "Not enough data yet", "three full days are needed"}}

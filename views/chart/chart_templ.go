@@ -849,7 +849,7 @@ func Cumulative(r Running) templ.Component {
 			}
 		}
 		if c.Projected != "" {
-			templ_7745c5c3_Err = mark("ahead", "At this pace: "+format.Credits(r.Projected)+" by the end").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = mark("ahead", "At this pace: "+format.Estimate(r.Projected)+" by the end").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

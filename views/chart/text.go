@@ -65,7 +65,7 @@ func (r Running) describe() string {
 		b.WriteString(" Plan credits: " + format.Credits(r.Plan) + ".")
 	}
 	if r.Projected > 0 {
-		b.WriteString(" At this pace " + format.Credits(r.Projected) + " by the end.")
+		b.WriteString(" At this pace " + format.Estimate(r.Projected) + " by the end.")
 	}
 	if len(r.Previous) > 0 {
 		b.WriteString(" Previous period: " + format.Credits(sum(r.Previous)) + ".")

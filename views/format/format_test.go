@@ -159,3 +159,12 @@ func TestCreditsAreCutNotRounded(t *testing.T) {
 		require.Less(r, c-back, one/100)
 	})
 }
+
+func TestEstimateKnowsNoFractions(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[models.Credits]string{
+		890_140_000: "890", 890_500_000: "891", 9_990_000: "9.99", 500_000: "0.5", 0: "0", models.Credits(10_000_000): "10", 33_991_300_000: "33,991",
+	} {
+		require.Equal(t, want, Estimate(in))
+	}
+}

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -72,6 +73,16 @@ func CreditsWord(c models.Credits) string {
 		return "1 credit"
 	}
 	return Credits(c) + " credits"
+}
+
+// Estimate is a pace or a forecast: to the whole credit from ten credits on, for
+// more digits would claim to know more.
+func Estimate(c models.Credits) string {
+	if c >= 10*models.Credit && c <= math.MaxInt64-models.Credit {
+		c += models.Credit / 2
+		c -= c % models.Credit
+	}
+	return Credits(c)
 }
 
 // Plural is a count with its noun: Plural(2, "agency", "agencies").
