@@ -44,6 +44,17 @@ func again(err error, kept, asked []byte) (bool, error) {
 	return true, nil
 }
 
+// once runs a verb that looks its idempotency key up and then books under it.
+// Sent twice at once, the second meets the first's row only when it writes:
+// run again, it finds what the key did.
+func (s *Service) once(ctx context.Context, verb func(tx *gorm.DB) error) error {
+	err := s.db.InTx(ctx, verb)
+	if models.IsDuplicate(err) {
+		err = s.db.InTx(ctx, verb)
+	}
+	return err
+}
+
 func (in *AgencyInput) digest() []byte {
 	return fingerprint("agency", in.ExternalID, in.Name, in.Plan, in.TimeZone)
 }

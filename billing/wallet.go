@@ -142,7 +142,7 @@ func (s *Service) transfer(ctx context.Context, scope Scope, in TransferInput, b
 		return ledger.Transfer{}, problem.Missing("sub-account")
 	}
 	var out ledger.Transfer
-	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+	err := s.once(ctx, func(tx *gorm.DB) error {
 		agency, sub, err := s.pair(tx, in.Agency, in.SubAccount)
 		if err != nil {
 			return err
@@ -152,7 +152,7 @@ func (s *Service) transfer(ctx context.Context, scope Scope, in TransferInput, b
 			Key: in.Key, Fingerprint: fingerprint("transfer", flag(back), flag(in.Sold), sub.ID.String(), in.Credits.String(), in.Note), At: now,
 		}
 		if act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, r.Fingerprint); done || err != nil {
-			out.Act, out.Replayed = act, done
+			out = ledger.Transfer{Act: act, Replayed: done}
 			return err
 		}
 		if back {
@@ -198,10 +198,10 @@ func (s *Service) Adjust(ctx context.Context, in AdjustInput) (ledger.Granted, e
 	}
 	digest := fingerprint("adjust", in.Wallet.String(), in.Credits.String(), string(in.Source), in.Reason)
 	var out ledger.Granted
-	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+	err := s.once(ctx, func(tx *gorm.DB) error {
 		act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, digest)
 		if done || err != nil {
-			out.Act, out.Replayed = act, done
+			out = ledger.Granted{Act: act, Replayed: done}
 			return err
 		}
 		if in.Credits > 0 {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	_ "github.com/ncruces/go-sqlite3/driver" // registers the driver "sqlite3"
@@ -261,5 +262,8 @@ func (db *DB) migrate(ctx context.Context) error {
 
 // IsDuplicate tells a violated unique key from other errors, on both databases.
 func IsDuplicate(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok { // a statement that did not go through GORM
+		return pg.Code == "23505"
+	}
 	return errors.Is(err, gorm.ErrDuplicatedKey) || err != nil && strings.Contains(err.Error(), "UNIQUE constraint failed")
 }
