@@ -107,13 +107,13 @@ e2e/node_modules: e2e/package-lock.json
 .PHONY: e2e
 e2e: build e2e/node_modules ## Run the browser tests in Chromium
 	@.ci/install browser database
-	@cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) node --test
+	@cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) node --test --test-concurrency=2
 
 .PHONY: e2e-full
 e2e-full: build e2e/node_modules ## The same on PostgreSQL too, every page in every theme and width
 	@.ci/install browser database
-	@cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test
-	@$(TESTPG) -- env -C e2e REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test
+	@cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test --test-concurrency=2
+	@$(TESTPG) -- env -C e2e REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test --test-concurrency=2
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
