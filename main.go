@@ -152,6 +152,9 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
 	}
+	if plans, err := p.billing.Plans(ctx); err == nil && len(plans) == 0 {
+		log.LogAttrs(ctx, slog.LevelWarn, "the database is empty: run refill setup --admin-email you@example.com to start it")
+	}
 	log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("base_url", c.BaseURL))
 	return p.serve(ctx, listener, nil)
 }
@@ -604,10 +607,18 @@ func (c *setupCmd) Run(ctx context.Context, o *out) error {
 		return errors.Join(err, db.Close())
 	}
 	defer func() { _ = p.close() }()
-	if err := p.billing.Import(ctx, catalogue, "setup"); err != nil {
+	plans, err := p.billing.Plans(ctx)
+	if err != nil {
 		return err
 	}
+	if len(plans) > 0 {
+		return errors.New("this database was set up before: it has plans")
+	}
+	// The admin first: a password that is refused leaves the database empty.
 	if _, err := p.billing.CreateUser(ctx, billing.UserInput{Email: c.AdminEmail, Name: c.AdminEmail, Password: c.Password, Admin: true, By: "setup"}); err != nil {
+		return err
+	}
+	if err := p.billing.Import(ctx, catalogue, "setup"); err != nil {
 		return err
 	}
 	key, _, err := p.billing.CreateAPIKey(ctx, billing.Scope{}, "setup", "setup")
