@@ -42,7 +42,7 @@ func codeOf(status int) string {
 	case http.StatusForbidden:
 		return "forbidden"
 	case http.StatusRequestEntityTooLarge:
-		return "too_large"
+		return "body_too_large"
 	}
 	return "bad_request"
 }
