@@ -249,7 +249,9 @@ func (s *Service) book(ctx context.Context, p models.Purchase, session checkout.
 			if err := s.credit(ctx, tx, &out, session, now); err != nil {
 				return err
 			}
-		} else if progress(want) > progress(was) || want == was {
+		} else if progress(want) > progress(was) || want == was || want == models.PurchaseCancelled && was == models.PurchaseExpired {
+			// Closing the session at Stripe makes it tell us that it expired: the
+			// buyer's word stands, whichever of the two is booked first.
 			out.Status, out.StatusNote = want, note
 		}
 		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
