@@ -15,7 +15,7 @@ import (
 	"refill/models"
 )
 
-// Days is how much history the seed makes.
+// Days is how much history the demo shows.
 const Days = 90
 
 // by is who the seed acts as.
@@ -27,6 +27,7 @@ type Seeder struct {
 	Clock     *Clock
 	Catalogue preset.Catalogue
 	Pay       func(ctx context.Context, session string) error // pays a checkout session with a good card
+	Days      int                                             // of history; 0: Days
 
 	rng *rand.Rand
 }
@@ -70,8 +71,11 @@ func houses() []*house {
 // that end now.
 func (s *Seeder) Seed(ctx context.Context) error {
 	s.rng = rand.New(rand.NewPCG(20261122, 7)) // the same business every time
+	if s.Days == 0 {
+		s.Days = Days
+	}
 	end := s.Clock.Now()
-	start := end.Add(-Days * 24 * time.Hour)
+	start := end.Add(-time.Duration(s.Days) * 24 * time.Hour)
 	s.Clock.freeze(start)
 	defer s.Clock.run()
 	if err := s.Billing.Import(ctx, s.Catalogue, by); err != nil {
@@ -159,7 +163,7 @@ func slots() []struct {
 // at its own time.
 func (s *Seeder) live(ctx context.Context, all []*house, start, end models.Time) error {
 	n := 0
-	for day := range Days + 1 {
+	for day := range s.Days + 1 {
 		morning := start.Add(time.Duration(day) * 24 * time.Hour)
 		weekend := morning.Go().Weekday() == time.Saturday || morning.Go().Weekday() == time.Sunday
 		midnight := morning - morning%models.Time(24*time.Hour/time.Microsecond)
@@ -171,7 +175,7 @@ func (s *Seeder) live(ctx context.Context, all []*house, start, end models.Time)
 			s.Clock.freeze(at)
 			var batch []billing.ChargeInput
 			for _, h := range all {
-				grow := 0.7 + 0.6*float64(day)/Days
+				grow := 0.7 + 0.6*float64(day)/float64(s.Days)
 				if weekend {
 					grow *= 0.45
 				}
@@ -188,7 +192,7 @@ func (s *Seeder) live(ctx context.Context, all []*house, start, end models.Time)
 		if err := s.daily(ctx, all, day); err != nil {
 			return err
 		}
-		if day%10 == 0 || day == Days {
+		if day%10 == 0 || day == s.Days {
 			if err := s.Billing.RunDue(ctx, s.Clock.Now()); err != nil {
 				return err
 			}
@@ -218,7 +222,7 @@ func (s *Seeder) affordable() float64 {
 	plan, _ := s.Catalogue.Plan(s.Catalogue.DefaultPlan)
 	days, part := 30.0, 0.6
 	if plan.Every != preset.Month {
-		days, part = Days, 0.5
+		days, part = float64(s.Days), 0.5
 	}
 	var price, sum float64
 	for i, r := range s.Catalogue.Cards[0].Rates {
@@ -227,7 +231,7 @@ func (s *Seeder) affordable() float64 {
 		sum += w
 	}
 	if price == 0 {
-		return Days
+		return float64(s.Days)
 	}
 	return float64(plan.Allowance) * part / days / (price / sum)
 }
@@ -291,7 +295,7 @@ func (s *Seeder) work() (action, model string, usage ratecard.Usage) {
 // daily is what people do: buy packs and assign credits.
 func (s *Seeder) daily(ctx context.Context, all []*house, day int) error {
 	for i, h := range all {
-		if h.packs > 0 && day%(Days/h.packs) == 5+i {
+		if h.packs > 0 && day%max(10, s.Days/h.packs) == 5+i {
 			if err := s.buy(ctx, h); err != nil {
 				return err
 			}
