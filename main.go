@@ -103,10 +103,13 @@ type storage struct {
 	Data        string `name:"data" env:"REFILL_DATA" default:"data" help:"Folder of the embedded database."`
 }
 
+// file is the embedded database.
+func (s storage) file() string { return filepath.Join(s.Data, "refill.db") }
+
 // open refuses a database that may forget what it acknowledged, unless nothing
 // but a demonstration or a look depends on it.
 func (s storage) open(ctx context.Context, log *slog.Logger, allowLoss bool) (*models.DB, error) {
-	o := models.Options{DatabaseURL: s.DatabaseURL, SQLitePath: filepath.Join(s.Data, "refill.db"), MaxConns: 24, AllowLoss: allowLoss, Log: log}
+	o := models.Options{DatabaseURL: s.DatabaseURL, SQLitePath: s.file(), MaxConns: 24, AllowLoss: allowLoss, Log: log}
 	if s.DatabaseURL == "" {
 		if err := os.MkdirAll(s.Data, 0o700); err != nil {
 			return nil, fmt.Errorf("make the data folder: %w", err)
@@ -645,6 +648,13 @@ type auditCmd struct{ storage }
 
 // Run checks every invariant and prints a line for each.
 func (c *auditCmd) Run(ctx context.Context, o *out) error {
+	if c.DatabaseURL == "" {
+		// Opening would make an empty one, and find nothing wrong with it.
+		if _, err := os.Stat(c.file()); err != nil {
+			_, _ = fmt.Fprintln(o.stderr, "refill: audit:", err)
+			return exitError(2)
+		}
+	}
 	db, err := c.open(ctx, newLog(o.stderr), true)
 	if err != nil {
 		_, _ = fmt.Fprintln(o.stderr, "refill: audit:", err)

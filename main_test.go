@@ -236,3 +236,38 @@ func TestReplayChargesEachRowOnce(t *testing.T) {
 		d.audit(t)
 	})
 }
+
+func TestAuditOfNoDatabaseIsNotClean(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "mistyped")
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 2, run(t.Context(), []string{"audit", "--data", data}, &stdout, &stderr), "%s", stdout.String())
+	require.Contains(t, stderr.String(), "mistyped")
+	require.NoDirExists(t, data)
+}
+
+func TestSetupMayBeRunAgainAfterAMistake(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, databaseURL string) {
+		data := t.TempDir()
+		setup := func(email, password string) (int, string) {
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), []string{
+				"setup", "--data", data, "--database-url", databaseURL, "--admin-email", email, "--admin-password", password,
+			}, &stdout, &stderr)
+			return code, stdout.String() + stderr.String()
+		}
+		code, said := setup("ana@example.com", "short")
+		require.Equal(t, 1, code)
+		require.Contains(t, said, "invalid_password")
+		code, said = setup("ana", "long enough")
+		require.Equal(t, 1, code)
+		require.Contains(t, said, "invalid_email")
+		code, said = setup("ana@example.com", "long enough")
+		require.Zero(t, code, said)
+		require.Contains(t, said, "rf_live_")
+		code, said = setup("eve@example.com", "long enough")
+		require.Equal(t, 1, code)
+		require.Contains(t, said, "set up before")
+	})
+}
