@@ -59,6 +59,16 @@ func post(c echo.Context, into any) (string, error) {
 	return key, decode(buf.b, into)
 }
 
+// postMaybeEmpty is post where the address says all there is to say: a request
+// without a body is one with {}.
+func postMaybeEmpty(c echo.Context, into any) (string, error) {
+	if c.Request().ContentLength != 0 {
+		return post(c, into)
+	}
+	key := c.Request().Header.Get(keyHeader)
+	return key, billing.CheckKey(key)
+}
+
 // answer sends 201 for what is new and 200 for what was asked before.
 func answer(c echo.Context, replayed bool, body []byte) {
 	code := http.StatusCreated
@@ -274,7 +284,7 @@ type releaseBody struct{}
 
 func (a *api) postRelease(c echo.Context, who caller) error {
 	var body releaseBody
-	if _, err := post(c, &body); err != nil {
+	if _, err := postMaybeEmpty(c, &body); err != nil {
 		return err
 	}
 	agency, hold, err := a.holdOf(c, who)
@@ -309,7 +319,7 @@ type reversalBody struct {
 
 func (a *api) postReversal(c echo.Context, who caller) error {
 	var body reversalBody
-	key, err := post(c, &body)
+	key, err := postMaybeEmpty(c, &body)
 	if err != nil {
 		return err
 	}

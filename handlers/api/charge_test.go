@@ -257,6 +257,7 @@ func TestHolds(t *testing.T) {
 		released := w.post(w.key, "/v1/holds/"+h.text("id")+"/releases", "r3", `{}`).ok(t, 201)
 		require.Equal(t, "released", released.text("state"))
 		require.Equal(t, released.body, w.post(w.key, "/v1/holds/"+h.text("id")+"/releases", "r3", `{}`).ok(t, 200).body)
+		require.Equal(t, released.body, w.send(w.key, "POST", "/v1/holds/"+h.text("id")+"/releases", "r3", "", "Content-Type", "").ok(t, 200).body, "no body is {}")
 
 		// Promised work is booked late even when nothing is left.
 		h = w.post(w.key, "/v1/holds", "h4", `{"wallet":"sub:acme","credits":"60","action":"ai.reply","model":"gpt-4","ttl_seconds":1}`).ok(t, 201)
