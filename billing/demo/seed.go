@@ -300,9 +300,9 @@ func (s *Seeder) daily(ctx context.Context, all []*house, day int) error {
 				return err
 			}
 		}
-		if day%30 == 3 {
+		if day%7 == 3 {
 			for j, sub := range h.subs[:min(2, len(h.subs))] {
-				if err := s.assign(ctx, h, sub, 4+j, fmt.Sprintf("%d:%d", day, j)); err != nil {
+				if err := s.assign(ctx, h, sub, 14+4*j, fmt.Sprintf("%d:%d", day, j)); err != nil {
 					return err
 				}
 			}
@@ -326,7 +326,7 @@ func (s *Seeder) assign(ctx context.Context, h *house, sub models.SubAccount, pa
 		return nil
 	}
 	_, err = s.Billing.Assign(ctx, billing.Scope{}, billing.TransferInput{
-		Agency: h.agency.ID, SubAccount: sub.ID, Credits: amount, Note: "Monthly credits", Key: "demo:assign:" + sub.ExternalID + ":" + n, By: by,
+		Agency: h.agency.ID, SubAccount: sub.ID, Credits: amount, Note: "Credits for the week", Key: "demo:assign:" + sub.ExternalID + ":" + n, By: by,
 	})
 	return err
 }

@@ -84,7 +84,7 @@ func TestPricePerCredit(t *testing.T) {
 
 func TestPercentAndChange(t *testing.T) {
 	t.Parallel()
-	for want, p := range map[string][2]int64{"43%": {43, 100}, "<1%": {1, 1000}, "0%": {0, 10}, "—": {1, 0}, "100%": {5, 5}, "1%": {7, 1000}} {
+	for want, p := range map[string][2]int64{"43%": {43, 100}, "<1%": {1, 1000}, "0%": {0, 10}, "—": {1, 0}, "100%": {5, 5}, "1%": {7, 1000}, "6,927%": {6927, 100}, "−1,200%": {-12, 1}} {
 		require.Equal(t, want, Percent(p[0], p[1]))
 	}
 	require.Equal(t, "14% more than the previous cycle", Change(114*one, 100*one, "the previous cycle"))

@@ -128,7 +128,10 @@ func Percent(part, whole int64) string {
 		}
 		return "0%"
 	}
-	return strings.Replace(text, "-", minus, 1) + "%"
+	if digits, negative := strings.CutPrefix(text, "-"); negative {
+		return minus + group(digits) + "%"
+	}
+	return group(text) + "%"
 }
 
 // Change compares two totals in words: "14% more than the previous cycle".
