@@ -25,3 +25,19 @@ func TestAModelsNameIsBounded(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// Credits are not moved to where they could never be used.
+func TestAPooledAccountIsNotAssignedCredits(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		sub, err := s.CreateSubAccount(t.Context(), billing.Scope{}, billing.SubAccountInput{
+			Agency: s.account.Agency.ID, ExternalID: "pool", Name: "Pool", Funding: models.Pooled, By: "test",
+		})
+		require.NoError(t, err)
+		_, err = s.Assign(t.Context(), billing.Scope{}, billing.TransferInput{
+			Agency: s.account.Agency.ID, SubAccount: sub.ID, Credits: models.Credit, Key: "k", By: "test",
+		})
+		require.True(t, problem.Is(err, "pooled_account"), "%v", err)
+	})
+}

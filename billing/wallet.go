@@ -117,7 +117,8 @@ type TransferInput struct {
 }
 
 // Assign moves credits from the agency to one sub-account. The same key assigns
-// once. Errors: insufficient_credits, invalid_credits, idempotency_key_reused.
+// once. Errors: insufficient_credits, invalid_credits, idempotency_key_reused,
+// pooled_account.
 func (s *Service) Assign(ctx context.Context, scope Scope, in TransferInput) (ledger.Transfer, error) {
 	return s.transfer(ctx, scope, in, false)
 }
@@ -159,11 +160,28 @@ func (s *Service) transfer(ctx context.Context, scope Scope, in TransferInput, b
 			r.From, r.To = r.To, r.From
 			out, err = s.ledger.TakeBack(ctx, tx, r)
 		} else {
+			if err := fedByHand(tx, sub); err != nil {
+				return err
+			}
 			out, err = s.ledger.Assign(ctx, tx, r)
 		}
 		return err
 	})
 	return out, err
+}
+
+// fedByHand refuses credits for an account that would never draw them.
+func fedByHand(tx *gorm.DB, sub models.SubAccount) error {
+	var pooled int64
+	if err := tx.Model(&models.Wallet{}).Where("agency_id = ? AND id = ? AND funding = ?", sub.AgencyID, sub.WalletID, models.Pooled).
+		Count(&pooled).Error; err != nil {
+		return err
+	}
+	if pooled > 0 {
+		return problem.New(problem.Conflict, "pooled_account",
+			"%s draws on the agency's pool and would never use credits of its own. Make it prepaid first.", sub.Name).On("sub_account")
+	}
+	return nil
 }
 
 // AdjustInput gives (> 0) or takes (< 0) credits by hand.
