@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -296,6 +297,9 @@ func (c *demoCmd) Run(ctx context.Context, o *out) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.checkReadyFile(); err != nil {
+		return err
+	}
 	if c.Data == "" {
 		dir, err := os.MkdirTemp("", "refill-demo-")
 		if err != nil {
@@ -330,6 +334,25 @@ func (c *demoCmd) Run(ctx context.Context, o *out) (err error) {
 		base: localURL(listener), stripe: "http://" + box.Addr().String(), hook: "http://" + listener.Addr().String(),
 	}
 	return d.serve(ctx, db, listener, box)
+}
+
+// checkReadyFile tells before the seeding, which takes a while, that the ready
+// file would have nowhere to go.
+func (c *demoCmd) checkReadyFile() error {
+	if c.ReadyFile == "" {
+		return nil
+	}
+	dir := filepath.Dir(c.ReadyFile)
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--ready-file: there is no folder %s; make it first, or name a file in one that is there", dir)
+	case err != nil:
+		return fmt.Errorf("--ready-file: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("--ready-file: %s is not a folder", dir)
+	}
+	return nil
 }
 
 // demoClock goes on from where an earlier run had moved the clock to.

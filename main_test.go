@@ -237,6 +237,20 @@ func TestReplayChargesEachRowOnce(t *testing.T) {
 	})
 }
 
+// TestDemoRefusesAReadyFileWithoutAFolder must not seed first: a demo that fails
+// at its end has kept whoever waits for the file waiting for nothing.
+func TestDemoRefusesAReadyFileWithoutAFolder(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	missing := filepath.Join(t.TempDir(), "missing")
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"demo", "--addr", "127.0.0.1:0", "--data", data, "--ready-file", filepath.Join(missing, "ready.json")}, &stdout, &stderr)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr.String(), "there is no folder "+missing)
+	require.NoDirExists(t, data, "nothing was seeded")
+	require.Empty(t, stdout.String())
+}
+
 func TestAuditOfNoDatabaseIsNotClean(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "mistyped")
