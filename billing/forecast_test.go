@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 	"pgregory.net/rapid"
 
+	"refill/billing/ledger"
 	"refill/billing/period"
 	"refill/models"
 	"refill/models/modelstest"
@@ -152,6 +154,34 @@ func TestOverviewGathersThePage(t *testing.T) {
 		require.Zero(t, mine.Balance.Assigned)
 		require.Empty(t, mine.Attention.List)
 		require.Equal(t, credits(35), mine.Forecast.PerDay)
+	})
+}
+
+// TestAssignedIsNotSold: what clients bought, or were given as a bonus, is theirs
+// and not the agency's to take back.
+func TestAssignedIsNotSold(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "", func(t *testing.T, h *house) {
+		client := h.client("acme", models.Prepaid, "")
+		require.NoError(t, h.s.db.InTx(t.Context(), func(tx *gorm.DB) error {
+			_, err := h.s.ledger.Grant(t.Context(), tx, ledger.GrantRequest{
+				Agency: h.agency.ID, Wallet: h.agency.WalletID, Source: models.SourcePurchase, Credits: credits(2000), Kind: "purchase", Actor: "test", At: h.s.Now(),
+			})
+			return err
+		}))
+		_, err := h.s.Assign(t.Context(), Scope{}, TransferInput{
+			Agency: h.agency.ID, SubAccount: client.SubAccount.ID, Credits: credits(1400), Sold: true, Note: "Starter", Key: h.key(), By: "test",
+		})
+		require.NoError(t, err)
+		h.give(client.Wallet, 30)
+		h.assign(client, 8)
+
+		data, err := h.s.BalanceData(t.Context(), h.own)
+		require.NoError(t, err)
+		require.Equal(t, credits(8), data.Assigned)
+		mine, err := h.s.BalanceData(t.Context(), client)
+		require.NoError(t, err)
+		require.Equal(t, credits(1438), mine.Balance.Available)
 	})
 }
 

@@ -51,7 +51,7 @@ type BalanceData struct {
 	CycleFrom models.Time    // 0 when the allowance is granted once
 	ResetsAt  models.Time    // 0 when no allowance comes
 	HeldJobs  int64          // holds that are open on the wallet
-	Assigned  models.Credits // spendable in the wallets of clients, not in the balance
+	Assigned  models.Credits // assigned and spendable with clients, not in the balance; what was sold to them is theirs
 }
 
 // ReplyRate is what one unit of an action costs now.
@@ -150,7 +150,7 @@ func (s *Service) balanceData(ctx context.Context, a *Account, c cycle, now mode
 	if out.Plan, _, err = s.PlanOf(ctx, a.Agency.ID); err != nil {
 		return out, err
 	}
-	held, err := spendableBy(db.Where("agency_id = ? AND wallet_id <> ?", a.Agency.ID, a.Wallet), now)
+	held, err := spendableBy(db.Where("agency_id = ? AND wallet_id <> ? AND source = ?", a.Agency.ID, a.Wallet, models.SourceAssigned), now)
 	for _, n := range held {
 		out.Assigned += n
 	}
