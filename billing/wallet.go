@@ -85,7 +85,7 @@ func (s *Service) ChargeByKey(ctx context.Context, agency models.AgencyID, key s
 }
 
 // Reverse gives a failed action's credits back, once. Errors: not_found,
-// test_charge.
+// test_charge, idempotency_key_reused.
 func (s *Service) Reverse(ctx context.Context, scope Scope, agency models.AgencyID, charge models.ChargeID, key, reason string) (ledger.Reversed, error) {
 	if err := checkKey(key); err != nil {
 		return ledger.Reversed{}, err
@@ -98,7 +98,7 @@ func (s *Service) Reverse(ctx context.Context, scope Scope, agency models.Agency
 	}
 	now := s.clock.Now()
 	var out ledger.Reversed
-	err := s.db.InTx(ctx, func(tx *gorm.DB) (err error) {
+	err := s.once(ctx, func(tx *gorm.DB) (err error) {
 		out, err = s.ledger.Reverse(ctx, tx, ledger.ReverseRequest{Agency: agency, Charge: charge, Key: key, Reason: reason, At: now})
 		return err
 	})

@@ -134,7 +134,7 @@ func (w *world) reverse(t *testing.T, r ledger.Receipt, at models.Time) ledger.R
 	t.Helper()
 	var out ledger.Reversed
 	require.NoError(t, w.db.InTx(t.Context(), func(tx *gorm.DB) (err error) {
-		out, err = w.ledger.Reverse(t.Context(), tx, ledger.ReverseRequest{Agency: w.agency, Charge: r.Charge.ID, Key: "r", At: at})
+		out, err = w.ledger.Reverse(t.Context(), tx, ledger.ReverseRequest{Agency: w.agency, Charge: r.Charge.ID, Key: "r:" + r.Charge.ID.String(), At: at})
 		return err
 	}))
 	return out

@@ -229,7 +229,7 @@ func (x *twin) reverseOne(*rapid.T) {
 	i := rapid.IntRange(0, len(x.charges)-1).Draw(x.t, "charge")
 	x.tick()
 	x.tx(func(tx *gorm.DB) error {
-		got, err := x.w.ledger.Reverse(x.t.Context(), tx, ledger.ReverseRequest{Agency: x.w.agency, Charge: x.ids[i], Key: "r", At: x.now})
+		got, err := x.w.ledger.Reverse(x.t.Context(), tx, ledger.ReverseRequest{Agency: x.w.agency, Charge: x.ids[i], Key: "r:" + x.ids[i].String(), At: x.now})
 		if err == nil && got.Replayed != x.charges[i].reversed {
 			return fmt.Errorf("replayed: %v", got.Replayed)
 		}

@@ -33,7 +33,10 @@ type Reversed struct {
 
 // Reverse gives a charge's credits back to the very lots that paid it, once.
 // Excess that was paid off meanwhile goes back to the lots that paid it off.
-// Reversing again answers as before. Errors: not_found, test_charge.
+// Reversing again answers as before, whatever the key; a key that reversed
+// another charge, or gave another reason, is refused. Sent twice at once for two
+// charges, one key is a duplicate row. Errors: not_found, test_charge,
+// idempotency_key_reused.
 func (l *Ledger) Reverse(ctx context.Context, tx *gorm.DB, r ReverseRequest) (Reversed, error) {
 	var charge models.Charge
 	if err := tx.Where("agency_id = ? AND id = ?", r.Agency, r.Charge).Take(&charge).Error; err != nil {
@@ -60,14 +63,13 @@ func (l *Ledger) Reverse(ctx context.Context, tx *gorm.DB, r ReverseRequest) (Re
 	draws = inOrder(charge.WalletID, draws)
 	a := c.accounts[charge.WalletID]
 	at := a.stamp(r.At)
-	var old models.Reversal
-	err = tx.Where("agency_id = ? AND charge_id = ?", r.Agency, r.Charge).Take(&old).Error
-	if err == nil {
-		b := a.balance(at)
-		return Reversed{Reversal: old, Charge: charge, Draws: draws, Balance: b, State: StateOf(a.Wallet, b), Replayed: true}, nil
-	}
-	if !errors.Is(err, gorm.ErrRecordNotFound) {
+	old, err := earlierReversal(tx, r)
+	if err != nil {
 		return Reversed{}, err
+	}
+	if old != nil {
+		b := a.balance(at)
+		return Reversed{Reversal: *old, Charge: charge, Draws: draws, Balance: b, State: StateOf(a.Wallet, b), Replayed: true}, nil
 	}
 	out := Reversed{Charge: charge, Draws: draws, Reversal: models.Reversal{
 		AgencyID: r.Agency, ChargeID: r.Charge, ID: models.NewID[models.ReversalID](at),
@@ -108,6 +110,25 @@ func (l *Ledger) Reverse(ctx context.Context, tx *gorm.DB, r ReverseRequest) (Re
 	out.Balance = a.balance(at)
 	out.State = StateOf(a.Wallet, out.Balance)
 	return out, c.write(ctx)
+}
+
+// earlierReversal is the charge's reversal, if there is one. The request's key
+// must be free or have made this very reversal.
+func earlierReversal(tx *gorm.DB, r ReverseRequest) (*models.Reversal, error) {
+	var found []models.Reversal
+	err := tx.Where("agency_id = ? AND (charge_id = ? OR idempotency_key = ?)", r.Agency, r.Charge, r.Key).Find(&found).Error
+	if err != nil {
+		return nil, err
+	}
+	var old *models.Reversal
+	for i := range found {
+		f := &found[i]
+		if f.IdempotencyKey == r.Key && (f.ChargeID != r.Charge || f.Reason != r.Reason) {
+			return nil, keyReused()
+		}
+		old = f // its key is another, or it is the one asked for: it is this charge's
+	}
+	return old, nil
 }
 
 // giveBack returns credits to a lot; what would have expired unused expires.

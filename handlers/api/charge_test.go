@@ -301,6 +301,65 @@ func TestReversal(t *testing.T) {
 	})
 }
 
+// A reversal's key is bound like any other; a release has none to bind.
+func TestOneKeyForTwoReversals(t *testing.T) {
+	t.Parallel()
+	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
+		var at []string
+		for _, key := range []string{"a", "b"} {
+			c := w.post(w.key, "/v1/charges", key, reply4).ok(t, 201)
+			at = append(at, "/v1/charges/"+c.text("id")+"/reversals")
+		}
+		first := w.post(w.key, at[0], "r", `{"reason":"failed"}`).ok(t, 201)
+		w.post(w.key, at[1], "r", `{"reason":"failed"}`).refused(t, 409, "idempotency_key_reused", "idempotency_key")
+		w.post(w.key, at[0], "r", `{"reason":"another"}`).refused(t, 409, "idempotency_key_reused", "idempotency_key")
+		require.Equal(t, first.body, w.post(w.key, at[0], "r", `{"reason":"failed"}`).ok(t, 200).body)
+		require.Equal(t, "99975", w.get(w.key, "/v1/wallets/agency:northwind").text("balance.available"), "the refusal gave nothing back")
+
+		w.post(w.key, at[1], "r2", `{}`).ok(t, 201)
+		w.post(w.key, at[1], "r", `{"reason":"failed"}`).refused(t, 409, "idempotency_key_reused", "idempotency_key")
+		other := w.post(w.other, "/v1/charges", "a", `{"wallet":"agency:contoso","action":"ai.reply","model":"gpt-4"}`).ok(t, 201)
+		w.post(w.other, "/v1/charges/"+other.text("id")+"/reversals", "r", `{}`).ok(t, 201)
+
+		for i := range 2 {
+			h := w.post(w.key, "/v1/holds", fmt.Sprint("h", i), `{"wallet":"agency:northwind","credits":"5"}`).ok(t, 201)
+			w.post(w.key, "/v1/holds/"+h.text("id")+"/releases", "same", `{}`).ok(t, 201)
+		}
+	})
+}
+
+// Two wallets share no lock, so it is the database that tells the later of two
+// reversals that their key is taken.
+func TestOneKeyForReversalsOfTwoWalletsAtOnce(t *testing.T) {
+	t.Parallel()
+	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
+		w.give(w.client.WalletID, 100)
+		for round := range 5 {
+			var all sync.WaitGroup
+			var booked, refused atomic.Int64
+			for i, wallet := range []string{"agency:northwind", "sub:acme"} {
+				c := w.post(w.key, "/v1/charges", fmt.Sprintf("c%d-%d", round, i), `{"wallet":"`+wallet+`","action":"ai.reply","model":"gpt-4-turbo"}`).ok(t, 201)
+				all.Go(func() {
+					r, err := w.try(w.key, "POST", "/v1/charges/"+c.text("id")+"/reversals", fmt.Sprint("r", round), `{}`)
+					switch {
+					case err != nil:
+						t.Error(err)
+					case r.status == 201:
+						booked.Add(1)
+					case r.text("code") == "idempotency_key_reused":
+						refused.Add(1)
+					default:
+						t.Error(r.body)
+					}
+				})
+			}
+			all.Wait()
+			require.EqualValues(t, 1, booked.Load())
+			require.EqualValues(t, 1, refused.Load())
+		}
+	})
+}
+
 func TestRevokedKeyFailsOnTheNextRequest(t *testing.T) {
 	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {

@@ -120,10 +120,11 @@ func writtenByHand() []written {
 			http.StatusOK, `{"charges":[{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}]}`, `{"data":[{"status":201,"charge":` + exampleCharge + `}]}`, nil,
 		},
 		{
-			"create-reversal", "/v1/charges/{id}/reversals", "Reverse a charge", "For an action that failed: the credits go back to the same lots, once, whatever the key.", of,
+			"create-reversal", "/v1/charges/{id}/reversals", "Reverse a charge", "For an action that failed: the credits go back to the same lots, once, whatever the key; a key that reversed another charge is refused.", of,
 			reversalBody{},
 			reversal{},
-			http.StatusCreated, `{"reason":"The reply failed to send."}`, exampleReversal, nil,
+			http.StatusCreated, `{"reason":"The reply failed to send."}`, exampleReversal,
+			map[int]string{http.StatusConflict: "idempotency_key_reused: the key reversed another charge, or gave another reason. test_charge: it cost nothing."},
 		},
 		{
 			"create-hold", "/v1/holds", "Hold credits for running work", "Reserves them now; capture what the work cost, and the rest goes back.", "Holds",
@@ -138,7 +139,7 @@ func writtenByHand() []written {
 			http.StatusCreated, `{"credits":"25"}`, "", refusals,
 		},
 		{
-			"release-hold", "/v1/holds/{id}/releases", "Release a hold", "Gives everything back. Releasing again answers 200.", "Holds",
+			"release-hold", "/v1/holds/{id}/releases", "Release a hold", "Gives everything back. A hold ends once, so releasing it again answers 200 whatever the key; the key is not remembered.", "Holds",
 			releaseBody{},
 			hold{},
 			http.StatusCreated, `{}`, "",
