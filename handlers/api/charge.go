@@ -45,6 +45,10 @@ func walletMissing() error {
 	return problem.New(problem.Invalid, "wallet_missing", "Name the wallet: wal_…, agency:{external id} or sub:{external id}.").On("wallet")
 }
 
+func usageOrCredits() error {
+	return problem.New(problem.Invalid, "usage_or_credits", "Send usage or credits, not both.").On("credits")
+}
+
 // post is what every POST of the charge path does first: the key, then the body.
 func post(c echo.Context, into any) (string, error) {
 	key := c.Request().Header.Get(keyHeader)
@@ -195,13 +199,14 @@ func (a *api) writeBatch(c echo.Context, results []billing.ChargeResult) {
 	write(c, http.StatusOK, echo.MIMEApplicationJSON, buf.b)
 }
 
-// holdBody is what POST /v1/holds takes: usage to price, or credits.
+// holdBody is what POST /v1/holds takes: usage to price, or credits, which an
+// action may label.
 type holdBody struct {
 	Wallet  string  `json:"wallet" example:"sub:acme"`
 	Action  string  `json:"action,omitempty" example:"ai.reply"`
 	Model   string  `json:"model,omitempty" example:"gpt-4"`
 	Usage   usage   `json:"usage,omitzero"`
-	Credits *string `json:"credits,omitempty" doc:"Reserve this many; else the price of action and usage." example:"50"`
+	Credits *string `json:"credits,omitempty" doc:"Reserve this many, with an action as a label only; else the price of action and usage. Not both usage and credits." example:"50"`
 	TTL     *int64  `json:"ttl_seconds,omitempty" minimum:"1" maximum:"86400" doc:"How long the reservation stands; 900 unless told."`
 }
 
@@ -222,6 +227,9 @@ func (a *api) postHold(c echo.Context, who caller) error {
 		in.TTL = time.Duration(*body.TTL) * time.Second
 	}
 	if body.Credits != nil {
+		if in.Usage != nil {
+			return usageOrCredits()
+		}
 		if in.Credits, err = parseCredits(*body.Credits, "credits"); err != nil {
 			return err
 		}
@@ -260,7 +268,7 @@ func (a *api) postCapture(c echo.Context, who caller) error {
 	}
 	if body.Credits != nil {
 		if body.Usage.Usage != nil {
-			return problem.New(problem.Invalid, "usage_or_credits", "Send usage or credits, not both.").On("credits")
+			return usageOrCredits()
 		}
 		credits, err := parseCredits(*body.Credits, "credits")
 		if err != nil {

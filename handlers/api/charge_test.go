@@ -275,6 +275,7 @@ func TestHolds(t *testing.T) {
 		w.post(w.key, "/v1/holds", "x", `{"wallet":"sub:acme","credits":"1e3"}`).refused(t, 422, "invalid_credits", "credits")
 		w.post(w.key, "/v1/holds", "x", `{"wallet":"sub:acme","credits":"5","ttl_seconds":0}`).refused(t, 422, "invalid_ttl", "ttl_seconds")
 		w.post(w.key, "/v1/holds", "x", `{"wallet":"sub:acme","credits":"5","ttl_seconds":86401}`).refused(t, 422, "invalid_ttl", "ttl_seconds")
+		w.post(w.key, "/v1/holds", "x", `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4","credits":"5","usage":{"output_tokens":40}}`).refused(t, 422, "usage_or_credits", "credits")
 		w.post(w.key, "/v1/holds", "x", `{"wallet":"sub:acme"}`).refused(t, 422, "action_missing", "action")
 		w.post(w.key, "/v1/holds/"+h.text("id")+"/captures", "c5", `{"credits":"1","usage":{"pages":1}}`).refused(t, 422, "usage_or_credits", "credits")
 		w.post(w.other, "/v1/holds/"+h.text("id")+"/captures", "c6", `{}`).refused(t, 404, "not_found", "")
