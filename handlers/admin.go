@@ -62,6 +62,9 @@ func (a *app) readFleetUsage(ctx context.Context, q url.Values) (views.UsageFilt
 	if f.Group == views.GroupSubAccount || f.Agency != "" && f.Group == views.GroupAgency {
 		f.Group = views.GroupModel
 	}
+	if err := askedDays(&f); err != nil {
+		return f, billing.UsageQuery{}, err
+	}
 	at, err := a.Billing.UsagePeriod(ctx, &billing.Account{Zone: time.UTC}, billing.PeriodName(f.Period), f.From, f.To)
 	if err != nil {
 		return f, billing.UsageQuery{}, err
@@ -86,9 +89,6 @@ func (a *app) readFleetUsage(ctx context.Context, q url.Values) (views.UsageFilt
 func (a *app) fleetUsage(c echo.Context) error {
 	ctx := c.Request().Context()
 	filter, q, err := a.readFleetUsage(ctx, c.QueryParams())
-	if problem.Of(err) != nil {
-		return err
-	}
 	out := views.Usage{
 		Base: "/admin/usage", Filter: filter,
 		Groups: []views.UsageGroup{views.GroupAgency, views.GroupModel, views.GroupAction, views.GroupBucket},
@@ -96,13 +96,7 @@ func (a *app) fleetUsage(c echo.Context) error {
 	if err == nil {
 		err = a.fillFleetUsage(ctx, &out, q)
 	}
-	if err != nil {
-		out.Failure = a.failure(c, "Usage", "", err)
-	}
-	if out.Frame, err = a.frame(c, "Usage", "usage", nil); err != nil {
-		return err
-	}
-	return page(c, http.StatusOK, views.UsagePage(out))
+	return a.showUsage(c, &out, "", err)
 }
 
 func (a *app) fillFleetUsage(ctx context.Context, out *views.Usage, q billing.UsageQuery) error {

@@ -3,6 +3,7 @@ package handlers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -35,7 +36,9 @@ func (a *app) history(c echo.Context) error {
 	if problem.Is(err, "invalid_cursor") {
 		return problem.Missing("page")
 	}
-	if err == nil {
+	wrong, _ := errors.AsType[wrongDays](err)
+	out.Errors = views.FieldErrors(wrong)
+	if err == nil || len(wrong) > 0 {
 		out.Subs, out.Models, err = a.historyChoices(ctx, account)
 	}
 	if err != nil {
@@ -58,6 +61,10 @@ func (a *app) history(c echo.Context) error {
 	if out.Frame, err = a.frame(c, "History", "history", nil); err != nil {
 		return err
 	}
+	if len(out.Errors) > 0 {
+		out.Frame.Failed = true
+		return page(c, http.StatusUnprocessableEntity, views.HistoryPage(out))
+	}
 	return page(c, http.StatusOK, views.HistoryPage(out))
 }
 
@@ -69,9 +76,12 @@ func address(path string, q url.Values) string {
 	return path + "?" + q.Encode()
 }
 
-// historyQuery is what a filter asks for; known is false when it names a
+// historyQuery is what a filter asks for, or wrongDays; known is false when it names a
 // sub-account that is not there, which has no lines.
 func (a *app) historyQuery(ctx context.Context, account *billing.Account, f views.HistoryFilter) (q billing.HistoryQuery, known bool, err error) {
+	if err := (days{from: f.From, to: f.To, until: "Until", open: true}).check(); err != nil {
+		return q, false, err
+	}
 	q = billing.HistoryQuery{Account: account, Kind: billing.LineKind(f.Kind), Model: f.Model, Text: f.Text, Cursor: f.Cursor}
 	if f.From != "" {
 		q.From = localDay(f.From, account.Zone).Start

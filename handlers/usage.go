@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -36,7 +37,10 @@ func (a *app) readUsage(ctx context.Context, account *billing.Account, q url.Val
 	if f.Group == views.GroupAgency || account.SubAccount != nil && f.Group == views.GroupSubAccount {
 		f.Group = views.GroupModel
 	}
-	var err error
+	err := askedDays(f)
+	if err != nil {
+		return in, err
+	}
 	if in.period, err = a.Billing.UsagePeriod(ctx, account, billing.PeriodName(f.Period), f.From, f.To); err != nil {
 		return in, err
 	}
@@ -53,6 +57,14 @@ func (a *app) readUsage(ctx context.Context, account *billing.Account, q url.Val
 		in.query.Wallet = wallet
 	}
 	return in, err
+}
+
+// askedDays judges the dates of a page that shows custom ones.
+func askedDays(f *views.UsageFilter) error {
+	if f.Period != views.PeriodCustom {
+		return nil
+	}
+	return days{from: f.From, to: f.To, until: "To"}.check()
 }
 
 func usageGroup(g views.UsageGroup) billing.UsageGroup {
@@ -80,20 +92,30 @@ func (a *app) report(ctx context.Context, in *asked) (billing.UsageReport, error
 func (a *app) usage(c echo.Context) error {
 	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
 	in, err := a.readUsage(ctx, account, c.QueryParams())
-	if problem.Is(err, "invalid_range") {
-		return err
-	}
 	out := views.Usage{Base: "/usage", Filter: in.filter, Groups: usageGroups(account)}
 	if err == nil {
 		err = a.fillUsage(ctx, &out, &in)
 	}
-	if err != nil {
-		out.Failure = a.failure(c, "Usage", "Your balance is not affected.", err)
+	return a.showUsage(c, &out, "Your balance is not affected.", err)
+}
+
+// showUsage is a usage page with what could be read: dates that are no period
+// leave the form with what is wrong with them, a fault leaves its section out.
+func (a *app) showUsage(c echo.Context, out *views.Usage, keeps string, err error) error {
+	code := http.StatusOK
+	if wrong, ok := errors.AsType[wrongDays](err); ok {
+		out.Errors, code = views.FieldErrors(wrong), http.StatusUnprocessableEntity
+	} else if err != nil {
+		if problem.Of(err) != nil {
+			return err
+		}
+		out.Failure = a.failure(c, "Usage", keeps, err)
 	}
 	if out.Frame, err = a.frame(c, "Usage", "usage", nil); err != nil {
 		return err
 	}
-	return page(c, http.StatusOK, views.UsagePage(out))
+	out.Frame.Failed = len(out.Errors) > 0
+	return page(c, code, views.UsagePage(*out))
 }
 
 // usageGroups is what a reader may tell apart: a client has no sub-accounts.

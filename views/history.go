@@ -21,7 +21,8 @@ type History struct {
 	Back    string       // from an opened group to the list it came from
 	Lines   []HistoryLine
 	Pager   Pager
-	Never   bool // this account has no line at all
+	Errors  FieldErrors // of the dates, "from" and "to": the form alone is shown
+	Never   bool        // this account has no line at all
 	Failure *SectionFailure
 }
 

@@ -76,27 +76,23 @@ type HistoryFilter struct {
 	Kind     LineKind // "": every kind
 	Sub      string   // external id
 	Model    string
-	From, To string // local days, both included; "" for no bound
+	From, To string // local days, both included, as typed; "" for no bound
 	Text     string // in the reference
 	Cursor   string // where a page begins; opaque
 }
 
 // ParseHistoryFilter reads an address. It never fails: what it does not know is
-// left out.
+// left out, all but dates, which the page judges.
 func ParseHistoryFilter(q url.Values) HistoryFilter {
-	f := HistoryFilter{
+	return HistoryFilter{
 		Kind:   oneOf(LineKind(q.Get("type")), append([]LineKind{""}, lineKinds()...)...),
 		Sub:    filterText(q.Get("sub")),
 		Model:  filterText(q.Get("model")),
-		From:   filterDay(q.Get("from")),
-		To:     filterDay(q.Get("to")),
+		From:   typedDay(q.Get("from")),
+		To:     typedDay(q.Get("to")),
 		Text:   filterText(q.Get("q")),
 		Cursor: filterText(q.Get("cursor")),
 	}
-	if f.From != "" && f.To != "" && f.From > f.To {
-		f.From, f.To = f.To, f.From
-	}
-	return f
 }
 
 // Values is the filter as an address's query; what is empty is left out.

@@ -45,7 +45,8 @@ type Usage struct {
 	Plan      models.Credits // allowance of the cycle; 0: none or not a cycle
 	Projected models.Credits // expected at the end of the cycle; 0: unknown
 
-	Never   bool   // this account has never used a credit
+	Errors  FieldErrors // of the dates, "from" and "to": the form alone is shown
+	Never   bool        // this account has never used a credit
 	Nearest []Link // periods that have usage, offered when this one has none
 	Failure *SectionFailure
 }
@@ -343,7 +344,7 @@ func (u Usage) span() string {
 // inWords is the filter in a few words, for the folded form on a phone.
 func (u Usage) inWords() string {
 	text := u.Filter.Period.word()
-	if u.Filter.Period == PeriodCustom {
+	if u.Filter.Period == PeriodCustom && len(u.Errors) == 0 {
 		text = u.span()
 	}
 	text += " · " + u.Filter.Group.by()

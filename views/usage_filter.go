@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -54,11 +55,12 @@ const (
 	ViewCumulative UsageView = "cumulative"
 )
 
-// UsageFilter is everything the address of a usage page says. Its values are
-// whole: ParseUsageFilter replaces what it does not know by the default.
+// UsageFilter is everything the address of a usage page says. ParseUsageFilter
+// replaces what it does not know by the default, all but the dates: another period
+// than the one asked for would be a wrong answer, so they stay as they were typed.
 type UsageFilter struct {
 	Period   UsagePeriod
-	From, To string // local days of a custom period, "2026-11-01", both included; "" otherwise
+	From, To string // local days of a custom period, "2026-11-01", both included, as typed; "" otherwise
 	Group    UsageGroup
 	Interval UsageInterval
 	View     UsageView
@@ -73,7 +75,8 @@ type UsageFilter struct {
 const maxFilterText = 200
 
 // ParseUsageFilter reads an address. It never fails: an address that was typed or
-// is old shows the nearest page there is.
+// is old shows the nearest page there is. Dates without a period are custom dates;
+// whether they are any is for the page to say.
 func ParseUsageFilter(q url.Values) UsageFilter {
 	f := UsageFilter{
 		Period: oneOf(UsagePeriod(q.Get("p")), PeriodCycle, PeriodPrevious, Period24Hours,
@@ -88,11 +91,8 @@ func ParseUsageFilter(q url.Values) UsageFilter {
 		Model:   filterText(q.Get("model")),
 		Action:  filterText(q.Get("action")),
 	}
-	if f.Period == PeriodCustom {
-		f.From, f.To = filterDay(q.Get("from")), filterDay(q.Get("to"))
-		if f.From == "" || f.To == "" || f.From > f.To {
-			f.Period, f.From, f.To = PeriodCycle, "", ""
-		}
+	if from, to := typedDay(q.Get("from")), typedDay(q.Get("to")); f.Period == PeriodCustom || q.Get("p") == "" && from+to != "" {
+		f.Period, f.From, f.To = PeriodCustom, from, to
 	}
 	return f
 }
@@ -163,11 +163,12 @@ func filterText(s string) string {
 	return s
 }
 
-// filterDay takes a day as it stands in an address, "" for anything else.
-func filterDay(s string) string {
-	day, err := time.Parse(time.DateOnly, s)
-	if err != nil || day.Year() < 2000 || day.Year() > 2999 {
-		return ""
+// typedDay is a date as it was typed, to be judged and shown again; it is never
+// empty because it was too long or not text.
+func typedDay(s string) string {
+	s = strings.TrimSpace(strings.ToValidUTF8(s, "?"))
+	if len(s) > maxFilterText {
+		s = strings.TrimSpace(strings.ToValidUTF8(s[:maxFilterText], ""))
 	}
 	return s
 }

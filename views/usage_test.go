@@ -117,17 +117,21 @@ func TestUsageFilterRoundTrip(t *testing.T) {
 func TestUsageFilterFallsBackToThePageThereIs(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{
-		"p=custom&from=2026-03-05&to=2026-03-01": "", // the wrong way round
-		"p=custom&from=2026-02-31&to=2026-03-01": "",
-		"p=forever&g=colour&i=minute&v=pie":      "",
-		"p=90d&cmp=1&model=gpt-4":                "cmp=1&model=gpt-4&p=90d",
-		"p=7d&from=2026-03-01&to=2026-03-02":     "p=7d",
-		"sub=" + strings.Repeat("x", 201):        "",
+		"p=forever&g=colour&i=minute&v=pie":  "",
+		"p=90d&cmp=1&model=gpt-4":            "cmp=1&model=gpt-4&p=90d",
+		"p=7d&from=2026-03-01&to=2026-03-02": "p=7d",
+		"sub=" + strings.Repeat("x", 201):    "",
+		// Dates are never replaced by others, right or wrong.
+		"p=custom&from=2026-03-05&to=2026-03-01": "from=2026-03-05&p=custom&to=2026-03-01",
+		"p=custom&from=2026-02-31&to=":           "from=2026-02-31&p=custom",
+		"from=2026-03-01&to=2026-03-02":          "from=2026-03-01&p=custom&to=2026-03-02",
+		"to=%ff":                                 "p=custom&to=%3F",
 	} {
 		q, err := url.ParseQuery(address)
 		require.NoError(t, err)
 		require.Equal(t, want, views.ParseUsageFilter(q).Values().Encode(), address)
 	}
+	require.NotEmpty(t, views.ParseHistoryFilter(url.Values{"from": {strings.Repeat("9", 300)}}).From)
 }
 
 // Earlier and Later tile time, through a night that is an hour shorter.
