@@ -271,10 +271,7 @@ func (s *Service) CreateSubAccount(ctx context.Context, scope Scope, in SubAccou
 	if in.PoolEvery == "" {
 		in.PoolEvery = models.PoolCycle
 	}
-	if in.Funding != models.Prepaid && in.Funding != models.Pooled {
-		return models.SubAccount{}, problem.New(problem.Invalid, "invalid_funding", "funding is prepaid or pooled.").On("funding")
-	}
-	if err := errors.Join(checkExternalID(in.ExternalID), checkName(in.Name)); err != nil {
+	if err := errors.Join(checkExternalID(in.ExternalID), checkName(in.Name), checkFunding(in.Funding, in.PoolCap, in.PoolEvery)); err != nil {
 		return models.SubAccount{}, err
 	}
 	var out models.SubAccount

@@ -19,4 +19,17 @@ type (
 	Transfer = ledger.Transfer
 	// EntryKind says between which two accounts an entry moves credits.
 	EntryKind = ledger.Kind
+	// State is how a wallet stands.
+	State = ledger.State
+)
+
+// The states of a wallet.
+const (
+	StateNew      = ledger.StateNew
+	StateHealthy  = ledger.StateHealthy
+	StateLow      = ledger.StateLow
+	StateCritical = ledger.StateCritical
+	StateExcess   = ledger.StateExcess
+	StatePaused   = ledger.StatePaused
+	StateUpstream = ledger.StateUpstream
 )

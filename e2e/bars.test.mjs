@@ -145,6 +145,13 @@ test("the pages of an agency", async () => {
     await visit(window, `line-${kind}`, await href(page, "table.lines a"));
   }
   await visit(window, "buy", "/buy");
+  await visit(window, "sub-accounts", "/sub-accounts");
+  const client = await href(page, "table.clients th a");
+  await visit(window, "sub-account", client);
+  await visit(window, "sub-account-new", "/sub-accounts/new");
+  await visit(window, "sub-account-edit", `${client}/edit`);
+  await visit(window, "assign", `${client}/assign?credits=1000`);
+  await visit(window, "take-back", `${client}/take-back?credits=1`);
   await visit(window, "purchases", "/purchases");
   await visit(window, "receipt", await href(page, "a[href$='/receipt']"));
   await visit(window, "not-found-signed-in", "/history/nothing", { status: 404 });

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -109,6 +110,7 @@ func navigation(r role, current string) []views.NavItem {
 	case roleClient:
 		nav[0].Label, nav[0].Short, nav[2].Label = "Balance", "Balance", "Buy credits"
 	case roleOwner, roleBilling, roleMember:
+		nav = slices.Insert(nav, 3, views.NavItem{Key: "sub-accounts", Label: "Sub-accounts", Href: "/sub-accounts"})
 	}
 	for i := range nav {
 		nav[i].Current = nav[i].Key == current

@@ -49,6 +49,7 @@ var (
 	visitors    = policy{name: "visitors", entry: visitor}
 	everyone    = policy{name: "signed in", entry: people, roles: []role{roleOwner, roleBilling, roleMember, roleClient, roleAdmin}}
 	accounts    = policy{name: "agency or client", entry: people, roles: []role{roleOwner, roleBilling, roleMember, roleClient}}
+	agencies    = policy{name: "agency", entry: people, roles: []role{roleOwner, roleBilling, roleMember}}
 	buyers      = policy{name: "owner or billing", entry: people, roles: []role{roleOwner, roleBilling}}
 	admins      = policy{name: "admin", entry: people, roles: []role{roleAdmin}}
 	platformKey = policy{name: "platform API key", entry: program}

@@ -46,6 +46,18 @@ func (a *app) table() []route {
 		{get, "/purchases.csv", accounts, a.purchasesCSV},
 		{get, "/purchases/:id/receipt", accounts, a.receipt},
 
+		{get, "/sub-accounts", agencies, a.subAccounts},
+		{get, "/sub-accounts.csv", agencies, a.subAccountsCSV},
+		{get, "/sub-accounts/new", buyers, a.newSubAccountForm},
+		{post, "/sub-accounts/new", buyers, a.newSubAccount},
+		{get, "/sub-accounts/:id", agencies, a.subAccount},
+		{get, "/sub-accounts/:id/edit", buyers, a.editSubAccountForm},
+		{post, "/sub-accounts/:id/edit", buyers, a.editSubAccount},
+		{get, "/sub-accounts/:id/assign", buyers, a.assignForm},
+		{post, "/sub-accounts/:id/assign", buyers, a.assign},
+		{get, "/sub-accounts/:id/take-back", buyers, a.takeBackForm},
+		{post, "/sub-accounts/:id/take-back", buyers, a.takeBack},
+
 		{get, "/admin", admins, a.fleet},
 		{get, "/admin/usage", admins, a.fleetUsage},
 		{get, "/admin/usage.csv", admins, a.fleetUsageCSV},

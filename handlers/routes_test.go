@@ -32,6 +32,8 @@ func allowed(who string) []string {
 		return people()
 	case "agency or client":
 		return []string{"owner", "billing", "member", "client"}
+	case "agency":
+		return []string{"owner", "billing", "member"}
 	case "owner or billing":
 		return []string{"owner", "billing"}
 	case "admin":
@@ -48,20 +50,32 @@ func TestEveryRouteByEveryRole(t *testing.T) {
 	p := sqlite(t)
 	charge := p.charge("agency:northwind")
 	group := billing.GroupRef{Start: begin, Wallet: p.northwind.WalletID, Action: "ai.reply", Model: "gpt-4"}
+	acme := "/sub-accounts/" + p.acme.ID.String()
 	addresses := map[string]exercised{
 		"GET /": {"/", http.StatusOK}, "GET /usage": {"/usage", http.StatusOK}, "GET /usage.csv": {"/usage.csv", http.StatusOK},
 		"GET /history": {"/history", http.StatusOK}, "GET /history.csv": {"/history.csv", http.StatusOK},
-		"GET /history/group":         {"/history/group?ref=" + group.String(), http.StatusOK},
-		"GET /history/:id":           {"/history/" + charge, http.StatusOK},
-		"GET /buy":                   {"/buy", http.StatusOK},
-		"POST /buy":                  {"/buy", http.StatusUnprocessableEntity},
-		"GET /buy/return":            {"/buy/return?s=cs_nobody", http.StatusNotFound},
-		"GET /purchases":             {"/purchases", http.StatusOK},
-		"GET /purchases.csv":         {"/purchases.csv", http.StatusOK},
-		"GET /purchases/:id/receipt": {"/purchases/pur_nothing/receipt", http.StatusNotFound},
-		"GET /admin":                 {"/admin", http.StatusOK},
-		"GET /admin/usage":           {"/admin/usage", http.StatusOK},
-		"GET /admin/usage.csv":       {"/admin/usage.csv", http.StatusOK},
+		"GET /history/group":               {"/history/group?ref=" + group.String(), http.StatusOK},
+		"GET /history/:id":                 {"/history/" + charge, http.StatusOK},
+		"GET /buy":                         {"/buy", http.StatusOK},
+		"POST /buy":                        {"/buy", http.StatusUnprocessableEntity},
+		"GET /buy/return":                  {"/buy/return?s=cs_nobody", http.StatusNotFound},
+		"GET /purchases":                   {"/purchases", http.StatusOK},
+		"GET /purchases.csv":               {"/purchases.csv", http.StatusOK},
+		"GET /purchases/:id/receipt":       {"/purchases/pur_nothing/receipt", http.StatusNotFound},
+		"GET /sub-accounts":                {"/sub-accounts", http.StatusOK},
+		"GET /sub-accounts.csv":            {"/sub-accounts.csv", http.StatusOK},
+		"GET /sub-accounts/new":            {"/sub-accounts/new", http.StatusOK},
+		"POST /sub-accounts/new":           {"/sub-accounts/new", http.StatusUnprocessableEntity},
+		"GET /sub-accounts/:id":            {acme, http.StatusOK},
+		"GET /sub-accounts/:id/edit":       {acme + "/edit", http.StatusOK},
+		"POST /sub-accounts/:id/edit":      {acme + "/edit", http.StatusUnprocessableEntity},
+		"GET /sub-accounts/:id/assign":     {acme + "/assign", http.StatusOK},
+		"POST /sub-accounts/:id/assign":    {acme + "/assign", http.StatusUnprocessableEntity},
+		"GET /sub-accounts/:id/take-back":  {acme + "/take-back", http.StatusOK},
+		"POST /sub-accounts/:id/take-back": {acme + "/take-back", http.StatusUnprocessableEntity},
+		"GET /admin":                       {"/admin", http.StatusOK},
+		"GET /admin/usage":                 {"/admin/usage", http.StatusOK},
+		"GET /admin/usage.csv":             {"/admin/usage.csv", http.StatusOK},
 	}
 	open := []string{"anybody", "visitors", "platform API key", "Stripe's signature"}
 	browsers := map[string]*browser{"nobody": p.visitor(home)}
@@ -195,7 +209,7 @@ func TestFormsNeedTheirToken(t *testing.T) {
 			require.Equal(t, http.StatusForbidden, owner.do(req).StatusCode, "%s from %s %s", path, origin.name, origin.value)
 		}
 	}
-	require.Equal(t, 5, forms)
+	require.Equal(t, 9, forms)
 	require.Equal(t, http.StatusOK, owner.get("/").StatusCode, "nothing of it signed the owner out")
 }
 

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -44,6 +45,29 @@ func (l *Ledger) ViewIn(_ context.Context, tx *gorm.DB, agency models.AgencyID, 
 	v.Balance = sumLots(v.Wallet, v.Lots, now)
 	v.State = StateOf(v.Wallet, v.Balance)
 	return v, nil
+}
+
+// Plan is what a draw of up to amount would take now, in draw order.
+func (v View) Plan(amount models.Credits, at models.Time) []Draw { //nolint:gocritic // a view is read, not changed
+	a := account{Wallet: v.Wallet, lots: v.Lots}
+	draws, _ := a.take(amount, at)
+	return draws
+}
+
+// PlanReturn is what taking back up to amount would take now, last carved first,
+// and how much there is to take back.
+func (v View) PlanReturn(amount models.Credits, at models.Time) (draws []Draw, unspent models.Credits) { //nolint:gocritic // a view is read, not changed
+	for _, l := range slices.Backward(v.Lots) {
+		if l.Source != models.SourceAssigned || !spendable(l, at) {
+			continue
+		}
+		unspent += l.Remaining
+		if part := min(amount, l.Remaining); part > 0 {
+			draws = append(draws, Draw{Wallet: v.Wallet.ID, Lot: l.ID, Bucket: models.BucketAssigned, Credits: part})
+			amount -= part
+		}
+	}
+	return draws, unspent
 }
 
 // ChargeByID reads a charge with its draws. Errors: not_found.

@@ -158,9 +158,9 @@ addEventListener("popstate", () => {
   if ($("[data-swap-target]")) swap(location.href, false);
 });
 
-// Shortcuts, unless turned off or typing: g then o, u, b, h; "/" to the first
+// Shortcuts, unless turned off or typing: g then o, u, b, s, h; "/" to the first
 // search field; "?" lists them.
-const places = { o: "overview", u: "usage", b: "buy", h: "history" };
+const places = { o: "overview", u: "usage", b: "buy", s: "sub-accounts", h: "history" };
 let afterG = 0;
 addEventListener("keydown", (event) => {
   if (document.body.dataset.shortcuts === "off" || event.ctrlKey || event.metaKey || event.altKey) return;

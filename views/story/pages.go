@@ -25,6 +25,7 @@ func Pages() []Page {
 	pages = append(pages, purchases()...)
 	pages = append(pages, doors()...)
 	pages = append(pages, fleets()...)
+	pages = append(pages, subAccounts()...)
 	pages = append(pages, usages()...)
 	pages = append(pages, histories()...)
 	pages = append(pages, lines()...)

@@ -1,0 +1,171 @@
+package billing
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"refill/billing/ledger"
+	"refill/billing/problem"
+	"refill/models"
+)
+
+// SubAccountStanding is one client of an agency as the list of clients tells it.
+type SubAccountStanding struct {
+	SubAccountState
+
+	Funding   models.Funding
+	PoolCap   models.Credits // 0: no cap on a pooled account, no pool for a prepaid one
+	PoolEvery models.PoolEvery
+	NotUsed   bool // no charge yet
+}
+
+// SubAccountStandings tells how each active client of an agency stands and how
+// it gets credits, by name.
+func (s *Service) SubAccountStandings(ctx context.Context, a *Account) ([]SubAccountStanding, error) {
+	states, err := s.SubAccountStates(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	var wallets []models.Wallet
+	if err := s.db.Read.WithContext(ctx).Where("agency_id = ?", a.Agency.ID).Find(&wallets).Error; err != nil {
+		return nil, err
+	}
+	byID := make(map[models.WalletID]*models.Wallet, len(wallets))
+	for i := range wallets {
+		byID[wallets[i].ID] = &wallets[i]
+	}
+	out := make([]SubAccountStanding, 0, len(states))
+	for i := range states {
+		w := byID[states[i].WalletID]
+		if w == nil {
+			continue
+		}
+		out = append(out, SubAccountStanding{
+			SubAccountState: states[i], Funding: w.Funding, PoolCap: w.PoolCap, PoolEvery: w.PoolEvery, NotUsed: w.UsedAt == 0,
+		})
+	}
+	return out, nil
+}
+
+// AccountOfSub is the account of one of an agency's clients.
+func AccountOfSub(agency models.Agency, sub models.SubAccount) *Account { //nolint:gocritic // read once per page
+	return &Account{Agency: agency, SubAccount: &sub, Wallet: sub.WalletID, Zone: Zone(sub.TimeZone)}
+}
+
+// Forecasts tells how long the own credits of some clients last, by wallet.
+// Accounts that only draw on their agency's pool have none.
+func (s *Service) Forecasts(ctx context.Context, agency models.Agency, subs []SubAccountStanding) (map[models.WalletID]Forecast, error) {
+	now := s.clock.Now()
+	out := make(map[models.WalletID]Forecast, len(subs))
+	err := s.db.Snapshot(ctx, func(tx *gorm.DB) error {
+		live, err := liveSubscription(tx, agency.ID)
+		if err != nil {
+			return err
+		}
+		for i := range subs {
+			if subs[i].Funding == models.Pooled {
+				continue
+			}
+			a := AccountOfSub(agency, subs[i].SubAccount)
+			view, err := s.ledger.ViewIn(ctx, tx, agency.ID, a.Wallet, now)
+			if err != nil {
+				return err
+			}
+			if out[a.Wallet], err = s.forecastOf(tx, a, view, cycleFrom(live, a, now), now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ExternalIDFrom makes an external id of a name: "Acme Dental" is "acme-dental".
+// It is "" where the name has none of the letters it takes.
+func ExternalIDFrom(name string) string {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	id := strings.Join(words, "-")
+	return strings.TrimRight(id[:min(len(id), 100)], "-")
+}
+
+// checkFunding refuses a way to feed a sub-account that there is not.
+func checkFunding(f models.Funding, poolCap models.Credits, every models.PoolEvery) error {
+	var wrong []error
+	if f != models.Prepaid && f != models.Pooled {
+		wrong = append(wrong, problem.New(problem.Invalid, "invalid_funding", "funding is prepaid or pooled.").On("funding"))
+	}
+	if poolCap < 0 || poolCap > models.MaxCharge {
+		wrong = append(wrong, problem.New(problem.Invalid, "invalid_pool_cap", "A limit is 0 to %s credits; 0 sets none.", models.MaxCharge).On("pool_cap"))
+	}
+	if every != models.PoolCycle && every != models.PoolDay {
+		wrong = append(wrong, problem.New(problem.Invalid, "invalid_pool_every", "A limit counts per cycle or per day.").On("pool_every"))
+	}
+	return errors.Join(wrong...)
+}
+
+// SubAccountChange is what becomes of a sub-account: all of it is written.
+type SubAccountChange struct {
+	Agency     models.AgencyID
+	SubAccount models.SubAccountID
+	Name       string
+	Funding    models.Funding
+	PoolCap    models.Credits
+	PoolEvery  models.PoolEvery
+	By         Actor
+}
+
+// ChangeSubAccount renames a sub-account and sets how it gets credits, from the
+// next charge on. What did change is in the audit log; where nothing did, nothing
+// is written. Errors: not_found, invalid_name, invalid_funding, invalid_pool_cap,
+// invalid_pool_every.
+func (s *Service) ChangeSubAccount(ctx context.Context, scope Scope, in SubAccountChange) error {
+	now := s.clock.Now()
+	if !scope.Covers(in.Agency) {
+		return problem.Missing("sub-account")
+	}
+	in.Name = strings.TrimSpace(in.Name)
+	if err := errors.Join(checkName(in.Name), checkFunding(in.Funding, in.PoolCap, in.PoolEvery)); err != nil {
+		return err
+	}
+	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+		_, sub, err := s.pair(tx, in.Agency, in.SubAccount)
+		if err != nil {
+			return err
+		}
+		var w models.Wallet
+		if err := tx.Where("agency_id = ? AND id = ?", in.Agency, sub.WalletID).Take(&w).Error; err != nil {
+			return missing(err, "wallet")
+		}
+		var changed []string
+		if sub.Name != in.Name {
+			changed = append(changed, "name: "+sub.Name+" → "+in.Name)
+			if err := tx.Model(&models.SubAccount{}).Where("agency_id = ? AND id = ?", in.Agency, sub.ID).Update("name", in.Name).Error; err != nil {
+				return err
+			}
+		}
+		if w.Funding != in.Funding || w.PoolCap != in.PoolCap || w.PoolEvery != in.PoolEvery {
+			changed = append(changed, "funding: "+fundingWords(w.Funding, w.PoolCap, w.PoolEvery)+" → "+fundingWords(in.Funding, in.PoolCap, in.PoolEvery))
+			if err := s.ledger.SetPolicy(ctx, tx, in.Agency, w.ID, ledger.Policy{
+				ExcessLimit: w.ExcessLimit, AgencyCeiling: w.AgencyCeiling, Funding: in.Funding, PoolCap: in.PoolCap, PoolEvery: in.PoolEvery,
+			}); err != nil {
+				return err
+			}
+		}
+		if len(changed) == 0 {
+			return nil
+		}
+		return s.audit(tx, in.Agency, in.By, "sub_account.change", sub.ID.String(), strings.Join(changed, "; "), "", now)
+	})
+	s.directory.forget()
+	return err
+}
+
+func fundingWords(f models.Funding, poolCap models.Credits, every models.PoolEvery) string {
+	if poolCap == 0 {
+		return string(f)
+	}
+	return string(f) + ", pool up to " + poolCap.String() + " per " + string(every)
+}

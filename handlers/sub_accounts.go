@@ -1,0 +1,276 @@
+package handlers
+
+import (
+	"cmp"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"refill/billing"
+	"refill/billing/problem"
+	"refill/models"
+	"refill/views"
+)
+
+// subAccountsPage is how many clients are listed at once.
+const subAccountsPage = 50
+
+// subAccountLines is how many lines of its history a client's page shows.
+const subAccountLines = 10
+
+// standings are the clients that a filter shows, in its order, and how many each
+// signal has.
+func (a *app) standings(ctx context.Context, account *billing.Account, f views.SubAccountFilter) ([]billing.SubAccountStanding, []views.Signal, error) {
+	all, err := a.Billing.SubAccountStandings(ctx, account)
+	if err != nil {
+		return nil, nil, err
+	}
+	signals := []views.Signal{
+		{Label: "All"}, {Key: views.SignalPaused, Label: "Paused"}, {Key: views.SignalLow, Label: "Low"}, {Key: views.SignalNew, Label: "Not used yet"},
+	}
+	var shown []billing.SubAccountStanding
+	for i := range signals {
+		s := &signals[i]
+		s.Current, s.Href = s.Key == f.Signal, views.SubAccountFilter{Signal: s.Key, Sort: f.Sort}.Href("/sub-accounts")
+		for j := range all {
+			if !signalled(&all[j], s.Key) {
+				continue
+			}
+			s.Count++
+			if s.Current {
+				shown = append(shown, all[j])
+			}
+		}
+	}
+	slices.SortStableFunc(shown, func(x, y billing.SubAccountStanding) int { //nolint:gocritic // the signature is slices'
+		switch f.Sort {
+		case views.SubAccountsByState:
+			return severity(y.State) - severity(x.State)
+		case views.SubAccountsByLeft:
+			return cmp.Or(boolInt(x.Funding == models.Pooled)-boolInt(y.Funding == models.Pooled), cmp.Compare(x.Left, y.Left))
+		case views.SubAccountsByUsed:
+			return cmp.Compare(y.Used, x.Used)
+		case views.SubAccountsByName:
+		}
+		return 0 // they come by name
+	})
+	return shown, signals, nil
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func signalled(s *billing.SubAccountStanding, signal string) bool {
+	switch signal {
+	case views.SignalPaused:
+		return severity(s.State) >= severity(billing.StateUpstream)
+	case views.SignalLow:
+		return severity(s.State) >= severity(billing.StateLow) && severity(s.State) <= severity(billing.StateExcess)
+	case views.SignalNew:
+		return s.NotUsed
+	}
+	return true
+}
+
+// severity orders states, the worst highest.
+func severity(s billing.State) int {
+	return slices.Index([]billing.State{
+		billing.StateHealthy, billing.StateNew, billing.StateLow, billing.StateCritical, billing.StateExcess, billing.StateUpstream, billing.StatePaused,
+	}, s)
+}
+
+func (a *app) subAccounts(c echo.Context) error {
+	v, ctx := visitOf(c), c.Request().Context()
+	account := v.viewer.Account()
+	out := views.SubAccounts{Filter: views.ParseSubAccountFilter(c.QueryParams())}
+	if mayBuy(v) {
+		out.Add = "/sub-accounts/new"
+	}
+	shown, signals, err := a.standings(ctx, account, out.Filter)
+	var lasts map[models.WalletID]billing.Forecast
+	if err == nil {
+		out.Signals, out.Total = signals, signals[0].Count
+		shown = onPage(c, &out, shown)
+		lasts, err = a.Billing.Forecasts(ctx, account.Agency, shown)
+	}
+	if err != nil {
+		out.Failure = a.failure(c, "The list of clients", "", err)
+	} else {
+		for i := range shown {
+			out.Rows = append(out.Rows, subAccountRow(&shown[i], lasts))
+		}
+	}
+	if out.Frame, err = a.frame(c, "Sub-accounts", "sub-accounts", nil); err != nil {
+		return err
+	}
+	return page(c, http.StatusOK, views.SubAccountsPage(out))
+}
+
+// onPage is the part of the list that the address asks for, with the way to the
+// others.
+func onPage(c echo.Context, out *views.SubAccounts, shown []billing.SubAccountStanding) []billing.SubAccountStanding {
+	n, err := strconv.Atoi(c.QueryParam("page"))
+	if err != nil || n < 1 {
+		n = 1
+	}
+	pages := (len(shown) + subAccountsPage - 1) / subAccountsPage
+	if pages < 2 {
+		return shown
+	}
+	n = min(n, pages)
+	at := func(n int) string {
+		q := out.Filter.Values()
+		if n > 1 {
+			q.Set("page", strconv.Itoa(n))
+		}
+		if len(q) == 0 {
+			return "/sub-accounts"
+		}
+		return "/sub-accounts?" + q.Encode()
+	}
+	from, to := (n-1)*subAccountsPage, min(n*subAccountsPage, len(shown))
+	if n > 1 {
+		out.Previous = at(n - 1)
+	}
+	if n < pages {
+		out.Next = at(n + 1)
+	}
+	out.Shown = fmt.Sprintf("Clients %d to %d of %d", from+1, to, len(shown))
+	return shown[from:to]
+}
+
+func subAccountRow(s *billing.SubAccountStanding, lasts map[models.WalletID]billing.Forecast) views.SubAccountRow {
+	row := views.SubAccountRow{
+		Name: s.Name, Href: subAccountPath(s.ID), Feed: feedOf(s.Funding, s.PoolCap, s.PoolEvery), State: views.State(s.State),
+		Left: s.Left, Used: s.Used, Unused: s.NotUsed,
+	}
+	if f, known := lasts[s.WalletID]; known {
+		row.Lasts = forecastOf(&f)
+	}
+	return row
+}
+
+func feedOf(f models.Funding, poolCap models.Credits, every models.PoolEvery) views.Feed {
+	return views.Feed{Pooled: f == models.Pooled, Cap: poolCap, Daily: every == models.PoolDay}
+}
+
+func subAccountPath(id models.SubAccountID) string { return "/sub-accounts/" + id.String() }
+
+func (a *app) subAccountsCSV(c echo.Context) error {
+	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
+	shown, _, err := a.standings(ctx, account, views.ParseSubAccountFilter(c.QueryParams()))
+	if err != nil {
+		return err
+	}
+	lasts, err := a.Billing.Forecasts(ctx, account.Agency, shown)
+	if err != nil {
+		return err
+	}
+	return a.download(c, "sub-accounts", 0, 0, func(w io.Writer) error {
+		out := csv.NewWriter(w)
+		out.UseCRLF = true
+		if err := out.Write([]string{
+			"name", "id", "funding", "pool_limit", "pool_limit_per", "state", "left", "forecast", "runs_out_utc", "used_this_cycle",
+		}); err != nil {
+			return err
+		}
+		for i := range shown {
+			if err := out.Write(standingCells(&shown[i], lasts)); err != nil {
+				return err
+			}
+		}
+		out.Flush()
+		return out.Error()
+	})
+}
+
+func standingCells(s *billing.SubAccountStanding, lasts map[models.WalletID]billing.Forecast) []string {
+	limit, per, left, kind, runsOut := "", "", "", "", ""
+	if s.PoolCap > 0 {
+		limit, per = s.PoolCap.String(), string(s.PoolEvery)
+	}
+	if f, known := lasts[s.WalletID]; known {
+		left, kind = s.Left.String(), string(f.Kind)
+		if f.Kind == billing.ForecastRunsOut {
+			runsOut = f.RunsOutAt.RFC3339()
+		}
+	}
+	return []string{text(s.Name), text(s.ExternalID), string(s.Funding), limit, per, string(s.State), left, kind, runsOut, s.Used.String()}
+}
+
+// client finds the sub-account that the address names. Errors: not_found, which
+// also stands for another agency's.
+func (a *app) client(c echo.Context) (billing.SubAccountRow, error) {
+	ref := c.Param("id")
+	if _, err := models.ParseID[models.SubAccountID](ref); err != nil {
+		return billing.SubAccountRow{}, problem.Missing("sub-account")
+	}
+	return a.Billing.FindSubAccount(c.Request().Context(), visitOf(c).viewer.Scope(), "", ref)
+}
+
+func (a *app) subAccount(c echo.Context) error {
+	v, ctx := visitOf(c), c.Request().Context()
+	sub, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	agency := v.viewer.Account()
+	account := billing.AccountOfSub(agency.Agency, sub.SubAccount)
+	o := a.Billing.Overview(ctx, account)
+	var lines billing.HistoryPage
+	lines, o.LatestErr = a.Billing.History(ctx, billing.HistoryQuery{Account: account, Limit: subAccountLines})
+	o.Latest = lines.Lines
+	out := views.SubAccount{
+		Name: sub.Name, Ref: sub.ExternalID, Zone: sub.TimeZone, Created: sub.CreatedAt, Feed: feedOf(sub.Funding, sub.PoolCap, sub.PoolEvery),
+		Balance: a.balanceCard(c, &o), Used: o.Usage.Total.Credits(), Usage: a.usageCard(c, &o), Activity: a.activityCard(c, &o),
+	}
+	out.Balance.NextPack = 0
+	only := "?sub=" + sub.ExternalID
+	out.Usage.Href, out.Activity.Href = "/usage"+only, "/history"+only
+	for i := range o.Latest {
+		if o.Latest[i].Group != nil {
+			out.Activity.Lines[i].Href = "" // the agency's history opens groups of its own wallet only
+		}
+	}
+	path := subAccountPath(sub.ID)
+	own, err := a.Billing.Wallet(ctx, agency)
+	wallet := known(&own, err)
+	if err != nil {
+		a.sectionFailed(c, "balance", err)
+	}
+	if o.BalanceErr == nil {
+		if pool := o.Balance.Pool; pool != nil {
+			out.Pool = &views.PoolDraw{Drawn: pool.Drawn}
+			if wallet != nil {
+				out.Pool.Known, out.Pool.Left = true, wallet.Balance.Left()
+			}
+		}
+		if out.Feed.Pooled {
+			out.Own = o.Balance.Balance.Available
+		}
+	}
+	if mayBuy(v) {
+		out.Edit = path + "/edit"
+		if !out.Feed.Pooled {
+			out.Assign = path + "/assign"
+		}
+		if o.BalanceErr == nil && o.Balance.Balance.Assigned > 0 {
+			out.TakeBack = path + "/take-back"
+		}
+	}
+	if out.Frame, err = a.frame(c, sub.Name, "sub-accounts", wallet); err != nil {
+		return err
+	}
+	out.Frame.Zone = account.Zone // the client's days, as on its own pages
+	return page(c, http.StatusOK, views.SubAccountPage(out))
+}

@@ -1,0 +1,267 @@
+package views
+
+import (
+	"net/url"
+
+	"refill/models"
+	"refill/views/format"
+)
+
+// SubAccounts is the list of an agency's clients.
+type SubAccounts struct {
+	Frame   Frame
+	Failure *SectionFailure
+	Signals []Signal
+	Filter  SubAccountFilter
+	Rows    []SubAccountRow
+	Total   int64  // clients there are, whatever the filter
+	Add     string // href of the form; "" when this person may not add one
+
+	Previous, Next string // hrefs of the neighbouring pages; "" for none
+	Shown          string // "Clients 51 to 100 of 140"
+}
+
+// Signal is a chip above the list: a condition, how many are in it, and the filter
+// that shows them.
+type Signal struct {
+	Key     string // "" is every client
+	Label   string
+	Count   int64
+	Href    string
+	Current bool
+}
+
+// SubAccountSort is what the list is sorted by.
+type SubAccountSort string
+
+// The orders, each the sensible way round: names up, states worst first, amounts
+// left up and used down.
+const (
+	SubAccountsByName  SubAccountSort = "name"
+	SubAccountsByState SubAccountSort = "state"
+	SubAccountsByLeft  SubAccountSort = "left"
+	SubAccountsByUsed  SubAccountSort = "used"
+)
+
+// SubAccountFilter is what the list's address says.
+type SubAccountFilter struct {
+	Signal string // a Signal's Key
+	Sort   SubAccountSort
+}
+
+// The signals.
+const (
+	SignalPaused = "paused"
+	SignalLow    = "low"
+	SignalNew    = "new"
+)
+
+// ParseSubAccountFilter reads an address; what it does not know is the default.
+func ParseSubAccountFilter(q url.Values) SubAccountFilter {
+	return SubAccountFilter{
+		Signal: oneOf(q.Get("only"), "", SignalPaused, SignalLow, SignalNew),
+		Sort:   oneOf(SubAccountSort(q.Get("sort")), SubAccountsByName, SubAccountsByState, SubAccountsByLeft, SubAccountsByUsed),
+	}
+}
+
+// Values is the filter as an address's query; defaults are left out.
+func (f SubAccountFilter) Values() url.Values {
+	q := url.Values{}
+	if f.Signal != "" {
+		q.Set("only", f.Signal)
+	}
+	if f.Sort != SubAccountsByName {
+		q.Set("sort", string(f.Sort))
+	}
+	return q
+}
+
+// Href is an address of the list.
+func (f SubAccountFilter) Href(path string) string {
+	if q := f.Values().Encode(); q != "" {
+		return path + "?" + q
+	}
+	return path
+}
+
+// SubAccountRow is one client.
+type SubAccountRow struct {
+	Name   string
+	Href   string
+	Feed   Feed
+	State  State
+	Left   models.Credits // own credits; not shown for a shared pool
+	Lasts  Forecast
+	Used   models.Credits // this cycle
+	Unused bool           // never used any
+}
+
+// Feed is how a client gets credits.
+type Feed struct {
+	Pooled bool           // draws on the agency's credits
+	Cap    models.Credits // of what it may draw on them; 0: no limit, or nothing for one that is not pooled
+	Daily  bool           // Cap counts per day, else per cycle
+}
+
+// words is "Shared pool", "Assigned", "Assigned, then shared pool".
+func (f Feed) words() string {
+	switch {
+	case f.Pooled:
+		return "Shared pool"
+	case f.Cap > 0:
+		return "Assigned, then shared pool"
+	}
+	return "Assigned"
+}
+
+// limit is "up to 5,000 per cycle", "" without one.
+func (f Feed) limit() string {
+	if f.Cap == 0 {
+		return ""
+	}
+	return "up to " + format.Credits(f.Cap) + " per " + f.span()
+}
+
+func (f Feed) span() string {
+	if f.Daily {
+		return "day"
+	}
+	return "cycle"
+}
+
+func (v SubAccounts) columns() []Column {
+	column := func(label string, by SubAccountSort, direction string, number bool) Column {
+		c := Column{Label: label, Number: number, Href: SubAccountFilter{Signal: v.Filter.Signal, Sort: by}.Href("/sub-accounts")}
+		if v.Filter.Sort == by {
+			c.Sort = direction
+		}
+		return c
+	}
+	return []Column{
+		column("Name", SubAccountsByName, "ascending", false),
+		{Label: "How it gets credits"},
+		column("State", SubAccountsByState, "descending", false),
+		column("Left", SubAccountsByLeft, "ascending", true),
+		{Label: "Lasts"},
+		column("Used this cycle", SubAccountsByUsed, "descending", true),
+	}
+}
+
+// orders is the sorting for narrow screens, where the headings are not seen.
+func (v SubAccounts) orders() []Signal {
+	out := []Signal{}
+	for _, c := range v.columns() {
+		if c.Href != "" {
+			out = append(out, Signal{Label: c.Label, Href: c.Href, Current: c.Sort != ""})
+		}
+	}
+	return out
+}
+
+func (v SubAccounts) addLink(label string) *Link {
+	if v.Add == "" {
+		return nil
+	}
+	return &Link{Label: label, Href: v.Add}
+}
+
+// lasts is the run-out date in few words; "" where nothing is known.
+func (c Forecast) lasts(f Frame) string {
+	switch c.Kind {
+	case ForecastRunsOut:
+		if days := format.DaysBetween(f.Now, c.RunsOutAt, f.zone()); days > 30 {
+			return "About " + format.Plural(int64(days/7), "week", "weeks")
+		}
+		return format.Days(c.RunsOutAt, f.Now, f.zone())
+	case ForecastPastReset:
+		return "Past its reset"
+	case ForecastBeyond:
+		return "More than 90 days"
+	case ForecastNoData, ForecastIdle, ForecastNothingNow:
+	}
+	return ""
+}
+
+// noLasts says why there is no run-out date.
+func (c Forecast) noLasts() string {
+	switch c.Kind {
+	case ForecastNoData:
+		return "not enough data yet"
+	case ForecastIdle:
+		return "no recent usage"
+	case ForecastNothingNow:
+		return "nothing left"
+	case ForecastRunsOut, ForecastPastReset, ForecastBeyond:
+	}
+	return "draws on your credits"
+}
+
+// SubAccount is one client as its agency sees it.
+type SubAccount struct {
+	Frame   Frame
+	Name    string
+	Ref     string // external id
+	Zone    string
+	Created models.Time
+	Feed    Feed
+
+	Balance Balance        // as the client sees it; not looked at when pooled
+	Pool    *PoolDraw      // what it has drawn on the agency's credits; nil when it may not
+	Used    models.Credits // this cycle, all of it
+	Own     models.Credits // of a pooled account: credits of its own, which lie still
+
+	Usage    UsageCard
+	Activity ActivityCard
+
+	Assign   string // hrefs; "" when this person may not, or there is nothing to do
+	TakeBack string
+	Edit     string
+}
+
+// PoolDraw is a client's part in its agency's credits.
+type PoolDraw struct {
+	Known bool           // Left could be read
+	Left  models.Credits // of the agency's
+	Drawn models.Credits // since the cycle or the day began
+}
+
+// poolSentence is "Draws from your 18,420. Used 4,310 this cycle. Cap 5,000 per
+// cycle: 690 left."
+func (v SubAccount) poolSentence() string {
+	text := "Draws from your credits."
+	if v.Pool.Known {
+		text = "Draws from your " + format.Credits(v.Pool.Left) + "."
+	}
+	when := "this cycle"
+	if v.Feed.Daily {
+		when = "today"
+	}
+	text += " Used " + format.Credits(v.Pool.Drawn) + " " + when + "."
+	if v.Feed.Cap > 0 {
+		text += " Cap " + format.Credits(v.Feed.Cap) + " per " + v.Feed.span() + ": " + format.Credits(max(0, v.Feed.Cap-v.Pool.Drawn)) + " left."
+	}
+	return text
+}
+
+// SubAccountForm adds a client, or changes one. Field names: name, external_id,
+// funding (prepaid, pooled), pool_cap, pool_every (cycle, day), time_zone.
+type SubAccountForm struct {
+	Frame   Frame
+	Errors  FieldErrors
+	Attempt string // idempotency key of this attempt, hidden field "attempt"
+	New     bool
+	Action  string
+	Back    string // href
+
+	Name, ExternalID, Funding, PoolCap, PoolEvery, TimeZone string // as typed
+
+	Zones []string       // to choose from
+	Own   models.Credits // credits of its own that would lie still in a shared pool
+}
+
+func (v SubAccountForm) button() string {
+	if v.New {
+		return "Add sub-account"
+	}
+	return "Save changes"
+}
