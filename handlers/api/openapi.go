@@ -86,6 +86,7 @@ type written struct {
 	status                        int // of the first answer
 	example, answer               string
 	refusals                      map[int]string // status → when
+	optional                      bool           // an absent body is {}
 }
 
 const (
@@ -111,39 +112,39 @@ func writtenByHand() []written {
 			"create-charge", "/v1/charges", "Charge an AI action", "Prices it by the rate card and books it exactly once per key. Answers after the commit.", of,
 			ChargeBody{},
 			charge{},
-			http.StatusCreated, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4","usage":{"output_tokens":412}}`, exampleCharge, refusals,
+			http.StatusCreated, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4","usage":{"output_tokens":412}}`, exampleCharge, refusals, false,
 		},
 		{
 			"create-charges", "/v1/charges/batch", "Charge up to 1,000 actions", "Independent items, which may span agencies with a platform key; each has its own answer, in order.", of,
 			batchBody{},
 			batchOut{},
-			http.StatusOK, `{"charges":[{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}]}`, `{"data":[{"status":201,"charge":` + exampleCharge + `}]}`, nil,
+			http.StatusOK, `{"charges":[{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}]}`, `{"data":[{"status":201,"charge":` + exampleCharge + `}]}`, nil, false,
 		},
 		{
 			"create-reversal", "/v1/charges/{id}/reversals", "Reverse a charge", "For an action that failed: the credits go back to the same lots, once, whatever the key; a key that reversed another charge is refused.", of,
 			reversalBody{},
 			reversal{},
 			http.StatusCreated, `{"reason":"The reply failed to send."}`, exampleReversal,
-			map[int]string{http.StatusConflict: "idempotency_key_reused: the key reversed another charge, or gave another reason. test_charge: it cost nothing."},
+			map[int]string{http.StatusConflict: "idempotency_key_reused: the key reversed another charge, or gave another reason. test_charge: it cost nothing."}, true,
 		},
 		{
 			"create-hold", "/v1/holds", "Hold credits for running work", "Reserves them now; capture what the work cost, and the rest goes back.", "Holds",
 			holdBody{},
 			hold{},
-			http.StatusCreated, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`, exampleHold, refusals,
+			http.StatusCreated, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`, exampleHold, refusals, false,
 		},
 		{
 			"capture-hold", "/v1/holds/{id}/captures", "Capture a hold", "Ends it with a charge; more than was held is drawn like a charge. After the hold has expired it is still booked, late, up to the held amount even where the wallet is empty.", "Holds",
 			captureBody{},
 			charge{},
-			http.StatusCreated, `{"credits":"25"}`, "", refusals,
+			http.StatusCreated, `{"credits":"25"}`, "", refusals, false,
 		},
 		{
 			"release-hold", "/v1/holds/{id}/releases", "Release a hold", "Gives everything back. A hold ends once, so releasing it again answers 200 whatever the key; the key is not remembered.", "Holds",
 			releaseBody{},
 			hold{},
 			http.StatusCreated, `{}`, "",
-			map[int]string{http.StatusConflict: "hold_not_open: it was captured."},
+			map[int]string{http.StatusConflict: "hold_not_open: it was captured."}, true,
 		},
 	}
 }
@@ -204,7 +205,7 @@ func (w *written) operation(schemas huma.Registry) (*huma.Operation, error) {
 	}
 	op := &huma.Operation{
 		OperationID: w.id, Method: http.MethodPost, Path: w.path, Summary: w.summary, Description: w.about, Tags: []string{w.tag},
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		RequestBody: &huma.RequestBody{Required: !w.optional, Content: map[string]*huma.MediaType{
 			echo.MIMEApplicationJSON: {Schema: schemas.Schema(reflect.TypeOf(w.in), true, w.id+"Request"), Example: in},
 		}},
 		Responses: map[string]*huma.Response{strconv.Itoa(w.status): {

@@ -59,6 +59,19 @@ func TestRoutesEqualTheDocument(t *testing.T) {
 	require.Len(t, routed, len(known))
 }
 
+// Where the address says all there is to say, the document lets the body go.
+func TestWhichBodiesMayBeAbsent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, modelstest.OpenSQLite(t), "stammer", "full-saas")
+	for path, item := range load(t).Paths.Map() {
+		if item.Post == nil {
+			continue
+		}
+		absent := w.send(w.platform, http.MethodPost, fill(path), "k", "", "Content-Type", "").status == http.StatusNotFound
+		require.Equal(t, absent, !item.Post.RequestBody.Value.Required, path)
+	}
+}
+
 func load(t *testing.T) *openapi3.T {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromFile(committed)
