@@ -51,7 +51,7 @@ func (s *Service) Buy(ctx context.Context, in BuyInput) (models.Purchase, error)
 		return models.Purchase{}, paymentUnavailable(errors.New("no payment provider is configured"))
 	}
 	if in.Account.SubAccount != nil {
-		return models.Purchase{}, problem.New(problem.Conflict, "not_for_sale", "Packs are sold to agencies; a sub-account buys from its agency.").On("wallet")
+		return models.Purchase{}, problem.New(problem.Forbidden, "not_for_sale", "Packs are sold to agencies; a sub-account buys from its agency.").On("wallet")
 	}
 	var p models.Purchase
 	err := s.db.InTx(ctx, func(tx *gorm.DB) (err error) {

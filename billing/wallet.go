@@ -196,7 +196,8 @@ type AdjustInput struct {
 }
 
 // Adjust changes a balance by hand, with a reason, and writes the audit log.
-// Errors: reason_missing, invalid_credits, insufficient_credits.
+// Errors: reason_missing, invalid_credits, invalid_adjustment_type,
+// insufficient_credits.
 func (s *Service) Adjust(ctx context.Context, in AdjustInput) (ledger.Granted, error) {
 	now := s.clock.Now()
 	if err := checkKey(in.Key); err != nil {
@@ -212,7 +213,7 @@ func (s *Service) Adjust(ctx context.Context, in AdjustInput) (ledger.Granted, e
 		in.Source = models.SourceAdjustment
 	}
 	if in.Source.Bucket() != models.BucketBonus {
-		return ledger.Granted{}, problem.New(problem.Invalid, "invalid_type", "Credits given by hand are an adjustment, promo or referral.").On("type")
+		return ledger.Granted{}, problem.New(problem.Invalid, "invalid_adjustment_type", "Credits given by hand are an adjustment, promo or referral.").On("type")
 	}
 	digest := fingerprint("adjust", in.Wallet.String(), in.Credits.String(), string(in.Source), in.Reason)
 	var out ledger.Granted

@@ -228,7 +228,7 @@ func TestPurchases(t *testing.T) {
 		w.post(w.key, "/v1/purchases", "p2", `{"wallet":"agency:northwind","pack":"gold"}`).refused(t, 422, "unknown_pack", "pack")
 		w.post(w.key, "/v1/purchases", "p2", `{"wallet":"agency:northwind","pack":"credits-2000","quantity":"5"}`).refused(t, 422, "invalid_quantity", "quantity")
 		w.post(w.key, "/v1/purchases", "p2", `{"wallet":"agency:northwind","pack":"credits-2000","quantity":"-5"}`).refused(t, 422, "invalid_quantity", "quantity")
-		w.post(w.key, "/v1/purchases", "p2", `{"wallet":"sub:acme","pack":"credits-2000"}`).refused(t, 409, "not_for_sale", "wallet")
+		w.post(w.key, "/v1/purchases", "p2", `{"wallet":"sub:acme","pack":"credits-2000"}`).refused(t, 403, "not_for_sale", "wallet")
 		w.post(w.key, "/v1/purchases", "p2", `{"wallet":"agency:contoso","pack":"credits-2000"}`).refused(t, 404, "not_found", "wallet")
 		w.get(w.other, "/v1/purchases/"+p.text("id")).refused(t, 404, "not_found", "")
 		w.clock.advance(time.Second)

@@ -123,7 +123,7 @@ func (a *api) adjust(ctx context.Context, who caller, in *adjustmentIn) (*made[a
 		wallet = sub.WalletID
 	}
 	if b.Type != "" && amount < 0 {
-		return nil, problem.New(problem.Invalid, "invalid_type", "Only given credits have a type; leave it out when taking.").On("type")
+		return nil, problem.New(problem.Invalid, "invalid_adjustment_type", "Only given credits have a type; leave it out when taking.").On("type")
 	}
 	out, err := a.s.Adjust(ctx, billing.AdjustInput{
 		Agency: owner.ID, Wallet: wallet, Credits: amount, Source: models.Source(b.Type), Reason: b.Reason, Key: in.Key, By: who.by,
