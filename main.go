@@ -617,14 +617,15 @@ type setupCmd struct {
 	Password   string `name:"admin-password" env:"REFILL_ADMIN_PASSWORD" required:"" help:"At least 8 characters."`
 }
 
-// Run fills an empty database; it refuses one that has plans already.
+// Run fills an empty database; it refuses one that has plans already. Whether
+// commits are durable is serve's to ask.
 func (c *setupCmd) Run(ctx context.Context, o *out) error {
 	catalogue, err := preset.Load(c.Preset)
 	if err != nil {
 		return err
 	}
 	log := newLog(o.stderr)
-	db, err := c.open(ctx, log, false)
+	db, err := c.open(ctx, log, true)
 	if err != nil {
 		return err
 	}

@@ -142,9 +142,12 @@ func (h History) inWords() string {
 	return "Filter"
 }
 
-func kindOptions() []Option {
+func (h History) kindOptions() []Option {
 	options := []Option{{"", "Everything"}}
 	for _, k := range lineKinds() {
+		if k == LineSold && !h.subbed() {
+			continue // a client has nobody to sell to
+		}
 		options = append(options, Option{string(k), k.Word()})
 	}
 	return options

@@ -289,7 +289,7 @@ func historyForm(h History) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = choice("type", "Type", string(h.Filter.Kind), kindOptions()).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = choice("type", "Type", string(h.Filter.Kind), h.kindOptions()).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
