@@ -51,7 +51,7 @@ func (a *app) showTransfer(c echo.Context, code int, sub *billing.SubAccountRow,
 		if err == nil && typed > 0 && typed <= models.MaxCharge {
 			amount = typed
 		} else if len(t.errors) == 0 {
-			t.errors = views.FieldErrors{{Field: "credits", Text: notAnAmount}}
+			t.errors = views.FieldErrors{{Field: "credits", Text: amountText(err)}}
 		}
 	}
 	plan, err := a.Billing.PlanTransfer(c.Request().Context(), v.viewer.Scope(), v.viewer.Agency.ID, sub.ID, amount, t.back)
@@ -90,8 +90,6 @@ func (a *app) showTransfer(c echo.Context, code int, sub *billing.SubAccountRow,
 	return page(c, code, views.AssignPage(out))
 }
 
-const notAnAmount = "Enter a number of credits, such as 5000."
-
 func side(name string, s billing.TransferSide) views.Side {
 	return views.Side{Name: name, Now: s.Now, After: s.After, Lasts: forecastOf(&s.Lasts)}
 }
@@ -125,7 +123,7 @@ func (a *app) move(c echo.Context, back bool) error {
 	}
 	amount, err := typedCredits(t.typed)
 	if err != nil || amount <= 0 {
-		t.errors = views.FieldErrors{{Field: "credits", Text: notAnAmount}}
+		t.errors = views.FieldErrors{{Field: "credits", Text: amountText(err)}}
 		return a.showTransfer(c, http.StatusUnprocessableEntity, &sub, t)
 	}
 	if !back && sub.Funding == models.Pooled {
@@ -142,7 +140,7 @@ func (a *app) move(c echo.Context, back bool) error {
 		flash.Text = format.CreditsWord(amount) + " taken back from " + sub.Name + "."
 	} else {
 		again := transfer{back: true}
-		flash.Link = &views.Link{Label: "Take back", Href: again.path(sub.ID) + "?" + url.Values{"credits": {amount.String()}}.Encode()}
+		flash.Link = &views.Link{Label: "Take back", Href: again.path(sub.ID) + "?" + url.Values{"credits": {format.Typed(amount)}}.Encode()}
 	}
 	if err := a.say(c, flash); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/views"
+	"refill/views/format"
 )
 
 // recently is how long after a purchase buying the same may be a double click.
@@ -52,7 +53,7 @@ func (a *app) showBuy(c echo.Context, code int, chosen choice) error {
 	for _, o := range front.Offers {
 		offer, err := offerOf(o, front.Last, out.Selected, chosen.quantity)
 		if err != nil && chosen.errors == nil {
-			chosen.errors, code = views.FieldErrors{{Field: "quantity", Text: quantityText(err)}}, http.StatusUnprocessableEntity
+			chosen.errors, code = views.FieldErrors{{Field: "quantity", Text: amountText(err)}}, http.StatusUnprocessableEntity
 		}
 		out.Offers = append(out.Offers, offer)
 	}
@@ -95,7 +96,8 @@ func offerOf(o billing.Offer, last *models.Purchase, chosen, quantity string) (v
 	if !out.ByQuantity || quantity == "" || chosen != o.Pack.Code {
 		return out, nil
 	}
-	amount, err := models.ParseCredits(quantity)
+	out.Credits = 0 // the sums of another amount would be no answer to what was typed
+	amount, err := typedCredits(quantity)
 	if err != nil {
 		return out, err
 	}
@@ -104,13 +106,6 @@ func offerOf(o billing.Offer, last *models.Purchase, chosen, quantity string) (v
 		out.Credits, out.Price = credits, price
 	}
 	return out, err
-}
-
-func quantityText(err error) string {
-	if p := problem.Of(err); p != nil {
-		return p.Message
-	}
-	return "Enter a number of credits, such as 5000."
 }
 
 // selected is the offer a form starts with: the one chosen, else what billing
@@ -193,8 +188,8 @@ func (a *app) buy(c echo.Context) error {
 	}
 	for _, p := range packs {
 		if p.Kind == models.PackQuantity && (p.Code == chosen.pack || p.ID.String() == chosen.pack) {
-			if in.Quantity, err = models.ParseCredits(chosen.quantity); err != nil {
-				chosen.errors = views.FieldErrors{{Field: "quantity", Text: quantityText(err)}}
+			if in.Quantity, err = typedCredits(chosen.quantity); err != nil {
+				chosen.errors = views.FieldErrors{{Field: "quantity", Text: amountText(err)}}
 				return a.showBuy(c, http.StatusUnprocessableEntity, chosen)
 			}
 		}
@@ -263,7 +258,7 @@ func (a *app) backToBuy(c echo.Context, p models.Purchase, flash views.Flash) er
 	if err := a.say(c, flash); err != nil {
 		return err
 	}
-	return seeOther(c, "/buy?"+url.Values{"pack": {p.PackID.String()}, "quantity": {p.Credits.String()}}.Encode())
+	return seeOther(c, "/buy?"+url.Values{"pack": {p.PackID.String()}, "quantity": {format.Typed(p.Credits)}}.Encode())
 }
 
 // ownPurchase finds a purchase of the viewer's account by our id or by the

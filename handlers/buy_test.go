@@ -215,18 +215,28 @@ func TestBuyByQuantity(t *testing.T) {
 
 	require.NoError(t, p.billing.ChangePlan(t.Context(), p.northwind.ID, "growth", "test"))
 	p.clock.set(begin.Add(time.Hour))
-	for _, quantity := range []string{"999", "1500", "0", "-1000", "", "many", "1e3"} {
+	for _, quantity := range []string{"999", "1500", "0", "-1000", "", "many", "1e3", "1.000", "1,00", "1.000.000", "10 00", "1,000 000"} {
 		a := b.fill("/buy", "/buy", url.Values{"pack": {p.pack()}, "quantity": {quantity}})
 		require.Equal(t, http.StatusUnprocessableEntity, a.StatusCode, "%q", quantity)
 		require.Equal(t, 1, a.doc().Find("#quantity[aria-invalid=true]").Length(), "%q: the field is named", quantity)
 		if quantity != "" {
 			require.Equal(t, quantity, a.doc().Find("#quantity").AttrOr("value", ""), "what was typed is kept")
+			require.Equal(t, 1, a.doc().Find("[data-out=sums][hidden]").Length(), "%q: no sums of another amount", quantity)
 		}
 	}
 	sums := b.fill("/buy", "/buy", url.Values{"pack": {p.pack()}, "quantity": {"3000"}, "preview": {"1"}})
 	require.Equal(t, "/buy?pack="+p.pack()+"&quantity=3000", sums.to())
 	require.Contains(t, b.get(sums.to()).doc().Find("main").Text(), "$90.00")
-	a := b.fill("/buy", "/buy", url.Values{"pack": {p.pack()}, "quantity": {"3000"}})
+	for _, typed := range []string{"3,000", "3 000", "3\u00a0000", "3\u2009000", "3\u202f000", " 3000 ", "3,000.00"} {
+		sums := b.get("/buy?" + url.Values{"pack": {p.pack()}, "quantity": {typed}}.Encode())
+		require.Equal(t, http.StatusOK, sums.StatusCode, typed)
+		require.Contains(t, sums.doc().Find("main").Text(), "$90.00", typed)
+		require.Equal(t, typed, sums.doc().Find("#quantity").AttrOr("value", ""), "what was typed is kept")
+		require.NotEqual(t, "number", sums.doc().Find("#quantity").AttrOr("type", ""), "a number field would show nothing")
+	}
+	twice := b.fill("/buy", "/buy", url.Values{"pack": {p.pack()}, "quantity": {"1.000"}})
+	require.Equal(t, "The number of credits, 1.000, can be read in two ways. Enter 1000 or 1 instead.", twice.doc().Find("#quantity-error").Text())
+	a := b.fill("/buy", "/buy", url.Values{"pack": {p.pack()}, "quantity": {"3,000"}})
 	require.Equal(t, http.StatusSeeOther, a.StatusCode)
 	p.till.pay("cs_test_1")
 	before := p.left()

@@ -3,7 +3,6 @@ package handlers
 import (
 	"cmp"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,19 +12,8 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/views"
+	"refill/views/format"
 )
-
-// grouped is a number as people write it, with commas between thousands.
-var grouped = regexp.MustCompile(`^\d{1,3}(,\d{3})+(\.\d+)?$`)
-
-// typedCredits reads an amount of credits as people type it.
-func typedCredits(s string) (models.Credits, error) {
-	s = strings.TrimSpace(s)
-	if grouped.MatchString(s) {
-		s = strings.ReplaceAll(s, ",", "")
-	}
-	return models.ParseCredits(s)
-}
 
 // commonZones are offered beside the agency's own; any other may be typed.
 func commonZones(own string) []string {
@@ -56,7 +44,11 @@ func poolCap(f *views.SubAccountForm) (models.Credits, bool) {
 	}
 	limit, err := typedCredits(f.PoolCap)
 	if err != nil {
-		f.Errors = append(f.Errors, views.FieldError{Field: "pool_cap", Text: "Enter a number of credits, such as 5000, or leave it empty."})
+		text := "Enter a number of credits, such as 5000, or leave it empty."
+		if problem.Of(err) != nil {
+			text = amountText(err)
+		}
+		f.Errors = append(f.Errors, views.FieldError{Field: "pool_cap", Text: text})
 	}
 	return limit, err == nil
 }
@@ -149,7 +141,7 @@ func (a *app) editSubAccountForm(c echo.Context) error {
 	}
 	f := views.SubAccountForm{Name: sub.Name, Funding: string(sub.Funding), PoolEvery: string(sub.PoolEvery)}
 	if sub.PoolCap > 0 {
-		f.PoolCap = sub.PoolCap.String()
+		f.PoolCap = format.Typed(sub.PoolCap)
 	}
 	return a.showEditSubAccount(c, http.StatusOK, sub, f)
 }

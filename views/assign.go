@@ -81,7 +81,7 @@ func (v Assign) quickLabel(c models.Credits) string {
 	return format.Credits(c)
 }
 
-func (v Assign) quickHref(c models.Credits) string { return v.Action + "?credits=" + c.String() }
+func (v Assign) quickHref(c models.Credits) string { return v.Action + "?credits=" + format.Typed(c) }
 
 func (v Assign) verb() string {
 	if v.Back {
@@ -132,4 +132,4 @@ func (v Assign) warning(f Frame) []string {
 	return out
 }
 
-func (v Assign) upTo() string { return v.Most.String() }
+func (v Assign) upTo() string { return format.Typed(v.Most) }

@@ -162,9 +162,9 @@ func (v Buy) quantity(o Offer) string {
 		return v.Quantity
 	}
 	if o.Credits == 0 {
-		return o.Minimum.String()
+		return format.Typed(o.Minimum)
 	}
-	return o.Credits.String()
+	return format.Typed(o.Credits)
 }
 
 func (o Offer) rule() string {

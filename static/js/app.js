@@ -69,6 +69,13 @@ function money(v, digits, symbol) {
   return symbol + group(text.slice(0, cut)) + (digits ? "." + text.slice(cut) : "");
 }
 
+// A whole amount as people type it, grouped or not; 0 for anything else, which the
+// server has the words for.
+function amount(typed) {
+  const text = typed.trim().replace(/[\u00a0\u2009\u202f]/g, " ");
+  return /^(\d{1,12}|\d{1,3}(,\d{3}){1,3}|\d{1,3}( \d{3}){1,3})$/.test(text) ? BigInt(text.replace(/[, ]/g, "")) * micro : 0n;
+}
+
 // The sums of a quantity follow the number field.
 function follow(review) {
   const data = review.dataset;
@@ -77,7 +84,7 @@ function follow(review) {
   if (!input) return;
   const update = () => {
     const button = out("button");
-    const whole = /^\d{1,12}$/.test(input.value) ? BigInt(input.value) * micro : 0n;
+    const whole = amount(input.value);
     const fits = whole >= BigInt(data.minimum) && whole % BigInt(data.step) === 0n;
     out("sums").hidden = !fits;
     if (!fits) {
@@ -85,11 +92,11 @@ function follow(review) {
       return;
     }
     const price = ((BigInt(data.unit) * whole) / micro + micro - 1n) / micro;
-    const amount = money(price, Number(data.digits), data.symbol);
+    const cost = money(price, Number(data.digits), data.symbol);
     const left = BigInt(data.left);
     out("credits").textContent = creditsWord(whole);
-    out("price").textContent = amount;
-    if (button) button.textContent = `${data.verb} — ${amount}`;
+    out("price").textContent = cost;
+    if (button) button.textContent = `${data.verb} — ${cost}`;
     if (!out("result")) return;
     const sum = left < 0n ? `${credits(whole)} − ${credits(-left)}` : `${credits(left)} + ${credits(whole)}`;
     out("result").textContent = `${sum} = ${credits(left + whole)}`;

@@ -5,7 +5,7 @@ for (const form of $$("form[data-transfer]")) {
   const button = $("[data-out=button]", form);
   const label = () => {
     if (form.dataset.sent) return;
-    const whole = /^\d{1,9}$/.test(input.value.replaceAll(",", "")) ? BigInt(input.value.replaceAll(",", "")) * micro : 0n;
+    const whole = amount(input.value);
     button.textContent = `${form.dataset.transfer} ${whole ? creditsWord(whole) : "credits"}`;
   };
   const sums = () => {

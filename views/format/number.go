@@ -59,6 +59,16 @@ func Credits(c models.Credits) string {
 	return prefix + whole + "." + decimals
 }
 
+// Typed is an amount as a form takes it back: plain digits, and never a point with
+// three digits behind it, which could be thousands.
+func Typed(c models.Credits) string {
+	text := c.String()
+	if _, frac, _ := strings.Cut(text, "."); len(frac) == 3 {
+		text += "0"
+	}
+	return text
+}
+
 // SignedCredits is a change: "+12,500", "−10", "0".
 func SignedCredits(c models.Credits) string {
 	if c > 0 {
