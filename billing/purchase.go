@@ -152,13 +152,13 @@ const maxPrice = 99_999_999
 func Quote(pack models.Pack, quantity models.Credits) (models.Credits, models.Money, error) {
 	if pack.Kind == models.PackFixed {
 		if quantity != 0 && quantity != pack.Credits {
-			return 0, models.Money{}, problem.New(problem.Invalid, "invalid_quantity", "This pack is always %s credits; leave the quantity out.", pack.Credits).On("quantity")
+			return 0, models.Money{}, problem.New(problem.Invalid, "invalid_quantity", "This pack is always %s; leave the quantity out.", pack.Credits.Counted()).On("quantity")
 		}
 		return pack.Credits, models.Money{Amount: pack.Price, Currency: pack.Currency}, nil
 	}
 	if quantity < pack.Minimum || quantity%pack.Step != 0 || quantity > models.MaxCharge {
 		return 0, models.Money{}, problem.New(problem.Invalid, "invalid_quantity",
-			"Buy at least %s credits, in steps of %s.", pack.Minimum, pack.Step).On("quantity").
+			"Buy at least %s, in steps of %s.", pack.Minimum.Counted(), pack.Step).On("quantity").
 			With("minimum", pack.Minimum).With("step", pack.Step)
 	}
 	amount, err := pack.UnitPrice.Times(quantity)

@@ -45,6 +45,22 @@ func ParseCredits(s string) (Credits, error) {
 // String is the plain decimal without trailing zeros: "0.5", "-12", "1000".
 func (c Credits) String() string { return formatFixed(int64(c), 6) }
 
+// Counted is the amount with its noun: "1 credit", "0.5 credits", "25 credits".
+func (c Credits) Counted() string {
+	if c == Credit {
+		return "1 credit"
+	}
+	return c.String() + " credits"
+}
+
+// Are is the verb that goes with the amount: "is" of one credit, else "are".
+func (c Credits) Are() string {
+	if c == Credit {
+		return "is"
+	}
+	return "are"
+}
+
 // MarshalText writes the decimal string of the API.
 func (c Credits) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 

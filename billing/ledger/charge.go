@@ -163,12 +163,12 @@ func (b *book) plan(a *account, amount models.Credits, at, dayStart models.Time,
 // short is the refusal of an amount. It binds nothing: the same key may succeed
 // later.
 func (b *book) short(a *account, required, available models.Credits, capped bool) error {
-	message := fmt.Sprintf("%s credits are needed and %s are available.", required, available)
+	message := fmt.Sprintf("%s %s needed and %s %s available.", required.Counted(), required.Are(), available, available.Are())
 	switch {
 	case capped:
 		message += " The agency's pool is capped for this account; raise the cap or wait for the next cycle."
 	case a.Held > 0:
-		message += fmt.Sprintf(" %s more are in use by running work: try again when it ends, or add credits.", a.Held)
+		message += fmt.Sprintf(" %s more %s in use by running work: try again when it ends, or add credits.", a.Held, a.Held.Are())
 	default:
 		message += " Add credits and send the same key again."
 	}

@@ -331,7 +331,7 @@ func (l *Ledger) TakeBack(ctx context.Context, tx *gorm.DB, r TransferRequest) (
 	}
 	if unspent < r.Credits {
 		return Transfer{}, problem.New(problem.Insufficient, "insufficient_credits",
-			"%s assigned credits are unspent; you can take back up to that.", unspent).On("credits").
+			"%s of those assigned %s unspent; you can take back up to that.", unspent.Counted(), unspent.Are()).On("credits").
 			With("available", unspent).With("required", r.Credits)
 	}
 	out := Transfer{FromBefore: from.balance(at), ToBefore: to.balance(at), FirstExpiry: models.Never}

@@ -117,7 +117,16 @@ func TestInsufficientCredits(t *testing.T) {
 	t.Parallel()
 	each(t, "stammer", "full-saas", func(t *testing.T, w *world) {
 		body := `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`
-		w.give(w.client.WalletID, 24)
+		require.Equal(t, "1 credit is needed and 0 are available. Add credits and send the same key again.",
+			w.post(w.key, "/v1/holds", "h", `{"wallet":"sub:acme","credits":"1"}`).refused(t, 402, "insufficient_credits", "").text("detail"))
+		w.give(w.client.WalletID, 2)
+		w.clock.advance(time.Second)
+		held := w.post(w.key, "/v1/holds", "h", `{"wallet":"sub:acme","credits":"1"}`).ok(t, 201)
+		require.Equal(t, "25 credits are needed and 1 is available. 1 more is in use by running work: try again when it ends, or add credits.",
+			w.post(w.key, "/v1/charges", "k", body).refused(t, 402, "insufficient_credits", "").text("detail"))
+		w.post(w.key, "/v1/holds/"+held.text("id")+"/releases", "h", "{}").ok(t, 201)
+		w.clock.advance(time.Second)
+		w.give(w.client.WalletID, 22)
 		r := w.post(w.key, "/v1/charges", "k", body).refused(t, 402, "insufficient_credits", "")
 		require.Equal(t, "24", r.text("available"))
 		require.Equal(t, "25", r.text("required"))

@@ -125,7 +125,8 @@ func writtenByHand() []written {
 			reversalBody{},
 			reversal{},
 			http.StatusCreated, `{"reason":"The reply failed to send."}`, exampleReversal,
-			map[int]string{http.StatusConflict: "idempotency_key_reused: the key reversed another charge, or gave another reason. test_charge: it cost nothing."}, true,
+			map[int]string{http.StatusConflict: "idempotency_key_reused: the key reversed another charge, or gave another reason. test_charge: it cost nothing."},
+			true,
 		},
 		{
 			"create-hold", "/v1/holds", "Hold credits for running work", "Reserves them now; capture what the work cost, and the rest goes back.", "Holds",
@@ -144,7 +145,8 @@ func writtenByHand() []written {
 			releaseBody{},
 			hold{},
 			http.StatusCreated, `{}`, "",
-			map[int]string{http.StatusConflict: "hold_not_open: it was captured."}, true,
+			map[int]string{http.StatusConflict: "hold_not_open: it was captured."},
+			true,
 		},
 	}
 }
