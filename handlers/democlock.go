@@ -16,7 +16,7 @@ import (
 )
 
 // moveClock moves the demonstration's domain time forward, and answers once
-// everything due by then has been done.
+// everything due by then has been done; "0s" does what is due now.
 func (a *app) moveClock(c echo.Context) error {
 	if a.Demo == nil || a.Demo.Advance == nil {
 		return echo.ErrNotFound
@@ -31,6 +31,10 @@ func (a *app) moveClock(c echo.Context) error {
 	dec := json.NewDecoder(io.LimitReader(c.Request().Body, 1024))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&in); err != nil {
+		if name, ok := strings.CutPrefix(err.Error(), `json: unknown field "`); ok {
+			name = strings.TrimSuffix(name, `"`)
+			return problem.New(problem.Malformed, "unknown_field", "There is no field %.80q here; send advance or to.", name).On(name)
+		}
 		return problem.New(problem.Malformed, "malformed_json", `Send {"advance": "744h"} or {"to": "2026-03-01T00:00:00Z"}.`).Because(err)
 	}
 	to, err := destination(a.Billing.Now(), in.Advance, in.To)

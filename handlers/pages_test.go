@@ -297,6 +297,13 @@ func TestDemoClock(t *testing.T) {
 		require.Equal(t, want, a.StatusCode, body)
 		require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"), body)
 	}
+	a = ask(key, `{"advance": "0s"}`)
+	require.Equal(t, http.StatusOK, a.StatusCode, "what is due is done, and time stands")
+	require.JSONEq(t, `{"now": "`+got.Now.RFC3339()+`"}`, a.body)
+	a = ask(key, `{"speed": 2}`)
+	for _, part := range []string{`"type":"urn:refill:problem:unknown_field"`, `"code":"unknown_field"`, `"field":"speed"`} {
+		require.Contains(t, a.body, part)
+	}
 	require.Equal(t, http.StatusUnauthorized, ask("rf_live_nothing", `{"advance": "1h"}`).StatusCode)
 	require.Equal(t, http.StatusForbidden, ask(agencyKey, `{"advance": "1h"}`).StatusCode)
 	require.Contains(t, p.visitor(home).get("/sign-in").body, "Demo: payments are simulated.")

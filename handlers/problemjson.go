@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -12,7 +13,7 @@ import (
 // writeProblem answers a program with an RFC 9457 document.
 func writeProblem(c echo.Context, status int, err error) error {
 	body := map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": status, "code": "internal",
+		"title": http.StatusText(status), "status": status, "code": "internal",
 		"detail": "This is our fault, and it has been recorded.", "request_id": visitOf(c).ref,
 	}
 	if p := problem.Of(err); p != nil {
@@ -26,6 +27,7 @@ func writeProblem(c echo.Context, status int, err error) error {
 	} else if status < http.StatusInternalServerError {
 		body["code"], body["detail"] = codeOf(status), "There is nothing that answers this request."
 	}
+	body["type"] = fmt.Sprint("urn:refill:problem:", body["code"]) // as the API's
 	out, err := json.Marshal(body)
 	if err != nil {
 		return err

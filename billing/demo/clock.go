@@ -38,13 +38,14 @@ func (c *Clock) Now() models.Time {
 // Offset is how far the clock is ahead, in microseconds.
 func (c *Clock) Offset() int64 { return c.offset.Load() }
 
-// Advance moves the clock forward to an instant. Errors: clock_backwards.
+// Advance moves the clock forward to an instant; one of the second before now
+// was now when it was asked for, and moves nothing. Errors: clock_backwards.
 func (c *Clock) Advance(to models.Time) error {
 	now := c.Now()
-	if to < now {
+	if to < now.Add(-time.Second) {
 		return problem.New(problem.Invalid, "clock_backwards", "Time only moves forward; it is %s now.", now.RFC3339()).On("to")
 	}
-	c.offset.Add(int64(to - now))
+	c.offset.Add(max(0, int64(to-now)))
 	return nil
 }
 
