@@ -79,7 +79,20 @@ func Register(e *echo.Echo, s *billing.Service, o Options) ([]Route, error) {
 	if err := a.document(); err != nil {
 		return nil, err
 	}
+	a.heads()
 	return a.routes, nil
+}
+
+// heads answers HEAD wherever there is a GET: with its very handler, whose body
+// net/http leaves out.
+func (a *api) heads() {
+	for _, r := range a.routes {
+		if r.Method == http.MethodGet {
+			c := a.echo.NewContext(nil, nil)
+			a.echo.Router().Find(http.MethodGet, echoPath(r.Path), c)
+			a.echo.HEAD(echoPath(r.Path), c.Handler())
+		}
+	}
 }
 
 // guard stands before everything under /v1: a request id on every answer, and

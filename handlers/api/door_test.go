@@ -57,6 +57,38 @@ func TestWhatTheRouterRefuses(t *testing.T) {
 	w.get(w.key, "/v1/usage?from=%00").refused(t, http.StatusBadRequest, "malformed_query", "from")
 }
 
+// HEAD is GET without the body, keys and refusals included.
+func TestHeadIsGetWithoutTheBody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, modelstest.OpenSQLite(t), "stammer", "full-saas")
+	head := func(key, path string) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, w.url+path, http.NoBody)
+		require.NoError(t, err)
+		if key != "" {
+			req.Header.Set("Authorization", "Bearer "+key)
+		}
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return res
+	}
+	for _, r := range w.routes {
+		if r.Method != http.MethodGet {
+			continue
+		}
+		for _, key := range []string{"", w.key} {
+			got, want := head(key, fill(r.Path)), w.get(key, fill(r.Path))
+			require.Equal(t, want.status, got.StatusCode, r.Path)
+			require.Equal(t, want.header.Get("Content-Type"), got.Header.Get("Content-Type"), r.Path)
+		}
+	}
+	require.Equal(t, http.StatusOK, head(w.key, "/v1/wallets/sub%3Anorthwind%2Facme/lots").StatusCode)
+	require.Equal(t, http.StatusOK, head("", "/v1/openapi.json").StatusCode)
+	refused := head(w.key, "/v1/holds")
+	require.Equal(t, http.StatusMethodNotAllowed, refused.StatusCode)
+	require.Contains(t, refused.Header.Get("Allow"), "POST")
+}
+
 func TestInternalErrorsShowNothing(t *testing.T) {
 	t.Parallel()
 	db := modelstest.OpenSQLite(t)

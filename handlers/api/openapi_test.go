@@ -51,6 +51,9 @@ func TestRoutesEqualTheDocument(t *testing.T) {
 	_, err := api.Register(e, w.s, api.Options{})
 	require.NoError(t, err)
 	for _, r := range e.Routes() {
+		if r.Method == http.MethodHead { // GET without the body, of the same operation
+			continue
+		}
 		routed = append(routed, r.Method+" "+r.Path)
 	}
 	slices.Sort(documented)
