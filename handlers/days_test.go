@@ -56,6 +56,10 @@ func TestDatesAreNeverReplaced(t *testing.T) {
 			require.Equal(t, http.StatusUnprocessableEntity, file.StatusCode, page.path+".csv"+query)
 			require.NotContains(t, file.Header.Get("Content-Type"), "csv")
 			require.Contains(t, file.doc().Find("main").Text(), d.says, query)
+			form, ok := file.doc().Find("main a").Attr("href")
+			require.True(t, ok)
+			require.Equal(t, http.StatusUnprocessableEntity, b.get(form).StatusCode, "and the way back to the form")
+			require.True(t, strings.HasPrefix(form, page.path+"?"), form)
 		}
 		require.Equal(t, http.StatusOK, b.get(page.path+"?"+page.query+"&from=2026-01-01&to=2027-01-01").StatusCode, "366 days fit")
 	}

@@ -113,6 +113,9 @@ func (a *app) problemView(c echo.Context, code int, err error) views.Problem {
 		out.Heading, out.Text = "That can't be done here", "This address answers another kind of request."
 	case code == http.StatusRequestEntityTooLarge:
 		out.Heading, out.Text = "That is too much at once", "The form is larger than we take. Shorten it, then send it again."
+	case p != nil && p.Code == "invalid_range" && strings.HasSuffix(c.Request().URL.Path, ".csv"):
+		out.Heading, out.Text = "There is no file for these dates", p.Message
+		out.Action = &views.Link{Label: "Change the dates", Href: address(strings.TrimSuffix(c.Request().URL.Path, ".csv"), c.QueryParams())}
 	case p != nil && code < http.StatusInternalServerError && code != http.StatusNotFound:
 		out.Text = p.Message
 	case p != nil && code == http.StatusServiceUnavailable:

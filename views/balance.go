@@ -103,7 +103,7 @@ func (b Balance) lines(f Frame) []string {
 
 func (b Balance) pausedText(f Frame) string {
 	if b.From != "" {
-		return "Your AI assistant is paused because there are no credits left. Messages still arrive; people can answer by hand. Buying credits starts it again at once."
+		return "Your AI assistant is paused because there are no credits left. Messages still arrive; people can answer by hand. " + b.restart()
 	}
 	text := "AI replies are paused. Everything else keeps working. Buying credits starts them again at once"
 	if b.ResetsAt.IsSet() && b.Allowance > 0 {
@@ -182,6 +182,9 @@ func (c Forecast) facts(f Frame) []fact {
 	case ForecastIdle:
 		return []fact{{"Pace", "No recent usage", "in " + format.Plural(c.Days, "day", "days")}}
 	case ForecastNothingNow:
+		if c.PerDay == 0 {
+			return nil // nothing used, nothing left: there is no pace to tell
+		}
 		return []fact{pace}
 	case ForecastPastReset:
 		return []fact{pace, {"Lasts", "Past your reset", "on " + format.Date(c.RunsOutAt, f.Now, f.zone())}}
@@ -346,7 +349,7 @@ func (b Balance) Notice(now models.Time, zone *time.Location, again *BuyAgain) *
 	case StateExcess:
 		n.Lead, n.Text = "Below zero.", "You have used "+format.CreditsWord(b.Excess)+" more than you had."
 	case StatePaused:
-		n.Lead, n.Text = b.word("AI replies are paused.", "Your AI assistant is paused."), "There are no credits left. Buying credits starts "+b.word("them", "it")+" again at once."
+		n.Lead, n.Text = b.word("AI replies are paused.", "Your AI assistant is paused."), "There are no credits left. "+b.restart()
 	case StateUpstreamPaused:
 		n.Lead, n.Text, n.Action = "Your AI is paused.", b.From+" has been told and is working on it.", b.Contact
 	case StatePurchasePending:
@@ -355,6 +358,14 @@ func (b Balance) Notice(now models.Time, zone *time.Location, again *BuyAgain) *
 		n.Lead, n.Text = "Automatic top-up failed.", "Your card was declined."
 	}
 	return &n
+}
+
+// restart is what ends a pause: whoever can buy nothing here is not told to.
+func (b Balance) restart() string {
+	if b.From != "" && b.BuyHref == "" {
+		return "It starts again as soon as " + b.From + " assigns credits."
+	}
+	return "Buying credits starts " + b.word("them", "it") + " again at once."
 }
 
 // cure is the one action that ends a shortage.

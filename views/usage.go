@@ -47,7 +47,7 @@ type Usage struct {
 
 	Errors  FieldErrors // of the dates, "from" and "to": the form alone is shown
 	Never   bool        // this account has never used a credit
-	Nearest []Link // periods that have usage, offered when this one has none
+	Nearest []Link      // periods that have usage, offered when this one has none
 	Failure *SectionFailure
 }
 
