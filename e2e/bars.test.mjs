@@ -146,7 +146,7 @@ test("the pages of an agency", async () => {
   }
   await visit(window, "buy", "/buy");
   await visit(window, "sub-accounts", "/sub-accounts");
-  const client = await href(page, "table.clients th a");
+  const client = await href(page, "table.clients tbody a");
   await visit(window, "sub-account", client);
   await visit(window, "sub-account-new", "/sub-accounts/new");
   await visit(window, "sub-account-edit", `${client}/edit`);
