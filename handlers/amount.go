@@ -16,13 +16,13 @@ var (
 	grouped   = regexp.MustCompile(`^\d{1,3}(,\d{3})+(\.\d+)?$`)
 	spaced    = regexp.MustCompile(`^\d{1,3}( \d{3})+(\.\d+)?$`)
 	ambiguous = regexp.MustCompile(`^[1-9]\d{0,2}\.\d{3}$`)
-	blanks    = strings.NewReplacer("\u00a0", " ", "\u2009", " ", "\u202f", " ")
+	blanks    = regexp.MustCompile("[\u00a0\u2009\u202f]")
 )
 
 // typedCredits reads an amount of credits as people type it in a form. What may
 // mean two amounts is refused with the two ways to write it.
 func typedCredits(s string) (models.Credits, error) {
-	plain := strings.TrimSpace(blanks.Replace(s))
+	plain := strings.TrimSpace(blanks.ReplaceAllString(s, " "))
 	switch {
 	case grouped.MatchString(plain):
 		plain = strings.ReplaceAll(plain, ",", "")

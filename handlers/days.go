@@ -15,14 +15,14 @@ const (
 	lastYear  = 2999
 )
 
-// wrongDays says what is wrong with the dates of a filter, field by field. A page
+// wrongDaysError says what is wrong with the dates of a filter, field by field. A page
 // shows its form with them; a file is refused with the first.
-type wrongDays views.FieldErrors
+type wrongDaysError views.FieldErrors
 
-func (w wrongDays) Error() string { return "wrong days: " + w[0].Field }
+func (w wrongDaysError) Error() string { return "wrong days: " + w[0].Field }
 
 // Unwrap is the problem for whoever has no form to show.
-func (w wrongDays) Unwrap() error {
+func (w wrongDaysError) Unwrap() error {
 	return problem.New(problem.Invalid, "invalid_range", "%s", w[0].Text).On(w[0].Field)
 }
 
@@ -36,7 +36,7 @@ type days struct {
 // check gives the days back as an error when they are no period. Nobody is shown
 // another period than the one they asked for.
 func (d days) check() error {
-	var wrong wrongDays
+	var wrong wrongDaysError
 	read := func(field, label, typed string) (day time.Time, given bool) {
 		if typed == "" && d.open {
 			return time.Time{}, false

@@ -32,7 +32,9 @@ func TestDatesAreNeverReplaced(t *testing.T) {
 		who, path, query string
 		dates            []dates
 	}{
-		{"owner", "/usage", "p=custom", closed}, {"client", "/usage", "p=custom", closed}, {"admin", "/admin/usage", "p=custom&g=agency", closed},
+		{"owner", "/usage", "p=custom", closed},
+		{"client", "/usage", "p=custom", closed},
+		{"admin", "/admin/usage", "p=custom&g=agency", closed},
 		{"owner", "/history", "type=used", append([]dates{{"", "zz", "to", "Enter a date in Until"}}, both...)},
 	} {
 		b := p.as(page.who)

@@ -36,7 +36,7 @@ func (a *app) history(c echo.Context) error {
 	if problem.Is(err, "invalid_cursor") {
 		return problem.Missing("page")
 	}
-	wrong, _ := errors.AsType[wrongDays](err)
+	wrong, _ := errors.AsType[wrongDaysError](err)
 	out.Errors = views.FieldErrors(wrong)
 	if err == nil || len(wrong) > 0 {
 		out.Subs, out.Models, err = a.historyChoices(ctx, account)
@@ -76,7 +76,7 @@ func address(path string, q url.Values) string {
 	return path + "?" + q.Encode()
 }
 
-// historyQuery is what a filter asks for, or wrongDays; known is false when it names a
+// historyQuery is what a filter asks for, or wrongDaysError; known is false when it names a
 // sub-account that is not there, which has no lines.
 func (a *app) historyQuery(ctx context.Context, account *billing.Account, f views.HistoryFilter) (q billing.HistoryQuery, known bool, err error) {
 	if err := (days{from: f.From, to: f.To, until: "Until", open: true}).check(); err != nil {

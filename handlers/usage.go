@@ -103,7 +103,7 @@ func (a *app) usage(c echo.Context) error {
 // leave the form with what is wrong with them, a fault leaves its section out.
 func (a *app) showUsage(c echo.Context, out *views.Usage, keeps string, err error) error {
 	code := http.StatusOK
-	if wrong, ok := errors.AsType[wrongDays](err); ok {
+	if wrong, ok := errors.AsType[wrongDaysError](err); ok {
 		out.Errors, code = views.FieldErrors(wrong), http.StatusUnprocessableEntity
 	} else if err != nil {
 		if problem.Of(err) != nil {
