@@ -180,7 +180,7 @@ func (x *twin) holdOne(*rapid.T) {
 
 func (x *twin) anyHold() (*modelHold, models.HoldID) {
 	if len(x.holds) == 0 {
-		x.t.Skip("no hold")
+		x.t.Skip("no hold") // rapid draws another command instead; no test is skipped
 	}
 	i := rapid.IntRange(max(0, len(x.holds)-5), len(x.holds)-1).Draw(x.t, "hold")
 	return x.holds[i], x.holdIDs[i]
@@ -224,7 +224,7 @@ func (x *twin) releaseOne(*rapid.T) {
 
 func (x *twin) reverseOne(*rapid.T) {
 	if len(x.charges) == 0 {
-		x.t.Skip("no charge")
+		x.t.Skip("no charge") // as above
 	}
 	i := rapid.IntRange(0, len(x.charges)-1).Draw(x.t, "charge")
 	x.tick()
