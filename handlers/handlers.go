@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -97,14 +96,6 @@ func New(c Config) (*echo.Echo, error) {
 		}
 	}
 	return e, nil
-}
-
-// Server is an HTTP server with the limits this handler is made for.
-func Server(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-	}
 }
 
 // callers tells whose request it is: the other end of the connection, unless

@@ -106,19 +106,20 @@ func ident[T any](name string, get func(*T) [16]byte) column[T] {
 	}
 }
 
-// table is how a row type is written: keys find a row, values are its rest.
+// table is how a row type is written. Its parameters come in one of two orders,
+// made once: all is keys then values, rest is values then keys.
 type table[T any] struct {
-	name         string
-	keys, values []column[T]
-	insertPG     string
-	insertLite   string
-	updatePG     string
-	updateLite   string
+	name       string
+	all, rest  []column[T]
+	insertPG   string
+	insertLite string
+	updatePG   string
+	updateLite string
 }
 
 func newTable[T any](name string, keys, values []column[T]) *table[T] {
-	t := &table[T]{name: name, keys: keys, values: values}
 	all := append(append([]column[T]{}, keys...), values...)
+	t := &table[T]{name: name, all: all, rest: append(append([]column[T]{}, values...), keys...)}
 	t.insertPG = fmt.Sprintf("INSERT INTO %s (%s) SELECT %s", name, names(all), unnested(all))
 	t.insertLite = fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", name, names(all), strings.TrimSuffix(strings.Repeat("?,", len(all)), ","))
 	var setPG, setLite, onPG, onLite []string
@@ -155,11 +156,11 @@ func unnested[T any](cols []column[T]) string {
 }
 
 func (t *table[T]) insert(d models.Dialect, rows []T) []statement {
-	return set(d, rows, t.insertPG, t.insertLite, append(append([]column[T]{}, t.keys...), t.values...), nil)
+	return set(d, rows, t.insertPG, t.insertLite, t.all, nil)
 }
 
 func (t *table[T]) update(d models.Dialect, rows []T) []statement {
-	return set(d, rows, t.updatePG, t.updateLite, append(append([]column[T]{}, t.keys...), t.values...), append(append([]column[T]{}, t.values...), t.keys...))
+	return set(d, rows, t.updatePG, t.updateLite, t.all, t.rest)
 }
 
 // set is one statement for all rows on PostgreSQL, one a row on SQLite.
