@@ -86,7 +86,8 @@ for (const { script, words } of both) {
       assert.equal(await field.getAttribute("value"), typed, "the value is kept");
       const [summary, error] = [await page.getByRole("alert").getByRole("link").textContent(), await page.locator("#quantity-error").textContent()];
       assert.equal(summary, error);
-      assert.equal(await page.evaluate(() => document.activeElement.getAttribute("role")), "alert", "the focus is on what is wrong");
+      // autofocus takes effect with the first frame, so wait for it rather than look once.
+      await page.waitForFunction(() => document.activeElement.getAttribute("role") === "alert", null, { timeout: 5_000 });
       assert.equal((await demo.api("GET", `/v1/purchases?wallet=${wallet()}&limit=50`)).data.length, count);
     }
     seen.clean();
