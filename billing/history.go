@@ -512,7 +512,7 @@ func nameLines(tx *gorm.DB, a *Account, lines []HistoryLine) error {
 			return err
 		}
 		for i := range rows {
-			packs[rows[i].ID] = rows[i].PackName
+			packs[rows[i].ID] = rows[i].Title
 		}
 	}
 	for i := range lines {

@@ -270,7 +270,7 @@ func (e *explainer) lots(entries []entry, hide bool) (map[models.LotID]*models.L
 			return nil, nil, err
 		}
 		for i := range rows {
-			packs[rows[i].ID] = rows[i].PackName
+			packs[rows[i].ID] = rows[i].Title
 		}
 	}
 	return lots, packs, nil

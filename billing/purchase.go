@@ -69,7 +69,7 @@ func (s *Service) Buy(ctx context.Context, in BuyInput) (models.Purchase, error)
 	}
 	session, err := s.payments.CreateSession(ctx, checkout.SessionParams{
 		Reference: p.ID.String(), IdempotencyKey: "purchase:" + p.ID.String(),
-		Title: p.PackName, Description: "Purchased credits never expire.", Amount: p.Total(), CustomerEmail: in.Email,
+		Title: p.Title, Description: "Purchased credits never expire.", Amount: p.Total(), CustomerEmail: in.Email,
 		SuccessURL: s.baseURL + "/buy/return?s={CHECKOUT_SESSION_ID}",
 		CancelURL:  s.baseURL + "/buy?cancelled=" + p.ID.String(),
 		ExpiresAt:  p.ExpiresAt,
@@ -118,7 +118,7 @@ func (s *Service) openPurchase(tx *gorm.DB, in *BuyInput, now models.Time) (mode
 	}
 	p := models.Purchase{
 		AgencyID: agency, ID: models.NewID[models.PurchaseID](now), WalletID: in.Account.Wallet, PackID: pack.ID,
-		PackName: packTitle(pack, credits), Credits: credits, Price: price.Amount, Currency: price.Currency, Status: models.PurchaseOpen,
+		Title: packTitle(pack, credits), Credits: credits, Price: price.Amount, Currency: price.Currency, Status: models.PurchaseOpen,
 		IdempotencyKey: in.Key, Fingerprint: digest, BoughtBy: string(in.By), Live: s.payments.LiveMode(),
 		ExpiresAt: now.Add(SessionLife), CreatedAt: now,
 	}
@@ -328,7 +328,7 @@ func (s *Service) credit(ctx context.Context, tx *gorm.DB, p *models.Purchase, s
 	}
 	granted, err := s.ledger.Grant(ctx, tx, ledger.GrantRequest{
 		Agency: p.AgencyID, Wallet: p.WalletID, Source: models.SourcePurchase, Credits: p.Credits, Cost: p.Total(), Purchase: p.ID,
-		Kind: "purchase", Actor: p.BoughtBy, Note: p.PackName, Reference: p.ID.String(), At: now,
+		Kind: "purchase", Actor: p.BoughtBy, Note: p.Title, Reference: p.ID.String(), At: now,
 	})
 	if err != nil {
 		return fmt.Errorf("credit purchase %s: %w", p.ID, err)

@@ -56,7 +56,7 @@ func (a *app) purchases(c echo.Context) error {
 
 func purchaseRow(p *models.Purchase, onSale []models.Pack) views.PurchaseRow {
 	row := views.PurchaseRow{
-		At: p.CreatedAt, Name: p.PackName, Credits: p.Credits, Amount: p.Total(), Status: purchaseStatus(p.Status), Receipt: receiptPath(p),
+		At: p.CreatedAt, Name: p.Title, Credits: p.Credits, Amount: p.Total(), Status: purchaseStatus(p.Status), Receipt: receiptPath(p),
 	}
 	if !p.ActID.IsZero() {
 		row.Line = "/history/" + p.ActID.String()
@@ -127,7 +127,7 @@ func purchaseCells(p *models.Purchase, zone *time.Location) []string {
 		number = strconv.FormatInt(p.ReceiptNumber, 10)
 	}
 	return []string{
-		p.CreatedAt.In(zone).Format(time.RFC3339), p.CreatedAt.Go().Format(time.RFC3339), p.ID.String(), text(p.PackName), p.Credits.String(),
+		p.CreatedAt.In(zone).Format(time.RFC3339), p.CreatedAt.Go().Format(time.RFC3339), p.ID.String(), text(p.Title), p.Credits.String(),
 		p.Total().Decimal(), p.Currency, string(p.Status), number, text(p.PaymentIntent),
 	}
 }
@@ -148,7 +148,7 @@ func (a *app) receipt(c echo.Context) error {
 	account := v.viewer.Account()
 	out := views.Receipt{
 		Number: strconv.FormatInt(p.ReceiptNumber, 10), Seller: a.Name, Buyer: account.Name(), BuyerMail: buyerMail(&p), At: p.PaidAt,
-		Status: purchaseStatus(p.Status), Name: p.PackName, Credits: p.Credits, Net: p.Total(), Tax: models.Money{Currency: p.Currency}, Total: p.Total(),
+		Status: purchaseStatus(p.Status), Name: p.Title, Credits: p.Credits, Net: p.Total(), Tax: models.Money{Currency: p.Currency}, Total: p.Total(),
 		Excess: settledBy(&p), Before: p.BalanceBefore, After: p.BalanceAfter, Payment: p.PaymentIntent, Back: "/purchases",
 	}
 	if account.SubAccount != nil {

@@ -37,6 +37,7 @@ type (
 	purchaseKind     struct{}
 	apiKeyKind       struct{}
 	auditKind        struct{}
+	packageKind      struct{}
 )
 
 func (agencyKind) prefix() string       { return "agy" }
@@ -55,6 +56,7 @@ func (subscriptionKind) prefix() string { return "sbs" }
 func (purchaseKind) prefix() string     { return "pur" }
 func (apiKeyKind) prefix() string       { return "key" }
 func (auditKind) prefix() string        { return "aud" }
+func (packageKind) prefix() string      { return "pkg" }
 
 // One id type per noun.
 type (
@@ -74,6 +76,7 @@ type (
 	PurchaseID     = ID[purchaseKind]
 	APIKeyID       = ID[apiKeyKind]
 	AuditID        = ID[auditKind]
+	PackageID      = ID[packageKind]
 )
 
 // idText is lower-case base32hex without padding: it keeps byte order.

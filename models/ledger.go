@@ -247,8 +247,9 @@ type Hold struct {
 	Action         string
 	Model          string
 	Credits        Credits
-	Promised       Credits // the part that may go into excess
-	Draws          string  // JSON of ledger's draws: wallet, lot, credits
+	Promised       Credits    // the part that may go into excess
+	Draws          string     // JSON of ledger's draws: wallet, lot, credits
+	PurchaseID     PurchaseID // of stock kept for a checkout; programs cannot touch such a hold
 	State          HoldState
 	ExpiresAt      Time
 	EndedAt        Time

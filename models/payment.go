@@ -16,17 +16,20 @@ const (
 	PurchaseDisputed   PurchaseStatus = "disputed"
 )
 
-// Purchase is one attempt to buy a pack, with the offer as it was. The row
-// exists before Stripe hears of it.
+// Purchase is one attempt to buy: an agency's of a pack, or a client's of a
+// package, with the offer as it was. The row exists before Stripe hears of it.
 type Purchase struct {
 	AgencyID        AgencyID   `gorm:"primaryKey"`
 	ID              PurchaseID `gorm:"primaryKey"`
-	WalletID        WalletID
-	PackID          PackID
-	PackName        string
+	WalletID        WalletID   // whose credits it buys
+	PackID          PackID     // zero: a sale of PackageID
+	PackageID       PackageID
+	Title           string
 	Credits         Credits
 	Price           int64
 	Currency        string
+	Cost            int64 // of a sale: what the very lots moved cost the agency
+	Fee             int64 // of a sale: what Stripe kept
 	Status          PurchaseStatus
 	StatusNote      string // why, in words
 	IdempotencyKey  string
@@ -48,6 +51,9 @@ type Purchase struct {
 	CreditedAt      Time
 	CreatedAt       Time `gorm:"autoCreateTime:false"`
 }
+
+// IsSale tells a client's purchase from its agency's own.
+func (p *Purchase) IsSale() bool { return !p.PackageID.IsZero() }
 
 // Total is the price as money.
 func (p *Purchase) Total() Money { return Money{Amount: p.Price, Currency: p.Currency} }

@@ -32,7 +32,7 @@ func busy(t *testing.T, db *models.DB) *world {
 		}
 		for i := range bought {
 			bought[i] = models.Purchase{
-				AgencyID: w.agency, ID: models.NewID[models.PurchaseID](now), WalletID: w.wallet, PackID: pack.ID, PackName: "p",
+				AgencyID: w.agency, ID: models.NewID[models.PurchaseID](now), WalletID: w.wallet, PackID: pack.ID, Title: "p",
 				Credits: credits(100), Price: 1000, Currency: "usd", Status: models.PurchaseCredited, IdempotencyKey: string(rune('a' + i)),
 				Fingerprint: []byte{1}, PaymentIntent: "pi_" + string(rune('a'+i)), ExpiresAt: now + 1, CreditedAt: now, CreatedAt: now,
 			}

@@ -27,6 +27,7 @@ const (
 	Unsettle      Kind = 19 // excess → available: a settlement undone by a reversal
 	SellOut       Kind = 20 // available → transit
 	SellIn        Kind = 21 // transit → available
+	SellHeld      Kind = 22 // held → transit: stock that a checkout had kept
 )
 
 // effect is what one credit of an entry does to the lot and the wallet.
@@ -61,6 +62,7 @@ var effects = map[Kind]effect{
 	Unsettle:      {"unsettle", "excess", "available", 1, 0, 1},
 	SellOut:       {"sell_out", "available", "transit", -1, 0, 0},
 	SellIn:        {"sell_in", "transit", "available", 1, 0, 0},
+	SellHeld:      {"sell_held", "held", "transit", 0, -1, 0},
 }
 
 // String is the kind's stable name, as the API prints it.

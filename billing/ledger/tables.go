@@ -82,6 +82,7 @@ func newTables() *tables {
 		integer("credits", func(r *hold) models.Credits { return r.Credits }),
 		integer("promised", func(r *hold) models.Credits { return r.Promised }),
 		text("draws", func(r *hold) string { return r.Draws }),
+		ident("purchase_id", func(r *hold) [16]byte { return r.PurchaseID }),
 		integer("expires_at", func(r *hold) models.Time { return r.ExpiresAt }),
 		integer("created_at", func(r *hold) models.Time { return r.CreatedAt }),
 	}, holdEnd...))
@@ -248,9 +249,9 @@ func scanCharge(r row, c *models.Charge) error {
 }
 
 const holdColumns = `h.agency_id, h.id, h.wallet_id, h.idempotency_key, h.fingerprint, h.action, h.model, h.credits, h.promised,
-	h.draws, h.state, h.expires_at, h.ended_at, h.created_at`
+	h.draws, h.purchase_id, h.state, h.expires_at, h.ended_at, h.created_at`
 
 func scanHold(r row, h *models.Hold) error {
 	return r.Scan(&h.AgencyID, &h.ID, &h.WalletID, &h.IdempotencyKey, &h.Fingerprint, &h.Action, &h.Model, &h.Credits, &h.Promised,
-		&h.Draws, &h.State, &h.ExpiresAt, &h.EndedAt, &h.CreatedAt)
+		&h.Draws, &h.PurchaseID, &h.State, &h.ExpiresAt, &h.EndedAt, &h.CreatedAt)
 }

@@ -16,7 +16,7 @@ type purchase struct {
 	ID              string  `json:"id"`
 	Wallet          string  `json:"wallet"`
 	Pack            string  `json:"pack"`
-	PackName        string  `json:"pack_name"`
+	Title           string  `json:"title"`
 	Status          string  `json:"status" enum:"open,processing,credited,failed,expired,cancelled,review,refunded,disputed"`
 	StatusNote      string  `json:"status_note" doc:"Why, in words, where there is something to say."`
 	Credits         credits `json:"credits"`
@@ -30,7 +30,7 @@ type purchase struct {
 
 func purchaseOf(p *models.Purchase) purchase {
 	return purchase{
-		ID: p.ID.String(), Wallet: p.WalletID.String(), Pack: p.PackID.String(), PackName: p.PackName, Status: string(p.Status), StatusNote: p.StatusNote,
+		ID: p.ID.String(), Wallet: p.WalletID.String(), Pack: p.PackID.String(), Title: p.Title, Status: string(p.Status), StatusNote: p.StatusNote,
 		Credits: creditsOf(p.Credits), Price: moneyOf(p.Total()), CheckoutURL: orNull(p.CheckoutURL), CheckoutSession: orNull(p.CheckoutSession),
 		ExpiresAt: moment(p.ExpiresAt), CreditedAt: moment(p.CreditedAt), CreatedAt: moment(p.CreatedAt),
 	}

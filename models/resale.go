@@ -1,0 +1,88 @@
+package models
+
+// StripeAccount is the Stripe account an agency sells through.
+type StripeAccount struct {
+	AgencyID         AgencyID `gorm:"primaryKey"`
+	Account          string   // acct_…
+	Name             string   // as its clients know it
+	Statement        string   // what a card statement will say
+	ChargesEnabled   bool
+	PayoutsEnabled   bool
+	DetailsSubmitted bool
+	DisconnectedAt   Time
+	CheckedAt        Time // when Stripe was last asked
+	CreatedAt        Time `gorm:"autoCreateTime:false"`
+}
+
+// Sells tells whether the account may take money now.
+func (a *StripeAccount) Sells() bool {
+	return a.Account != "" && a.ChargesEnabled && a.DisconnectedAt == 0
+}
+
+// Audience says who may buy a package.
+type Audience string
+
+// The audiences of a package.
+const (
+	AudienceAll    Audience = "all"
+	AudienceChosen Audience = "chosen" // the sub-accounts in package_viewers
+)
+
+// CostBasis says what an agency reckons its credits cost when it sets a price.
+// It never changes what a sale cost: that is the cost of the lots moved.
+type CostBasis string
+
+// The cost bases.
+const (
+	CostHeld CostBasis = "held" // average of the purchased credits held now
+	CostLast CostBasis = "last" // the last purchase
+	CostBest CostBasis = "best" // the cheapest pack per credit on sale
+	CostPlan CostBasis = "plan" // fee ÷ plan credits
+	CostOwn  CostBasis = "own"  // OwnCost
+)
+
+// Package is what an agency sells its clients: credits that never expire, at the
+// agency's price.
+type Package struct {
+	AgencyID     AgencyID  `gorm:"primaryKey"`
+	ID           PackageID `gorm:"primaryKey"`
+	Name         string
+	Credits      Credits
+	Price        int64 // minor units of Currency
+	Currency     string
+	Badge        string
+	Note         string // shown to the client
+	Audience     Audience
+	MonthlyLimit int // per sub-account and calendar month; 0: none
+	Position     int // as clients see them
+	OnSale       bool
+	LossAccepted bool // sold below its cost on purpose
+	CostBasis    CostBasis
+	OwnCost      UnitPrice // of CostOwn
+	CreatedAt    Time      `gorm:"autoCreateTime:false"`
+	ArchivedAt   Time
+
+	IdempotencyKey *string // of the request that made it, if a program did
+	Fingerprint    []byte
+}
+
+// Total is the price as money.
+func (p *Package) Total() Money { return Money{Amount: p.Price, Currency: p.Currency} }
+
+// PackagePrice is what a package held and cost from an instant on.
+type PackagePrice struct {
+	AgencyID  AgencyID  `gorm:"primaryKey"`
+	PackageID PackageID `gorm:"primaryKey"`
+	Number    int       `gorm:"primaryKey;autoIncrement:false"`
+	Credits   Credits
+	Price     int64
+	SetBy     string
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+}
+
+// PackageViewer lets one sub-account buy a package whose audience is chosen.
+type PackageViewer struct {
+	AgencyID     AgencyID     `gorm:"primaryKey"`
+	PackageID    PackageID    `gorm:"primaryKey"`
+	SubAccountID SubAccountID `gorm:"primaryKey"`
+}
