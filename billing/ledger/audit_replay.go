@@ -32,7 +32,7 @@ type replayedLot struct {
 // draws are the kinds that choose a lot by the draw order. A capture takes what
 // was chosen when it was held, a return chooses from the other end.
 func (k Kind) draws() bool {
-	return slices.Contains([]Kind{ChargeDraw, HoldDraw, AssignOut, SellOut, AdjustOut, Settle}, k)
+	return slices.Contains([]Kind{ChargeDraw, HoldDraw, AssignOut, SellOut, StockDraw, AdjustOut, Settle}, k)
 }
 
 func (a *auditor) replayWallets() error {
@@ -124,17 +124,23 @@ func (w *replayed) order(e *models.Entry, l *replayedLot) {
 		w.breach("I-20", "wallet %s: entry %d draws on lot %s outside its life", w.id, e.Seq, l.ID)
 	}
 	w.checks["I-11"].Checked++
+	selling := Kind(e.Kind) == SellOut || Kind(e.Kind) == StockDraw
+	if selling && !sellable(&l.Lot) {
+		w.breach("I-11", "wallet %s: entry %d sells lot %s, which is not for sale", w.id, e.Seq, l.ID)
+	}
 	for _, o := range w.open {
 		if o == l {
 			return
 		}
-		stock := Kind(e.Kind) != SellOut || o.Source == models.SourcePurchase && o.ExpiresAt == models.Never
-		if stock && before(&o.Lot, &l.Lot) && o.spendableAt(e.At) {
+		if (!selling || sellable(&o.Lot)) && before(&o.Lot, &l.Lot) && o.spendableAt(e.At) {
 			w.breach("I-11", "wallet %s: entry %d draws on lot %s while lot %s had %s", w.id, e.Seq, l.ID, o.ID, o.left)
 			return
 		}
 	}
 }
+
+// sellable tells what may be sold on: purchased credits that never expire.
+func sellable(l *models.Lot) bool { return l.Source == models.SourcePurchase && l.ExpiresAt == models.Never }
 
 // lastResort checks that nothing else could have paid what went into excess.
 func (w *replayed) lastResort(e *models.Entry) {

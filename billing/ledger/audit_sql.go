@@ -137,7 +137,7 @@ func findings() []finding {
 		{
 			check: "I-04", of: "entries", noun: act, say: "%s: leaves %s in transit",
 			sql: `SELECT e.act_id, ` + sum("e.amount * "+transit) + ` FROM entries e
-				WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, AssignIn, ReturnOut, ReturnIn, SellOut, SellIn) + `)
+				WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, AssignIn, ReturnOut, ReturnIn, SellOut, SellHeld, SellIn) + `)
 				GROUP BY e.act_id HAVING SUM(e.amount * ` + transit + `) <> 0`,
 		},
 		{
@@ -191,12 +191,16 @@ func findings() []finding {
 		{
 			check: "I-12", of: "holds", noun: hold, say: "%s: reserved %s, drew %s, gave back %s, captured %s",
 			sql: `SELECT h.id, h.credits - h.promised, COALESCE(s.drawn, 0), COALESCE(s.back, 0), COALESCE(c.captured, 0) FROM holds h
-				LEFT JOIN (SELECT e.act_id, ` + sum("CASE WHEN e.kind = "+list(HoldDraw)+" THEN e.amount ELSE 0 END") + ` AS drawn,
-					` + sum("CASE WHEN e.kind <> "+list(HoldDraw)+" THEN e.amount ELSE 0 END") + ` AS back
-					FROM entries e WHERE e.agency_id = @agency AND e.kind IN (` + list(HoldDraw, ReleaseBack, Forfeit) + `) GROUP BY e.act_id) s ON s.act_id = h.id
+				LEFT JOIN (SELECT e.act_id, ` + sum("CASE WHEN e.kind IN ("+list(HoldDraw, StockDraw)+") THEN e.amount ELSE 0 END") + ` AS drawn,
+					` + sum("CASE WHEN e.kind IN ("+list(ReleaseBack, Forfeit)+") THEN e.amount ELSE 0 END") + ` AS back
+					FROM entries e WHERE e.agency_id = @agency AND e.kind IN (` + list(HoldDraw, StockDraw, ReleaseBack, Forfeit) + `) GROUP BY e.act_id) s ON s.act_id = h.id
 				LEFT JOIN (SELECT c.hold_id, ` + sum("e.amount") + ` AS captured FROM charges c
 					JOIN entries e ON e.agency_id = c.agency_id AND e.act_id = c.id AND e.kind = ` + list(CaptureDraw) + `
-					WHERE c.agency_id = @agency AND c.hold_id IS NOT NULL GROUP BY c.hold_id) c ON c.hold_id = h.id
+					WHERE c.agency_id = @agency AND c.hold_id IS NOT NULL GROUP BY c.hold_id
+					UNION ALL SELECT k.id, ` + sum("e.amount") + ` FROM holds k
+					JOIN purchases p ON p.agency_id = k.agency_id AND p.id = k.purchase_id
+					JOIN entries e ON e.agency_id = p.agency_id AND e.act_id = p.act_id AND e.kind = ` + list(SellHeld) + `
+					WHERE k.agency_id = @agency AND k.purchase_id IS NOT NULL GROUP BY k.id) c ON c.hold_id = h.id
 				WHERE h.agency_id = @agency AND (h.credits - h.promised <> COALESCE(s.drawn, 0)
 					OR COALESCE(s.back, 0) + COALESCE(c.captured, 0) <> CASE WHEN h.state = 'open' THEN 0 ELSE COALESCE(s.drawn, 0) END)`,
 		},
@@ -204,16 +208,17 @@ func findings() []finding {
 			check: "I-12", noun: hold, plain: true, say: "%s: has %s captures, which its state does not say",
 			sql: `SELECT h.id, COALESCE(c.n, 0) FROM holds h
 				LEFT JOIN (SELECT hold_id, COUNT(*) AS n FROM charges WHERE agency_id = @agency AND hold_id IS NOT NULL GROUP BY hold_id) c ON c.hold_id = h.id
-				WHERE h.agency_id = @agency AND (COALESCE(c.n, 0) <> CASE WHEN h.state = 'captured' THEN 1 ELSE 0 END
+				WHERE h.agency_id = @agency AND (COALESCE(c.n, 0) <> CASE WHEN h.state = 'captured' AND h.purchase_id IS NULL THEN 1 ELSE 0 END
 					OR (h.state = 'open') <> (h.ended_at = 0))`,
 		},
 		{
 			check: "I-13", of: "purchases", noun: purchase, say: "%s: bought %s, granted %s",
 			sql: `SELECT p.id, p.credits, COALESCE(s.granted, 0) FROM purchases p
-				LEFT JOIN (SELECT purchase_id, COUNT(*) AS n, ` + sum("granted") + ` AS granted FROM lots
-					WHERE agency_id = @agency AND purchase_id IS NOT NULL AND parent_lot_id IS NULL GROUP BY purchase_id) s ON s.purchase_id = p.id
-				WHERE p.agency_id = @agency AND (COALESCE(s.n, 0) > 1
-					OR (p.status IN ('credited', 'refunded', 'disputed')) <> (COALESCE(s.n, 0) = 1) OR (s.n = 1 AND s.granted <> p.credits))`,
+				LEFT JOIN (SELECT purchase_id, COUNT(*) AS n, COUNT(parent_lot_id) AS carved, COUNT(DISTINCT wallet_id) AS wallets, ` + sum("granted") + ` AS granted
+					FROM lots WHERE agency_id = @agency AND purchase_id IS NOT NULL GROUP BY purchase_id) s ON s.purchase_id = p.id
+				WHERE p.agency_id = @agency AND ((p.status IN ('credited', 'refunded', 'disputed')) <> (COALESCE(s.n, 0) > 0)
+					OR s.granted <> p.credits OR s.wallets > 1 OR (p.pack_id IS NOT NULL AND s.n > 1)
+					OR s.carved <> CASE WHEN p.package_id IS NULL THEN 0 ELSE s.n END)`,
 		},
 		{
 			check: "I-13", noun: lot, say: "%s: %s granted for a purchase that does not exist",

@@ -276,24 +276,34 @@ func (l *Ledger) Assign(ctx context.Context, tx *gorm.DB, r TransferRequest) (Tr
 	done := Transfer{FromBefore: from.balance(at), ToBefore: to.balance(at), FirstExpiry: models.Never}
 	act := c.transferAct(from, to, kind, r, at)
 	for _, d := range draws {
-		parent := c.lots[d.Lot]
-		used := int64(parent.Granted - parent.Remaining - parent.Held)
-		cost, err := models.Part(parent.Cost, used, used+int64(d.Credits), int64(parent.Granted))
+		child, err := c.carve(from, to, d, models.Lot{Source: source, Note: r.Note}, out, in, act, at)
 		if err != nil {
-			return Transfer{}, fmt.Errorf("cost of an assigned lot: %w", err)
+			return Transfer{}, err
 		}
-		child := c.newLot(to, models.Lot{
-			Source: source, Granted: d.Credits, ExpiresAt: parent.ExpiresAt, EffectiveAt: at,
-			UnitCost: parent.UnitCost, Cost: cost, Currency: parent.Currency, ParentLotID: parent.ID, Note: r.Note,
-		}, at)
-		c.move(from, parent, out, d.Credits, act, at)
-		c.move(to, child, in, d.Credits, act, at)
-		done.FirstExpiry = min(done.FirstExpiry, parent.ExpiresAt)
+		done.FirstExpiry = min(done.FirstExpiry, child.ExpiresAt)
 	}
 	c.settleExcess(to, act, at)
 	done.Act = c.acts[len(c.acts)-1]
 	done.FromAfter, done.ToAfter = from.balance(at), to.balance(at)
 	return done, c.write(ctx)
+}
+
+// carve moves a draw on one account into a new lot of another, which inherits
+// the parent's expiry and its part of the cost: parts are told apart by what was
+// used before them, so that they add up to the whole.
+func (c *cold) carve(from, to *account, d Draw, as models.Lot, out, in Kind, act models.ActID, at models.Time) (*models.Lot, error) {
+	parent := c.lots[d.Lot]
+	used := int64(parent.Granted - parent.Remaining - parent.Held)
+	cost, err := models.Part(parent.Cost, used, used+int64(d.Credits), int64(parent.Granted))
+	if err != nil {
+		return nil, fmt.Errorf("cost of a carved lot: %w", err)
+	}
+	as.Granted, as.ExpiresAt, as.EffectiveAt = d.Credits, parent.ExpiresAt, at
+	as.UnitCost, as.Cost, as.Currency, as.ParentLotID = parent.UnitCost, cost, parent.Currency, parent.ID
+	child := c.newLot(to, as, at)
+	c.move(from, parent, out, d.Credits, act, at)
+	c.move(to, child, in, d.Credits, act, at)
+	return child, nil
 }
 
 // purchased is the account with its never-expiring purchased lots only: what

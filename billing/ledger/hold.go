@@ -133,7 +133,7 @@ func (b *book) needsLocked(a *account, draws []Draw) error {
 
 func (b *book) release(r *ReleaseRequest) (HoldReceipt, error) {
 	h := b.holds[r.Hold]
-	if h == nil || h.WalletID != r.Wallet {
+	if h == nil || h.WalletID != r.Wallet || !h.PurchaseID.IsZero() {
 		return HoldReceipt{}, problem.Missing("hold")
 	}
 	draws, err := decodeDraws(h.Draws)
@@ -178,7 +178,7 @@ func (b *book) capture(r *CaptureRequest) (Receipt, error) {
 	}
 	h := b.holds[r.Hold]
 	a := b.accounts[r.Charge.Wallet]
-	if h == nil || a == nil || h.WalletID != a.ID {
+	if h == nil || a == nil || h.WalletID != a.ID || !h.PurchaseID.IsZero() {
 		return Receipt{}, problem.Missing("hold")
 	}
 	draws, err := decodeDraws(h.Draws)

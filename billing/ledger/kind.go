@@ -27,7 +27,8 @@ const (
 	Unsettle      Kind = 19 // excess → available: a settlement undone by a reversal
 	SellOut       Kind = 20 // available → transit
 	SellIn        Kind = 21 // transit → available
-	SellHeld      Kind = 22 // held → transit: stock that a checkout had kept
+	SellHeld      Kind = 22 // held → transit: stock kept for a checkout that was paid
+	StockDraw     Kind = 23 // available → held: stock kept for a checkout
 )
 
 // effect is what one credit of an entry does to the lot and the wallet.
@@ -63,6 +64,7 @@ var effects = map[Kind]effect{
 	SellOut:       {"sell_out", "available", "transit", -1, 0, 0},
 	SellIn:        {"sell_in", "transit", "available", 1, 0, 0},
 	SellHeld:      {"sell_held", "held", "transit", 0, -1, 0},
+	StockDraw:     {"hold_stock", "available", "held", -1, 1, 0},
 }
 
 // String is the kind's stable name, as the API prints it.

@@ -103,7 +103,7 @@ func (l *Ledger) oneCharge(ctx context.Context, where string, args ...any) (Rece
 // HoldByID reads a hold with its draws. Errors: not_found.
 func (l *Ledger) HoldByID(ctx context.Context, agency models.AgencyID, id models.HoldID) (HoldReceipt, error) {
 	var out HoldReceipt
-	if err := l.db.Read.WithContext(ctx).Where("agency_id = ? AND id = ?", agency, id).Take(&out.Hold).Error; err != nil {
+	if err := l.db.Read.WithContext(ctx).Where("agency_id = ? AND id = ? AND purchase_id IS NULL", agency, id).Take(&out.Hold).Error; err != nil {
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return out, problem.Missing("hold")
 		}
