@@ -39,6 +39,7 @@ type Config struct {
 type Gateway struct {
 	api            *client.API
 	live           bool
+	simulator      string // its address; "" is the real Stripe
 	secrets        []string
 	connectSecrets []string
 	log            *slog.Logger
@@ -60,6 +61,26 @@ func New(cfg Config) (*Gateway, error) {
 			return nil, errors.New("stripe: a webhook secret is empty, and an empty secret accepts forgeries")
 		}
 	}
+	api, err := newAPI(&cfg, live)
+	if err != nil {
+		return nil, err
+	}
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Gateway{
+		api:            api,
+		live:           live,
+		secrets:        slices.Clone(cfg.WebhookSecrets),
+		connectSecrets: slices.Clone(cfg.ConnectWebhookSecrets),
+		log:            log,
+		now:            time.Now, //nolint:forbidigo // wall time: signatures know no other
+	}, nil
+}
+
+// newAPI is stripe-go with our limits, for the real Stripe or a simulator.
+func newAPI(cfg *Config, live bool) (*client.API, error) {
 	backend := &stripe.BackendConfig{
 		HTTPClient:        cfg.HTTPClient,
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull},
@@ -75,19 +96,8 @@ func New(cfg Config) (*Gateway, error) {
 		}
 		backend.URL = &base
 	}
-	log := cfg.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	api := stripe.GetBackendWithConfig(stripe.APIBackend, backend)
-	return &Gateway{
-		api:            client.New(cfg.SecretKey, &stripe.Backends{API: api, Connect: api, Uploads: api}),
-		live:           live,
-		secrets:        slices.Clone(cfg.WebhookSecrets),
-		connectSecrets: slices.Clone(cfg.ConnectWebhookSecrets),
-		log:            log,
-		now:            time.Now, //nolint:forbidigo // wall time: signatures know no other
-	}, nil
+	return client.New(cfg.SecretKey, &stripe.Backends{API: api, Connect: api, Uploads: api}), nil
 }
 
 // LiveMode tells whether payments through this gateway move real money.
