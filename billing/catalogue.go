@@ -41,9 +41,9 @@ func (s *Service) Import(ctx context.Context, c preset.Catalogue, by Actor) erro
 		packs := map[string]models.PackID{}
 		for i, p := range c.Packs {
 			row := models.Pack{
-				ID: models.NewID[models.PackID](now), Code: p.Code, Name: p.Name, Kind: models.PackKind(p.Kind), Credits: p.Credits,
+				ID: models.NewID[models.PackID](now), Code: p.Code, Version: 1, Name: p.Name, Kind: models.PackKind(p.Kind), Credits: p.Credits,
 				Minimum: p.Minimum, Step: p.Step, UnitPrice: p.UnitPrice, Price: p.Price.Amount, Currency: c.Currency,
-				Position: i, CreatedAt: now,
+				Position: i, Note: "preset " + c.Name, CreatedBy: string(by), CreatedAt: now,
 			}
 			if err := tx.Create(&row).Error; err != nil {
 				return err
@@ -58,7 +58,8 @@ func (s *Service) Import(ctx context.Context, c preset.Catalogue, by Actor) erro
 			row := models.Plan{
 				ID: models.NewID[models.PlanID](now), Code: p.Code, Name: p.Name, Version: 1, Price: p.Price.Amount, Currency: c.Currency,
 				Allowance: p.Allowance, Every: every, ExcessLimit: p.ExcessLimit, SubAccountLimit: p.SubAccountLimit,
-				TrialDays: p.TrialDays, RateCardID: cards[p.RateCard], Position: i, Assumed: strings.Join(p.Assumed, "\n"), CreatedAt: now,
+				TrialDays: p.TrialDays, RateCardID: cards[p.RateCard], Position: i, Assumed: strings.Join(p.Assumed, "\n"),
+				Note: "preset " + c.Name, CreatedBy: string(by), CreatedAt: now,
 			}
 			if err := tx.Create(&row).Error; err != nil {
 				return err

@@ -32,7 +32,9 @@ const (
 	Once       Every = "once"
 )
 
-// Plan is what the platform sells an agency: an allowance and its terms.
+// Plan is one version of what the platform sells an agency: an allowance and its
+// terms. It never changes: an edit archives the row and adds one with the same
+// Code and the next Version, and subscriptions stay on the row they began with.
 type Plan struct {
 	ID              PlanID `gorm:"primaryKey"`
 	Code            string
@@ -48,8 +50,10 @@ type Plan struct {
 	RateCardID      RateCardID
 	Position        int
 	Assumed         string // what the source of a preset left out, in words
-	CreatedAt       Time   `gorm:"autoCreateTime:false"`
-	ArchivedAt      Time
+	Note            string // why this version was published
+	CreatedBy       string
+	CreatedAt       Time `gorm:"autoCreateTime:false"`
+	ArchivedAt      Time // 0: agencies can be put on it
 }
 
 // PackKind tells a pack of a fixed size from one sold by quantity.
@@ -61,13 +65,14 @@ const (
 	PackQuantity PackKind = "quantity"
 )
 
-// Pack is what the platform sells an agency once: credits that never expire.
-// A fixed pack has Credits and Price, one by quantity Minimum, Step and
-// UnitPrice.
+// Pack is one version of what the platform sells an agency once: credits that
+// never expire. A fixed pack has Credits and Price, one by quantity Minimum, Step
+// and UnitPrice. It never changes, as a Plan.
 type Pack struct {
 	ID         PackID `gorm:"primaryKey"`
 	Code       string
 	Name       string
+	Version    int
 	Kind       PackKind
 	Credits    Credits
 	Minimum    Credits
@@ -76,8 +81,10 @@ type Pack struct {
 	Price      int64
 	Currency   string
 	Position   int
+	Note       string // why this version was published
+	CreatedBy  string
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
-	ArchivedAt Time
+	ArchivedAt Time // 0: on sale
 }
 
 // PlanPack says that agencies on the plan may buy the pack.

@@ -22,7 +22,12 @@ type Agency struct {
 	RateCardID  RateCardID // zero: the plan's
 	Slots       string     // chart colours by name, JSON; kept so that a model keeps its colour
 	UsageRolled Time       // days before this instant are in usage_days
-	CreatedAt   Time       `gorm:"autoCreateTime:false"`
+
+	// Days of PlatformZone before PlatformRolled are in usage_platform_days.
+	PlatformRolled Time
+	PlatformZone   string // IANA name; "" before the first
+
+	CreatedAt Time `gorm:"autoCreateTime:false"`
 
 	IdempotencyKey *string // of the request that made it, if a program did
 	Fingerprint    []byte
@@ -47,6 +52,7 @@ type Subscription struct {
 	AgencyID    AgencyID       `gorm:"primaryKey"`
 	ID          SubscriptionID `gorm:"primaryKey"`
 	PlanID      PlanID
+	NextPlanID  PlanID // the plan from the next period on; zero: this one
 	Status      SubscriptionStatus
 	AnchorAt    Time
 	TimeZone    string
@@ -77,6 +83,7 @@ type SubAccount struct {
 	TimeZone   string
 	Status     SubAccountStatus
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
+	ArchivedAt Time // last; unset while active
 
 	IdempotencyKey *string // of the request that made it, if a program did
 	Fingerprint    []byte
@@ -114,6 +121,7 @@ type Member struct {
 	Role         Role
 	SubAccountID SubAccountID
 	CreatedAt    Time `gorm:"autoCreateTime:false"`
+	SeenAt       Time // wall time of the last request, to the minute
 }
 
 // Session is a signed-in browser; the browser holds the id, we its SHA-256.
@@ -133,6 +141,11 @@ type SignInLink struct {
 	UserID    UserID
 	ExpiresAt Time // wall time
 	UsesLeft  int
+	Mailed    bool // asked for by the person; a newer one replaces it
+
+	// The invitation that using the link accepts, if any.
+	AgencyID     AgencyID
+	InvitationID InvitationID
 }
 
 // SignInAttempt counts failures of one subject (an address or an e-mail) in

@@ -18,7 +18,7 @@ func busy(t *testing.T, db *models.DB) *world {
 	t.Helper()
 	w := newWorld(t, db)
 	now := start
-	pack := models.Pack{ID: models.NewID[models.PackID](now), Code: "p", Name: "p", Kind: "fixed", Credits: credits(100), Price: 1000, Currency: "usd"}
+	pack := models.Pack{ID: models.NewID[models.PackID](now), Code: "p", Version: 1, Name: "p", Kind: "fixed", Credits: credits(100), Price: 1000, Currency: "usd"}
 	bought := make([]models.Purchase, 2)
 	require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
 		if err := tx.Create(&pack).Error; err != nil {
