@@ -161,8 +161,8 @@ func (s *Service) pollPurchases(ctx context.Context, now models.Time) error {
 	soonest, latest := models.Time(pollSoonest.Microseconds()), models.Time(pollLatest.Microseconds())
 	if err := s.db.Read.WithContext(ctx).
 		Where("status IN ?", []models.PurchaseStatus{models.PurchaseOpen, models.PurchaseProcessing}).
-		Where("checked_at <= ? AND (expires_at <= ? OR checked_at <= ? OR (? - checked_at) * 4 >= ? - created_at)",
-			now-soonest, now, now-latest, now, now).
+		Where("checked_at <= ? AND (status = ? AND expires_at <= ? OR checked_at <= ? OR (? - checked_at) * 4 >= ? - created_at)",
+			now-soonest, models.PurchaseOpen, now, now-latest, now, now).
 		Order("checked_at").Limit(pollBatch).Find(&pending).Error; err != nil {
 		return err
 	}

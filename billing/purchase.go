@@ -1,7 +1,6 @@
 package billing
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,40 +37,66 @@ type BuyInput struct {
 	By       Actor
 }
 
-// Buy opens a purchase and its Checkout Session; the buyer pays at CheckoutURL.
-// The row exists before Stripe hears of it, so a retry with the same key finds
-// it. Errors: not_for_sale, invalid_quantity, idempotency_key_reused,
-// payment_unavailable (nothing was charged).
+// Buy opens a purchase of a pack and its Checkout Session; the buyer pays at
+// CheckoutURL. Errors: not_for_sale, unknown_pack, invalid_quantity,
+// idempotency_key_reused, payment_unavailable (nothing was charged).
 func (s *Service) Buy(ctx context.Context, in BuyInput) (models.Purchase, error) {
+	if in.Account.SubAccount != nil {
+		return models.Purchase{}, problem.New(problem.Forbidden, "not_for_sale", "Packs are sold to agencies; a sub-account buys a package from its agency.").On("wallet")
+	}
+	return s.checkOut(ctx, attempt{
+		account: in.Account, key: in.Key, email: in.Email, by: in.By, back: s.baseURL,
+		asked: fingerprint("purchase", in.Account.Wallet.String(), in.Pack, in.Quantity.String()),
+		offer: func(tx *gorm.DB, p *models.Purchase) error {
+			pack, err := packForSale(tx, p.AgencyID, in.Pack)
+			if err != nil {
+				return err
+			}
+			credits, price, err := Quote(pack, in.Quantity)
+			if err != nil {
+				return err
+			}
+			p.PackID, p.Title, p.Credits, p.Price, p.Currency = pack.ID, packTitle(pack, credits), credits, price.Amount, price.Currency
+			return tx.Create(p).Error
+		},
+	})
+}
+
+// attempt is somebody's wish to buy.
+type attempt struct {
+	account *Account
+	key     string // the same key is the same purchase
+	asked   []byte // fingerprint of what was asked for
+	email   string
+	by      Actor
+	back    string // where the buyer returns to: the base address of their portal
+	// offer writes what is bought, at what price, as it is now.
+	offer func(tx *gorm.DB, p *models.Purchase) error
+}
+
+// checkOut writes a purchase and opens its Checkout Session. The row exists
+// before Stripe hears of it, so a retry with the same key finds it.
+func (s *Service) checkOut(ctx context.Context, in attempt) (models.Purchase, error) {
 	now := s.clock.Now()
-	if err := checkKey(in.Key); err != nil {
+	if err := checkKey(in.key); err != nil {
 		return models.Purchase{}, err
 	}
 	if s.payments == nil {
 		return models.Purchase{}, paymentUnavailable(errors.New("no payment provider is configured"))
 	}
-	if in.Account.SubAccount != nil {
-		return models.Purchase{}, problem.New(problem.Forbidden, "not_for_sale", "Packs are sold to agencies; a sub-account buys from its agency.").On("wallet")
-	}
 	var p models.Purchase
-	err := s.db.InTx(ctx, func(tx *gorm.DB) (err error) {
+	err := s.once(ctx, func(tx *gorm.DB) (err error) {
 		p, err = s.openPurchase(tx, &in, now)
 		return err
 	})
-	if models.IsDuplicate(err) { // the same attempt, sent twice at once
-		err = s.db.InTx(ctx, func(tx *gorm.DB) (err error) {
-			p, err = s.openPurchase(tx, &in, now)
-			return err
-		})
-	}
 	if err != nil || p.CheckoutSession != "" || p.Status != models.PurchaseOpen {
 		return p, err
 	}
 	session, err := s.payments.CreateSession(ctx, checkout.SessionParams{
-		Reference: p.ID.String(), IdempotencyKey: "purchase:" + p.ID.String(),
-		Title: p.Title, Description: "Purchased credits never expire.", Amount: p.Total(), CustomerEmail: in.Email,
-		SuccessURL: s.baseURL + "/buy/return?s={CHECKOUT_SESSION_ID}",
-		CancelURL:  s.baseURL + "/buy?cancelled=" + p.ID.String(),
+		Account: p.Account, Reference: p.ID.String(), IdempotencyKey: "purchase:" + p.ID.String(),
+		Title: p.Title, Description: "Purchased credits never expire.", Amount: p.Total(), CustomerEmail: in.email,
+		SuccessURL: in.back + "/buy/return?s={CHECKOUT_SESSION_ID}",
+		CancelURL:  in.back + "/buy?cancelled=" + p.ID.String(),
 		ExpiresAt:  p.ExpiresAt,
 	})
 	if err != nil {
@@ -94,38 +119,21 @@ func paymentUnavailable(err error) error {
 }
 
 // openPurchase finds the attempt's row or writes it with the offer as it is now.
-func (s *Service) openPurchase(tx *gorm.DB, in *BuyInput, now models.Time) (models.Purchase, error) {
-	agency := in.Account.Agency.ID
-	digest := fingerprint("purchase", in.Account.Wallet.String(), in.Pack, in.Quantity.String())
+func (s *Service) openPurchase(tx *gorm.DB, in *attempt, now models.Time) (models.Purchase, error) {
 	var old models.Purchase
-	err := tx.Where("agency_id = ? AND idempotency_key = ?", agency, in.Key).Take(&old).Error
-	if err == nil {
-		if !bytes.Equal(old.Fingerprint, digest) {
-			return old, problem.New(problem.Conflict, "idempotency_key_reused", "This key was used for a different purchase; send a new key.").On("idempotency_key")
-		}
-		return old, nil
-	}
-	if !errors.Is(err, gorm.ErrRecordNotFound) {
-		return old, err
-	}
-	pack, err := packForSale(tx, agency, in.Pack)
-	if err != nil {
-		return old, err
-	}
-	credits, price, err := Quote(pack, in.Quantity)
-	if err != nil {
+	err := tx.Where("agency_id = ? AND idempotency_key = ?", in.account.Agency.ID, in.key).Take(&old).Error
+	if done, err := again(err, old.Fingerprint, in.asked); done || err != nil {
 		return old, err
 	}
 	p := models.Purchase{
-		AgencyID: agency, ID: models.NewID[models.PurchaseID](now), WalletID: in.Account.Wallet, PackID: pack.ID,
-		Title: packTitle(pack, credits), Credits: credits, Price: price.Amount, Currency: price.Currency, Status: models.PurchaseOpen,
-		IdempotencyKey: in.Key, Fingerprint: digest, BoughtBy: string(in.By), Live: s.payments.LiveMode(),
+		AgencyID: in.account.Agency.ID, ID: models.NewID[models.PurchaseID](now), WalletID: in.account.Wallet, Status: models.PurchaseOpen,
+		IdempotencyKey: in.key, Fingerprint: in.asked, BoughtBy: string(in.by), Live: s.payments.LiveMode(),
 		ExpiresAt: now.Add(SessionLife), CreatedAt: now,
 	}
-	if err := tx.Create(&p).Error; err != nil {
+	if err := in.offer(tx, &p); err != nil {
 		return p, err
 	}
-	return p, tx.Create(&models.PaymentRef{Ref: p.ID.String(), AgencyID: agency, PurchaseID: p.ID}).Error
+	return p, tx.Create(&models.PaymentRef{Ref: p.ID.String(), AgencyID: p.AgencyID, PurchaseID: p.ID}).Error
 }
 
 func packForSale(tx *gorm.DB, agency models.AgencyID, ref string) (models.Pack, error) {
@@ -246,13 +254,18 @@ func (s *Service) book(ctx context.Context, p models.Purchase, session checkout.
 		out.CheckedAt = now
 		want, note := wanted(&out, session, now, cancelled)
 		if want == models.PurchaseCredited && progress(was) < progress(models.PurchaseReview) {
-			if err := s.credit(ctx, tx, &out, session, now); err != nil {
+			if err := s.deliver(ctx, tx, &out, session, now); err != nil {
 				return err
 			}
 		} else if progress(want) > progress(was) || want == was || want == models.PurchaseCancelled && was == models.PurchaseExpired {
 			// Closing the session at Stripe makes it tell us that it expired: the
 			// buyer's word stands, whichever of the two is booked first.
 			out.Status, out.StatusNote = want, note
+			if out.IsSale() && want.Unpaid() {
+				if err := s.releaseStock(ctx, tx, &out, now); err != nil {
+					return err
+				}
+			}
 		}
 		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
 	})
@@ -263,6 +276,9 @@ func (s *Service) book(ctx context.Context, p models.Purchase, session checkout.
 // amount, currency, account and mode are those of our own row.
 func wanted(p *models.Purchase, session checkout.Session, now models.Time, cancelled bool) (models.PurchaseStatus, string) {
 	if session.Paid() && session.Status == checkout.StatusComplete {
+		if p.IsSale() && p.CreditedAt == 0 && session.AmountRefunded >= p.Price {
+			return models.PurchaseCancelled, "Your payment was given back."
+		}
 		if why := mismatch(p, session); why != "" {
 			return models.PurchaseReview, why
 		}
@@ -309,9 +325,10 @@ func mismatch(p *models.Purchase, session checkout.Session) string {
 	return ""
 }
 
-// credit grants a paid purchase. One payment stands in payment_refs once, one
-// purchase has one lot: whoever comes second changes nothing.
-func (s *Service) credit(ctx context.Context, tx *gorm.DB, p *models.Purchase, session checkout.Session, now models.Time) error {
+// deliver gives what a paid purchase bought. One payment stands in payment_refs
+// once, and the ledger books one grant or sale per purchase: whoever comes second
+// changes nothing.
+func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, session checkout.Session, now models.Time) error {
 	if session.PaymentIntent != "" {
 		ref := models.PaymentRef{Ref: session.PaymentIntent, AgencyID: p.AgencyID, PurchaseID: p.ID}
 		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&ref).Error; err != nil {
@@ -326,6 +343,28 @@ func (s *Service) credit(ctx context.Context, tx *gorm.DB, p *models.Purchase, s
 			return nil
 		}
 	}
+	p.PaymentIntent, p.ReceiptURL, p.PaidAt = session.PaymentIntent, session.ReceiptURL, session.PaidAt
+	if p.PaidAt == 0 {
+		p.PaidAt = now
+	}
+	if p.IsSale() {
+		if done, err := s.sell(ctx, tx, p, session, now); !done || err != nil {
+			return err
+		}
+	} else if err := s.grant(ctx, tx, p, now); err != nil {
+		return err
+	}
+	// Under the agency wallet's lock, so a seller's numbers are gapless.
+	if err := tx.Model(&models.Purchase{}).Where("agency_id = ? AND account = ?", p.AgencyID, p.Account).
+		Select("COALESCE(MAX(receipt_number), 0) + 1").Scan(&p.ReceiptNumber).Error; err != nil {
+		return err
+	}
+	p.Status, p.StatusNote, p.CreditedAt = models.PurchaseCredited, "", now
+	return nil
+}
+
+// grant books the credits of a pack.
+func (s *Service) grant(ctx context.Context, tx *gorm.DB, p *models.Purchase, now models.Time) error {
 	granted, err := s.ledger.Grant(ctx, tx, ledger.GrantRequest{
 		Agency: p.AgencyID, Wallet: p.WalletID, Source: models.SourcePurchase, Credits: p.Credits, Cost: p.Total(), Purchase: p.ID,
 		Kind: "purchase", Actor: p.BoughtBy, Note: p.Title, Reference: p.ID.String(), At: now,
@@ -333,19 +372,8 @@ func (s *Service) credit(ctx context.Context, tx *gorm.DB, p *models.Purchase, s
 	if err != nil {
 		return fmt.Errorf("credit purchase %s: %w", p.ID, err)
 	}
-	// Under the wallet's lock, so numbers are gapless.
-	if err := tx.Model(&models.Purchase{}).Where("agency_id = ?", p.AgencyID).
-		Select("COALESCE(MAX(receipt_number), 0) + 1").Scan(&p.ReceiptNumber).Error; err != nil {
-		return err
-	}
-	p.Status, p.StatusNote = models.PurchaseCredited, ""
-	p.PaymentIntent, p.ReceiptURL = session.PaymentIntent, session.ReceiptURL
 	p.ActID, p.BalanceBefore, p.BalanceAfter = granted.Act.ID, granted.Before.Left(), granted.After.Left()
-	p.CreditedAt, p.PaidAt = now, session.PaidAt
-	if p.PaidAt == 0 {
-		p.PaidAt = now
-	}
-	return nil
+	return wakeSales(tx, p.AgencyID)
 }
 
 // Purchase reads one purchase. Errors: not_found.

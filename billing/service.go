@@ -3,7 +3,9 @@ package billing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
 
 	"gorm.io/gorm"
 
@@ -19,7 +21,10 @@ type Config struct {
 	Wall     models.Clock // wall time, for sign-in and sessions; nil: the system's
 	Payments Payments     // nil: nothing can be bought
 	BaseURL  string       // of the portal, for links and return addresses
-	Log      *slog.Logger
+	// PortalDomain is what the clients' portals stand under, {agency}.PortalDomain;
+	// "" is BaseURL's own host, or localhost for a local one.
+	PortalDomain string
+	Log          *slog.Logger
 }
 
 // Service carries the verbs. It is safe for concurrent use.
@@ -30,6 +35,9 @@ type Service struct {
 	payments Payments
 	baseURL  string
 	log      *slog.Logger
+
+	base         url.URL // of baseURL
+	portalDomain string
 
 	directory recall[string, *Account]
 	cards     *cards
@@ -48,6 +56,10 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, ledger: c.Ledger, clock: c.Clock, payments: c.Payments, baseURL: c.BaseURL, log: c.Log,
+	}
+	var err error
+	if s.base, s.portalDomain, err = portalsUnder(c.BaseURL, c.PortalDomain); err != nil {
+		return nil, fmt.Errorf("billing: %w", err)
 	}
 	s.directory.ttl = directoryTTL
 	s.cards = newCards(s)

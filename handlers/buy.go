@@ -195,7 +195,7 @@ func (a *app) buy(c echo.Context) error {
 		}
 	}
 	p, err := a.Billing.Buy(ctx, in)
-	if err == nil && over(p.Status) {
+	if err == nil && p.Status.Unpaid() {
 		// A page from before the last attempt ended: this is another attempt.
 		in.Key = "web:" + billing.NewSecret()
 		p, err = a.Billing.Buy(ctx, in)
@@ -207,11 +207,6 @@ func (a *app) buy(c echo.Context) error {
 		return seeOther(c, "/buy/return?"+url.Values{"s": {p.CheckoutSession}}.Encode())
 	}
 	return seeOther(c, p.CheckoutURL)
-}
-
-// over tells a purchase that ended without credits.
-func over(s models.PurchaseStatus) bool {
-	return s == models.PurchaseFailed || s == models.PurchaseExpired || s == models.PurchaseCancelled
 }
 
 // notBought shows the page again with what was wrong, and what was typed.
@@ -247,7 +242,7 @@ func (a *app) walkedAway(c echo.Context, ref string) error {
 	} else if !problem.Is(err, "payment_unavailable") {
 		return err
 	}
-	if p.Status != models.PurchaseOpen && !over(p.Status) {
+	if p.Status != models.PurchaseOpen && !p.Status.Unpaid() {
 		return seeOther(c, "/buy/return?"+url.Values{"s": {p.CheckoutSession}}.Encode())
 	}
 	return a.backToBuy(c, p, views.Flash{Tone: views.ToneInfo, Text: "You were not charged."})

@@ -18,14 +18,11 @@ import (
 
 // Config is what the doors are wired from.
 type Config struct {
-	Billing *billing.Service
-	BaseURL string // what people type: "https://credits.example"; decides hosts, cookies and links
-	// PortalDomain is what the agencies' portals stand under, as in
-	// {agency}.PortalDomain. "" takes localhost for a local BaseURL, else its host.
-	PortalDomain string
-	Name         string   // of the platform, on its own pages; "" Refill
-	Help         string   // href of the help link; "" leaves it out
-	Checkout     []string // origins a purchase form may lead to, beside Stripe's own
+	Billing  *billing.Service
+	BaseURL  string   // what people type: "https://credits.example"; decides hosts, cookies and links
+	Name     string   // of the platform, on its own pages; "" Refill
+	Help     string   // href of the help link; "" leaves it out
+	Checkout []string // origins a purchase form may lead to, beside Stripe's own
 	// TrustedProxies may say for whom they ask (X-Forwarded-For). Nobody else is
 	// believed.
 	TrustedProxies []netip.Prefix
@@ -71,9 +68,6 @@ func New(c Config) (*echo.Echo, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
-	}
-	if c.PortalDomain == "" {
-		c.PortalDomain = portalDomain(base.Hostname())
 	}
 	a := &app{Config: c, base: base, secure: base.Scheme == "https", origin: http.NewCrossOriginProtection()}
 	a.store = newStore(c.Billing, a.secure)

@@ -26,15 +26,6 @@ func (h host) id() models.AgencyID {
 	return h.portal.ID
 }
 
-// portalDomain is where portals stand when nobody said: names under localhost
-// lead to this machine without anybody's DNS.
-func portalDomain(name string) string {
-	if isLocal(name) {
-		return "localhost"
-	}
-	return name
-}
-
 func isLocal(name string) bool {
 	ip, err := netip.ParseAddr(name)
 	return name == "localhost" || err == nil && ip.IsLoopback()
@@ -74,7 +65,7 @@ func (a *app) hostOf(c echo.Context) (host, error) {
 	if name == strings.ToLower(own) || isLocal(own) && isLocal(name) {
 		return host{}, nil
 	}
-	label, ok := strings.CutSuffix(name, "."+a.PortalDomain)
+	label, ok := strings.CutSuffix(name, "."+a.Billing.PortalDomain())
 	if !ok || !hostLabel.MatchString(label) {
 		return host{}, errUnknownHost
 	}
@@ -86,16 +77,6 @@ func (a *app) hostOf(c echo.Context) (host, error) {
 		return host{}, err
 	}
 	return host{portal: &agency}, nil
-}
-
-// portalURL is the address of an agency's portal.
-func (a *app) portalURL(agency *models.Agency) string {
-	u := *a.base
-	u.Path, u.Host = "", agency.Host+"."+a.PortalDomain
-	if port := a.base.Port(); port != "" {
-		u.Host += ":" + port
-	}
-	return u.String()
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

@@ -84,7 +84,7 @@ func (a *app) enter(c echo.Context, user models.User) error {
 			return err
 		}
 		if portal != nil {
-			text = "This account signs in at " + a.portalURL(portal) + "/sign-in."
+			text = "This account signs in at " + a.Billing.PortalURL(portal) + "/sign-in."
 		}
 	}
 	return problem.New(problem.Unauthorized, "sign_in_failed", "%s", text).On("email")

@@ -16,6 +16,11 @@ const (
 	PurchaseDisputed   PurchaseStatus = "disputed"
 )
 
+// Unpaid tells an attempt that ended without a payment.
+func (s PurchaseStatus) Unpaid() bool {
+	return s == PurchaseFailed || s == PurchaseExpired || s == PurchaseCancelled
+}
+
 // Purchase is one attempt to buy: an agency's of a pack, or a client's of a
 // package, with the offer as it was. The row exists before Stripe hears of it.
 type Purchase struct {
