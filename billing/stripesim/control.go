@@ -295,9 +295,8 @@ func (s *Server) doorShowWebhooks(w http.ResponseWriter, r *http.Request) {
 				ID: d.ID, Event: d.Event, Type: d.Type, Account: found.Account, State: d.State, Attempts: d.Attempts,
 				Status: d.Status, Error: d.Error,
 			}
-			if d.Slot < len(c.endpoints) {
-				line.URL = c.endpoints[d.Slot].URL
-			}
+			to, _ := c.target(d)
+			line.URL = to.URL
 			if !d.DueAt.IsZero() {
 				line.Due = new(d.DueAt)
 			}

@@ -48,6 +48,8 @@ func (s *Server) routes() *http.ServeMux {
 	v1("GET /v1/accounts/{id}", nil, getAccount)
 	v1("POST /v1/account_links", linkParams(), createLink)
 
+	hookRoutes(v1)
+
 	v1("GET /v1/events", listing("type", "types[]", "delivery_success"), listEvents)
 	v1("GET /v1/events/{id}", nil, getEvent)
 
@@ -61,10 +63,14 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /c/onboarding/{token}", s.showOnboarding)
 	mux.HandleFunc("POST /c/onboarding/{token}", s.submitOnboarding)
 	mux.HandleFunc("GET /receipts/{id}", s.showReceipt)
+	mux.HandleFunc("GET /dashboard/{account}", s.showDashboard)
 
 	mux.HandleFunc("POST /_sim/checkout/sessions/{id}/pay", s.doorPay)
 	mux.HandleFunc("POST /_sim/checkout/sessions/{id}/expire", s.doorExpire)
 	mux.HandleFunc("POST /_sim/checkout/sessions/{id}/settle", s.doorSettle)
+	mux.HandleFunc("POST /_sim/accounts", s.doorAddAccount)
+	mux.HandleFunc("POST /_sim/accounts/{id}", s.doorSetAccount)
+	mux.HandleFunc("POST /_sim/accounts/{id}/deauthorize", s.doorDeauthorize)
 	mux.HandleFunc("GET /_sim/webhooks", s.doorShowWebhooks)
 	mux.HandleFunc("POST /_sim/webhooks", s.doorSetWebhooks)
 	mux.HandleFunc("POST /_sim/webhooks/flush", s.doorFlush)
@@ -108,11 +114,10 @@ func (c *call) merchant() string {
 	if id == "" {
 		id = PlatformAccount
 	}
-	r := c.state.Accounts.find(id)
-	if r == nil || r.Object.BusinessProfile.Name == nil {
-		return id
+	if r := c.state.Accounts.find(id); r != nil {
+		return r.Object.name()
 	}
-	return *r.Object.BusinessProfile.Name
+	return id
 }
 
 // recent are the last n rows of a table, newest first.

@@ -104,6 +104,7 @@ type state struct {
 	Refunds      *table[refund]
 	Transactions *table[balanceTransaction]
 	Events       *table[event]
+	Hooks        *table[hook]
 	Deliveries   *table[delivery]
 	Replies      *table[reply]
 }
@@ -119,6 +120,7 @@ func newState() *state {
 		Refunds:      newTable[refund]("refund"),
 		Transactions: newTable[balanceTransaction]("transaction"),
 		Events:       newTable[event]("event"),
+		Hooks:        newTable[hook]("hook"),
 		Deliveries:   newTable[delivery]("delivery"),
 		Replies:      newTable[reply]("reply"),
 	}
@@ -129,7 +131,7 @@ func (s *state) tables() map[string]journalled {
 		s.Accounts.kind: s.Accounts, s.Onboardings.kind: s.Onboardings, s.Customers.kind: s.Customers,
 		s.Sessions.kind: s.Sessions, s.Intents.kind: s.Intents, s.Charges.kind: s.Charges,
 		s.Refunds.kind: s.Refunds, s.Transactions.kind: s.Transactions, s.Events.kind: s.Events,
-		s.Deliveries.kind: s.Deliveries, s.Replies.kind: s.Replies,
+		s.Hooks.kind: s.Hooks, s.Deliveries.kind: s.Deliveries, s.Replies.kind: s.Replies,
 	}
 }
 

@@ -41,7 +41,8 @@ type delivery struct {
 	ID       string        `json:"id"`
 	Event    string        `json:"event"`
 	Type     string        `json:"type"`
-	Slot     int           `json:"endpoint"` // place in the list of endpoints
+	Slot     int           `json:"endpoint"`       // place in the list of endpoints
+	Hook     string        `json:"hook,omitempty"` // or the one made through the API
 	State    deliveryState `json:"state"`
 	Attempts int           `json:"attempts"`
 	Status   int           `json:"status,omitempty"` // of the last answer
@@ -105,7 +106,9 @@ func (c *call) emit(eventType string, o object, at int64) {
 		Request: c.key, RequestID: c.requestID,
 	}
 	create(c, c.state.Events, e.ID, e)
-	c.route(e)
+	if e.Account == "" || c.connectedAccount(e.Account) != nil { // who has left is none of our business
+		c.route(e)
+	}
 	c.forgetEvents()
 }
 
@@ -120,12 +123,10 @@ func (c *call) route(e *event) {
 		copies = max(2, c.rule.Count)
 	}
 	var made []string
-	for slot, endpoint := range c.endpoints {
-		if endpoint.Connect != (e.Account != "") {
-			continue
-		}
+	for _, to := range c.addressed(e) {
 		for range copies {
-			d := &delivery{ID: newID("whd"), Event: e.ID, Type: e.Type, Slot: slot, State: deliveryPending}
+			d := new(to)
+			d.ID = newID("whd")
 			switch mode {
 			case modeDrop:
 				d.State = deliveryDropped
@@ -258,15 +259,14 @@ func (s *Server) attempt(id string) {
 		return
 	}
 	d := r.Object
-	var endpoint Endpoint
-	if d.Slot < len(s.endpoints) {
-		endpoint = s.endpoints[d.Slot]
-	}
+	endpoint, version := s.target(d)
 	e := s.state.Events.find(d.Event)
 	var payload []byte
 	var err error
 	if e != nil {
-		payload, err = json.Marshal(showEvent(e.Object))
+		shown := showEvent(e.Object)
+		shown["api_version"] = version
+		payload, err = json.Marshal(shown)
 	}
 	s.mu.Unlock()
 
@@ -373,7 +373,7 @@ func (s *Server) dueDeliveries() (due []string, next time.Time) {
 	for _, r := range s.state.Deliveries.Rows {
 		d := r.Object
 		waits := d.State == deliveryPending || d.State == deliveryHeld
-		if d.under || !waits || d.DueAt.IsZero() || d.Slot >= len(s.endpoints) {
+		if d.under || !waits || d.DueAt.IsZero() || d.Hook == "" && d.Slot >= len(s.endpoints) {
 			continue
 		}
 		if d.DueAt.After(now) {
