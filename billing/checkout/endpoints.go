@@ -31,7 +31,7 @@ func PlatformEvents() []string {
 // ConnectEvents are the same of connected accounts, and what changes about the
 // accounts themselves.
 func ConnectEvents() []string {
-	return append([]string{"account.application.deauthorized", "account.updated"}, PlatformEvents()...)
+	return append([]string{"account.application.deauthorized", "account.updated", "capability.updated"}, PlatformEvents()...)
 }
 
 // Console is the operator's side of Stripe: the account a key belongs to and

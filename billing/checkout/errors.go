@@ -67,6 +67,13 @@ func KindOf(err error) Kind {
 	return ""
 }
 
+// IsRevoked tells whether Stripe says that our key, which it knows, may not act
+// for a connected account: its owner has disconnected us.
+func IsRevoked(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == KindUnauthorised && e.Code == string(stripe.ErrorCodeAccountInvalid)
+}
+
 // explain turns what stripe-go gave into an Error.
 func explain(err error) error {
 	if err == nil {

@@ -72,6 +72,7 @@ func New(cfg Config) (*Gateway, error) {
 	return &Gateway{
 		api:            api,
 		live:           live,
+		simulator:      strings.TrimRight(cfg.BaseURL, "/"),
 		secrets:        slices.Clone(cfg.WebhookSecrets),
 		connectSecrets: slices.Clone(cfg.ConnectWebhookSecrets),
 		log:            log,

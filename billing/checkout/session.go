@@ -90,20 +90,20 @@ type Session struct {
 
 	// What follows is known once the buyer tried to pay.
 
-	PaymentIntent   string
-	IntentStatus    IntentStatus // "" before the first try
-	FailureCode     string       // of the last try, when it failed
-	FailureMessage  string       // the same in plain words
-	Charge          string
-	PaidAt          models.Time // zero until the money is there
-	Method          string      // card, paypal, us_bank_account …
-	ReceiptURL      string
-	AmountRefunded  int64 // minor units
-	Disputed        bool
-	Fee             int64 // Stripe's own share in minor units, when known
-	FeeKnown        bool
-	ApplicationFee  int64
-	CurrencyOfFunds string // what Fee is counted in
+	PaymentIntent  string
+	IntentStatus   IntentStatus // "" before the first try
+	FailureCode    string       // of the last try, when it failed
+	FailureMessage string       // the same in plain words
+	Charge         string
+	PaidAt         models.Time // zero until the money is there
+	Method         string      // card, paypal, us_bank_account …
+	ReceiptURL     string
+	AmountRefunded int64 // minor units
+	Disputed       bool
+	// Fee is what Stripe kept, in the currency the seller is paid in, without the
+	// platform's share. It is zero, without a currency, until it is known.
+	Fee            models.Money
+	ApplicationFee int64 // the platform's share in minor units of the price
 }
 
 // Paid tells whether nothing is left to pay.
@@ -320,10 +320,10 @@ func (s *Session) readIntent(p *stripe.PaymentIntent) {
 		s.PaidAt = fromSeconds(ch.Created)
 	}
 	if t := ch.BalanceTransaction; t != nil && t.Object != "" { // only when it came along whole
-		s.FeeKnown, s.CurrencyOfFunds = true, string(t.Currency)
+		s.Fee.Currency = string(t.Currency)
 		for _, f := range t.FeeDetails {
 			if f.Type != "application_fee" {
-				s.Fee += f.Amount
+				s.Fee.Amount += f.Amount
 			}
 		}
 	}

@@ -47,8 +47,7 @@ func TestPaid(t *testing.T) {
 	require.Equal(t, checkout.IntentSucceeded, now.IntentStatus, "intent")
 	require.Equal(t, b.clock.Now(), now.PaidAt, "paid at")
 	require.Equal(t, "card", now.Method, "method")
-	require.EqualValues(t, 175, now.Fee, "fee") // 2.9 % of 50.00 and 0.30
-	require.True(t, now.FeeKnown, "fee known")
+	require.Equal(t, models.Money{Amount: 175, Currency: "usd"}, now.Fee, "fee") // 2.9 % of 50.00 and 0.30
 	require.Equal(t, "owner@northwind.example", now.CustomerEmail, "e-mail")
 	require.Empty(t, now.FailureMessage, "failure")
 	if !strings.HasPrefix(now.ReceiptURL, b.url+"/receipts/ch_") || now.PaymentIntent == "" {
@@ -376,7 +375,7 @@ func TestConnectedAccount(t *testing.T) {
 	b.pay(opened.ID, "4242424242424242")
 	now := b.see(connected, opened.ID)
 	require.True(t, now.Paid(), "paid")
-	require.EqualValues(t, 175, now.Fee, "fee of Stripe")
+	require.Equal(t, models.Money{Amount: 175, Currency: "usd"}, now.Fee, "fee of Stripe")
 	require.EqualValues(t, 250, now.ApplicationFee, "fee of the platform")
 	for range 3 {
 		a := <-b.arrivals

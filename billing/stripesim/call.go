@@ -232,11 +232,8 @@ func (s *Server) checkKey(r *http.Request) *apiError {
 func (c *call) answer(r *http.Request, a answer, h handler) (_ answer, lost bool) {
 	injected := c.takeFault(r.Method, r.URL.Path)
 	lost = injected == faultTimeout
-	if c.account != "" && c.state.Accounts.find(c.account) == nil {
-		e := invalid("", "account_invalid",
-			"The provided key does not have access to account '%s' (or that account does not exist). Application access may have been revoked.", c.account)
-		e.Status = http.StatusForbidden
-		a.fail(e)
+	if c.account != "" && c.connectedAccount(c.account) == nil {
+		a.fail(noAccess(c.account))
 		return a, lost
 	}
 	key := c.account + "|" + c.key

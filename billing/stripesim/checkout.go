@@ -76,6 +76,9 @@ func createSession(c *call) (wire, *apiError) {
 	}
 	s.CustomerCreation = new(f.oneOf("customer_creation", "if_required", "always"))
 	f.oneOf("ui_mode", "hosted")
+	if a := c.connectedAccount(c.account); a != nil && !a.ChargesEnabled {
+		f.fail(invalid("", "", "Your account cannot currently make charges: look at the `requirements` of account %s.", a.ID))
+	}
 	c.readItems(s)
 	c.readPayer(s)
 	c.readExpiry(s)

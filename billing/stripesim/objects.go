@@ -166,6 +166,7 @@ type charge struct {
 	ApplicationFeeAmount *int64            `json:"application_fee_amount"`
 	BalanceTransaction   *string           `json:"balance_transaction"`
 	BillingDetails       billingDetails    `json:"billing_details"`
+	Statement            *string           `json:"calculated_statement_descriptor"`
 	Created              int64             `json:"created"`
 	Currency             string            `json:"currency"`
 	Customer             *string           `json:"customer"`
@@ -244,7 +245,7 @@ type customer struct {
 	Phone       *string           `json:"phone"`
 }
 
-type account struct {
+type accountFields struct {
 	ID               string            `json:"id"`
 	BusinessProfile  businessProfile   `json:"business_profile"`
 	BusinessType     *string           `json:"business_type"`
@@ -259,6 +260,39 @@ type account struct {
 	PayoutsEnabled   bool              `json:"payouts_enabled"`
 	Requirements     requirements      `json:"requirements"`
 	Type             string            `json:"type"`
+}
+
+// account is a connected account, or the platform's own.
+type account struct {
+	accountFields
+	Statement string `json:"statement,omitempty"` // what card statements say
+	// Gone is set once its owner has disconnected the platform: it goes on, but
+	// not for us.
+	Gone bool `json:"gone,omitempty"`
+}
+
+// name is what customers know an account as.
+func (a *account) name() string {
+	if a.BusinessProfile.Name == nil {
+		return a.ID
+	}
+	return *a.BusinessProfile.Name
+}
+
+// capability is something an account may be able to do, as events tell of it.
+type capability struct {
+	ID           string       `json:"id"` // card_payments, transfers
+	Account      string       `json:"account"`
+	Requested    bool         `json:"requested"`
+	RequestedAt  int64        `json:"requested_at"`
+	Requirements requirements `json:"requirements"`
+	Status       string       `json:"status"`
+}
+
+// application is the platform as connected accounts see it.
+type application struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 type businessProfile struct {

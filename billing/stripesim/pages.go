@@ -454,7 +454,7 @@ func (s *Server) onLink(w http.ResponseWriter, r *http.Request, f func(*call, *o
 
 func (s *Server) showOnboarding(w http.ResponseWriter, r *http.Request) {
 	s.onLink(w, r, func(_ *call, l *onboarding, a *account) shown {
-		name := a.ID
+		name := ""
 		if a.BusinessProfile.Name != nil {
 			name = *a.BusinessProfile.Name
 		}
@@ -467,15 +467,20 @@ func (s *Server) showOnboarding(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) submitOnboarding(w http.ResponseWriter, r *http.Request) {
-	finish := r.PostFormValue("outcome") == "finish"
+	outcome, name := r.PostFormValue("outcome"), r.PostFormValue("name")
 	s.onLink(w, r, func(c *call, l *onboarding, a *account) shown {
-		if finish {
+		if outcome == "finish" || outcome == "incomplete" {
+			was := a.Capabilities
+			readAccountName(a, name)
+			if outcome == "finish" {
+				enable(a)
+			} else {
+				lack(a, "individual.verification.document")
+				a.DetailsSubmitted = true
+			}
 			l.Used = true
-			enable(a)
 			c.keep(c.state.Onboardings.kind, l.Token)
-			c.keep(c.state.Accounts.kind, a.ID)
-			c.account = a.ID
-			c.emit("account.updated", *a, seconds(c.now))
+			c.changed(a, was)
 		}
 		return shown{goTo: l.ReturnURL}
 	})

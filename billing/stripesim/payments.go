@@ -14,7 +14,7 @@ func (c *call) newCharge(p *intent, m method, at int64) *charge {
 		ID: newID("ch"), Amount: p.Amount, ApplicationFeeAmount: p.ApplicationFeeAmount, Created: at,
 		Currency: p.Currency, Customer: p.Customer, Description: p.Description, Metadata: p.Metadata,
 		PaymentIntent: p.ID, PaymentMethod: m.ID, PaymentMethodDetails: details(m), ReceiptEmail: p.ReceiptEmail,
-		Status: chargePending,
+		Statement: c.statement(p), Status: chargePending,
 	}
 	if m.Name != "" {
 		ch.BillingDetails.Name = &m.Name
@@ -26,6 +26,21 @@ func (c *call) newCharge(p *intent, m method, at int64) *charge {
 	create(c, c.state.Charges, ch.ID, ch)
 	c.keep(c.state.Intents.kind, p.ID)
 	return ch
+}
+
+// statement is what the payer's card statement will say.
+func (c *call) statement(p *intent) *string {
+	if p.StatementDescriptor != nil {
+		return p.StatementDescriptor
+	}
+	id := c.account
+	if id == "" {
+		id = PlatformAccount
+	}
+	if r := c.state.Accounts.find(id); r != nil && r.Object.Statement != "" {
+		return &r.Object.Statement
+	}
+	return nil
 }
 
 // details describes a payment method in Stripe's form.
@@ -45,8 +60,13 @@ func details(m method) map[string]any {
 	return out
 }
 
-// take books a charge as paid, with Stripe's fee of 2.9 % and 30 minor units
-// taken off.
+// standardFee is Stripe's published standard price for online cards in the
+// United States, 2.9 % and 30 cents (stripe.com/pricing), in the minor units of
+// whatever the currency is: rounded half up, never more than the payment.
+func standardFee(amount int64) int64 { return min((amount*29+500)/1000+30, amount) }
+
+// take books a charge as paid, with Stripe's fee taken off: direct charges cost
+// the connected account, whose balance they go to.
 func (c *call) take(p *intent, ch *charge, at int64) {
 	ch.Status, ch.Paid, ch.AmountCaptured = chargeSucceeded, true, ch.Amount
 	ch.FailureCode, ch.FailureMessage = nil, nil
@@ -54,7 +74,7 @@ func (c *call) take(p *intent, ch *charge, at int64) {
 		NetworkStatus: "approved_by_network", RiskLevel: "normal", SellerMessage: "Payment complete.", Type: "authorized",
 	}
 	fees := []feeDetail{{
-		Amount: (ch.Amount*29+500)/1000 + 30, Currency: ch.Currency, Description: "Stripe processing fees", Type: "stripe_fee",
+		Amount: standardFee(ch.Amount), Currency: ch.Currency, Description: "Stripe processing fees", Type: "stripe_fee",
 	}}
 	if ch.ApplicationFeeAmount != nil {
 		fees = append(fees, feeDetail{

@@ -30,6 +30,8 @@ func (refund) shape() string             { return "refund" }
 func (balanceTransaction) shape() string { return "balance_transaction" }
 func (customer) shape() string           { return "customer" }
 func (account) shape() string            { return "account" }
+func (capability) shape() string         { return "capability" }
+func (application) shape() string        { return "application" }
 
 func (s session) fields(base string) any {
 	var link *string
@@ -53,7 +55,20 @@ func (p intent) fields(string) any             { return p.intentFields }
 func (r refund) fields(string) any             { return r }
 func (b balanceTransaction) fields(string) any { return b }
 func (c customer) fields(string) any           { return c }
-func (a account) fields(string) any            { return a }
+func (c capability) fields(string) any         { return c }
+func (a application) fields(string) any        { return a }
+
+func (a account) fields(string) any {
+	return struct {
+		accountFields
+		Settings wire `json:"settings"`
+	}{a.accountFields, wire{
+		"branding":  wire{"icon": nil, "logo": nil, "primary_color": nil, "secondary_color": nil},
+		"dashboard": wire{"display_name": orNull(a.name()), "timezone": "Etc/UTC"},
+		"payments":  wire{"statement_descriptor": orNull(a.Statement), "statement_descriptor_kana": nil, "statement_descriptor_kanji": nil},
+		"payouts":   wire{"debit_negative_balances": true, "statement_descriptor": nil},
+	}}
+}
 
 // render lays an object's fields over its shape.
 func render(o object, base string) (wire, error) {

@@ -34,11 +34,12 @@ type Endpoint struct {
 // Account is a connected account that exists, able to take payments, from the
 // start.
 type Account struct {
-	ID       string // acct_…
-	Name     string
-	Email    string
-	Country  string // two letters; "US" when empty
-	Currency string // "usd" when empty
+	ID        string // acct_…
+	Name      string
+	Email     string
+	Country   string // two letters; "US" when empty
+	Currency  string // "usd" when empty
+	Statement string // on card statements; from Name when empty
 }
 
 // Config says what a simulator is made of.
@@ -145,25 +146,9 @@ func (s *Server) seedAccounts(cfg Config) {
 		name = "Demo platform"
 	}
 	for _, a := range append([]Account{{ID: PlatformAccount, Name: name}}, cfg.Accounts...) {
-		if s.state.Accounts.find(a.ID) != nil {
-			continue
+		if s.state.Accounts.find(a.ID) == nil {
+			s.addAccount(a)
 		}
-		if a.Country == "" {
-			a.Country = "US"
-		}
-		if a.Currency == "" {
-			a.Currency = "usd"
-		}
-		made := &account{
-			ID: a.ID, BusinessProfile: businessProfile{Name: &a.Name}, Country: a.Country, DefaultCurrency: a.Currency,
-			Created: seconds(s.clock.Now()), Metadata: map[string]string{}, Type: "express",
-		}
-		if a.Email != "" {
-			made.Email = &a.Email
-		}
-		enable(made)
-		s.state.Accounts.put(&row[account]{ID: a.ID, Object: made})
-		s.touch(s.state.Accounts.kind, a.ID)
 	}
 }
 
