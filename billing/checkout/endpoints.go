@@ -3,6 +3,7 @@ package checkout
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -39,6 +40,7 @@ func ConnectEvents() []string {
 // them, and it takes no payments.
 type Console struct {
 	api  *client.API
+	key  string
 	live bool
 	sim  bool
 }
@@ -54,7 +56,7 @@ func NewConsole(cfg Config) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Console{api: api, live: live, sim: cfg.BaseURL != ""}, nil
+	return &Console{api: api, key: cfg.SecretKey, live: live, sim: cfg.BaseURL != ""}, nil
 }
 
 // LiveMode tells whether the key moves real money.
@@ -81,7 +83,7 @@ func (c *Console) Account(ctx context.Context) (OwnAccount, error) {
 	a := &stripe.Account{}
 	// The library's own call for this takes no context.
 	if err := c.api.Accounts.B.Call(http.MethodGet, "/v1/account", c.api.Accounts.Key, params, a); err != nil {
-		return OwnAccount{}, explain(err)
+		return OwnAccount{}, c.explain(err)
 	}
 	out := OwnAccount{
 		ID: a.ID, Name: a.ID, Country: a.Country, Currency: string(a.DefaultCurrency),
@@ -99,6 +101,15 @@ func (c *Console) Account(ctx context.Context) (OwnAccount, error) {
 		out.Due = a.Requirements.CurrentlyDue
 	}
 	return out, nil
+}
+
+// explain is what Stripe said, without the key should it have been repeated.
+func (c *Console) explain(err error) error {
+	err = explain(err)
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Detail = strings.ReplaceAll(e.Detail, c.key, Hint(c.key))
+	}
+	return err
 }
 
 // WebhookEndpoint is where Stripe sends events.
@@ -140,7 +151,7 @@ func (c *Console) Endpoints(ctx context.Context) ([]WebhookEndpoint, error) {
 	for list.Next() {
 		out = append(out, readEndpoint(list.WebhookEndpoint()))
 	}
-	return out, explain(list.Err())
+	return out, c.explain(list.Err())
 }
 
 func readEndpoint(e *stripe.WebhookEndpoint) WebhookEndpoint {
@@ -178,29 +189,44 @@ func (c *Console) PrepareEndpoint(ctx context.Context, base string, connect bool
 			out.Stale = append(out.Stale, e)
 		}
 	}
-	params := &stripe.WebhookEndpointParams{EnabledEvents: stripe.StringSlice(wanted)}
-	params.Context = ctx
 	switch {
 	case out.ID == "":
-		params.URL, params.APIVersion = stripe.String(address), stripe.String(APIVersion)
-		params.Description = stripe.String("Refill")
-		if connect {
-			params.Connect = stripe.Bool(true)
-		}
-		made, err := c.api.WebhookEndpoints.New(params)
-		if err != nil {
-			return Prepared{}, explain(err)
-		}
-		out.WebhookEndpoint, out.Made = readEndpoint(made), true
+		out.WebhookEndpoint, err = c.create(ctx, address, connect)
+		out.Made = err == nil
 	case !out.Enabled || !slices.Equal(out.Events, slices.Sorted(slices.Values(wanted))):
-		params.Disabled = stripe.Bool(false)
-		changed, err := c.api.WebhookEndpoints.Update(out.ID, params)
-		if err != nil {
-			return Prepared{}, explain(err)
-		}
-		out.WebhookEndpoint, out.Changed = readEndpoint(changed), true
+		err = c.Mend(ctx, &out.WebhookEndpoint)
+		out.Changed = err == nil
 	}
-	return out, nil
+	return out, err
+}
+
+// create makes an endpoint in our version: its version is what it stays.
+func (c *Console) create(ctx context.Context, address string, connect bool) (WebhookEndpoint, error) {
+	params := &stripe.WebhookEndpointParams{
+		URL: stripe.String(address), EnabledEvents: stripe.StringSlice(eventsOf(connect)), APIVersion: stripe.String(APIVersion),
+		Description: stripe.String("Prepaid credits"),
+	}
+	params.Context = ctx
+	if connect {
+		params.Connect = stripe.Bool(true)
+	}
+	made, err := c.api.WebhookEndpoints.New(params)
+	if err != nil {
+		return WebhookEndpoint{}, c.explain(err)
+	}
+	return readEndpoint(made), nil
+}
+
+// Mend switches an endpoint on and has it send the events that are acted on.
+func (c *Console) Mend(ctx context.Context, e *WebhookEndpoint) error {
+	params := &stripe.WebhookEndpointParams{EnabledEvents: stripe.StringSlice(eventsOf(e.Connect)), Disabled: stripe.Bool(false)}
+	params.Context = ctx
+	changed, err := c.api.WebhookEndpoints.Update(e.ID, params)
+	if err != nil {
+		return c.explain(err)
+	}
+	*e = readEndpoint(changed)
+	return nil
 }
 
 // EndpointURL is where Stripe delivers to, below the portal's address.
