@@ -157,47 +157,67 @@ func (s *Service) grantAllowance(ctx context.Context, tx *gorm.DB, agency *model
 // ChangePlan puts an agency on another plan from now on: the running allowance
 // expires and the new plan's first period begins.
 func (s *Service) ChangePlan(ctx context.Context, agencyID models.AgencyID, code string, by Actor) error {
+	return s.ChangePlanFor(ctx, agencyID, code, "", by)
+}
+
+// ChangePlanFor is ChangePlan with the reason that the audit log keeps.
+func (s *Service) ChangePlanFor(ctx context.Context, agencyID models.AgencyID, code, reason string, by Actor) error {
 	now := s.clock.Now()
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
-		var agency models.Agency
-		if err := tx.Where("id = ?", agencyID).Take(&agency).Error; err != nil {
-			return missing(err, "agency")
-		}
 		plan, err := planByCode(tx, code)
 		if err != nil {
 			return err
 		}
-		old, err := liveSubscription(tx, agencyID)
-		if err != nil {
-			return err
-		}
-		if old.PlanID == plan.ID {
-			return nil
-		}
-		if !old.ID.IsZero() {
-			if err := tx.Model(&models.Subscription{}).Where("agency_id = ? AND id = ?", agencyID, old.ID).
-				Updates(map[string]any{"ended_at": now, "status": models.SubscriptionCancelled}).Error; err != nil {
-				return err
-			}
-			if err := s.ledger.EndAllowance(ctx, tx, agencyID, agency.WalletID, old.PeriodStart, now); err != nil {
-				return err
-			}
-		}
-		if err := s.ledger.SetPolicy(ctx, tx, agencyID, agency.WalletID, ledger.Policy{
-			ExcessLimit: plan.ExcessLimit, AgencyCeiling: plan.ExcessLimit,
-		}); err != nil {
-			return err
-		}
-		if err := s.ledger.StartCycle(ctx, tx, agencyID, agency.WalletID, now); err != nil {
-			return err
-		}
-		if err := s.subscribe(ctx, tx, &agency, plan, max(now, old.PeriodStart+1)); err != nil {
-			return err
-		}
-		return s.audit(tx, agencyID, by, "plan.change", agencyID.String(), plan.Code, "", now)
+		return s.changePlan(ctx, tx, agencyID, &plan, by, reason, now)
 	})
 	s.cards.forget()
 	return err
+}
+
+// changePlan ends the live subscription, and its allowance, and begins one on
+// the plan; on that plan already, the agency stays as it is.
+func (s *Service) changePlan(ctx context.Context, tx *gorm.DB, agencyID models.AgencyID, plan *models.Plan, by Actor, reason string, now models.Time) error {
+	var agency models.Agency
+	if err := tx.Where("id = ?", agencyID).Take(&agency).Error; err != nil {
+		return missing(err, "agency")
+	}
+	old, err := liveSubscription(tx, agencyID)
+	if err != nil || old.PlanID == plan.ID {
+		return err
+	}
+	was := "none"
+	if !old.ID.IsZero() {
+		var from models.Plan
+		if err := tx.Where("id = ?", old.PlanID).Take(&from).Error; err != nil {
+			return err
+		}
+		was = edition(&from)
+		if err := tx.Model(&models.Subscription{}).Where("agency_id = ? AND id = ?", agencyID, old.ID).
+			Updates(map[string]any{"ended_at": now, "status": models.SubscriptionCancelled, "next_plan_id": nil}).Error; err != nil {
+			return err
+		}
+		if err := s.ledger.EndAllowance(ctx, tx, agencyID, agency.WalletID, old.PeriodStart, now); err != nil {
+			return err
+		}
+	}
+	if err := s.setPlanPolicy(ctx, tx, &agency, plan); err != nil {
+		return err
+	}
+	if err := s.ledger.StartCycle(ctx, tx, agencyID, agency.WalletID, now); err != nil {
+		return err
+	}
+	if err := s.subscribe(ctx, tx, &agency, *plan, max(now, old.PeriodStart+1)); err != nil {
+		return err
+	}
+	return s.audit(tx, agencyID, by, "plan.change", agencyID.String(), was+" → "+edition(plan), reason, now)
+}
+
+// edition names a version of a plan in the audit log.
+func edition(p *models.Plan) string { return fmt.Sprintf("%s version %d", p.Code, p.Version) }
+
+// setPlanPolicy lets the agency's wallet go as far below zero as the plan says.
+func (s *Service) setPlanPolicy(ctx context.Context, tx *gorm.DB, agency *models.Agency, plan *models.Plan) error {
+	return s.ledger.SetPolicy(ctx, tx, agency.ID, agency.WalletID, ledger.Policy{ExcessLimit: plan.ExcessLimit, AgencyCeiling: plan.ExcessLimit})
 }
 
 func missing(err error, what string) error {
@@ -280,6 +300,9 @@ func (s *Service) CreateSubAccount(ctx context.Context, scope Scope, in SubAccou
 		var agency models.Agency
 		if err := tx.Where("id = ?", in.Agency).Take(&agency).Error; err != nil {
 			return missing(err, "agency")
+		}
+		if err := acting(tx, in.Agency); err != nil {
+			return err
 		}
 		if err := s.roomForSubAccount(tx, in.Agency); err != nil {
 			return err

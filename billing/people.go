@@ -210,7 +210,8 @@ func (s *Service) Viewer(ctx context.Context, id models.UserID, portal models.Ag
 		return Viewer{}, noEntry(err)
 	}
 	v.Role = m.Role
-	if err := db.Where("id = ? AND status = ?", m.AgencyID, models.AgencyActive).Take(&v.Agency).Error; err != nil {
+	// A paused agency's people come in and read why it stands still.
+	if err := db.Where("id = ?", m.AgencyID).Take(&v.Agency).Error; err != nil {
 		return Viewer{}, noEntry(err)
 	}
 	if m.Role == models.RoleClient {

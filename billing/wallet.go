@@ -36,6 +36,12 @@ func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 			return err
 		}
 		w := out.Wallet
+		if w.Status == models.WalletSuspended {
+			if !w.SubAccountID.IsZero() { // its agency's doing, which a client is not told
+				out.State = ledger.StateUpstream
+			}
+			return nil
+		}
 		out.Payable = out.Balance.Available + max(0, w.ExcessLimit-w.Excess-w.Promised)
 		if w.SubAccountID.IsZero() || w.Funding == models.Prepaid && w.PoolCap == 0 {
 			return nil
@@ -182,62 +188,4 @@ func fedByHand(tx *gorm.DB, sub models.SubAccount) error {
 			"%s draws on the agency's pool and would never use credits of its own. Make it prepaid first.", sub.Name).On("sub_account")
 	}
 	return nil
-}
-
-// AdjustInput gives (> 0) or takes (< 0) credits by hand.
-type AdjustInput struct {
-	Agency  models.AgencyID
-	Wallet  models.WalletID
-	Credits models.Credits
-	Source  models.Source // of given credits: adjustment, promo or referral
-	Reason  string        // required
-	Key     string
-	By      Actor
-}
-
-// Adjust changes a balance by hand, with a reason, and writes the audit log.
-// Errors: reason_missing, invalid_credits, invalid_adjustment_type,
-// insufficient_credits.
-func (s *Service) Adjust(ctx context.Context, in AdjustInput) (ledger.Granted, error) {
-	now := s.clock.Now()
-	if err := checkKey(in.Key); err != nil {
-		return ledger.Granted{}, err
-	}
-	if in.Reason == "" || len(in.Reason) > 500 {
-		return ledger.Granted{}, problem.New(problem.Invalid, "reason_missing", "Say why in up to 500 bytes: the reason is kept with the credits.").On("reason")
-	}
-	if in.Credits == 0 || max(in.Credits, -in.Credits) > models.MaxCharge {
-		return ledger.Granted{}, problem.New(problem.Invalid, "invalid_credits", "Give an amount other than 0, up to %s credits.", models.MaxCharge).On("credits")
-	}
-	if in.Source == "" {
-		in.Source = models.SourceAdjustment
-	}
-	if in.Source.Bucket() != models.BucketBonus {
-		return ledger.Granted{}, problem.New(problem.Invalid, "invalid_adjustment_type", "Credits given by hand are an adjustment, promo or referral.").On("type")
-	}
-	digest := fingerprint("adjust", in.Wallet.String(), in.Credits.String(), string(in.Source), in.Reason)
-	var out ledger.Granted
-	err := s.once(ctx, func(tx *gorm.DB) error {
-		act, done, err := s.ledger.ActByKey(tx, in.Agency, in.Key, digest)
-		if done || err != nil {
-			out = ledger.Granted{Act: act, Replayed: done}
-			return err
-		}
-		if in.Credits > 0 {
-			out, err = s.ledger.Grant(ctx, tx, ledger.GrantRequest{
-				Agency: in.Agency, Wallet: in.Wallet, Source: in.Source, Credits: in.Credits, Kind: "adjust",
-				Actor: string(in.By), Note: in.Reason, Key: in.Key, Fingerprint: digest, At: now,
-			})
-		} else {
-			out, err = s.ledger.Withdraw(ctx, tx, ledger.AdjustRequest{
-				Agency: in.Agency, Wallet: in.Wallet, Credits: -in.Credits, Actor: string(in.By), Note: in.Reason,
-				Key: in.Key, Fingerprint: digest, At: now,
-			})
-		}
-		if err != nil {
-			return err
-		}
-		return s.audit(tx, in.Agency, in.By, "credits.adjust", in.Wallet.String(), in.Credits.String(), in.Reason, now)
-	})
-	return out, err
 }

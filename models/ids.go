@@ -38,6 +38,8 @@ type (
 	apiKeyKind       struct{}
 	auditKind        struct{}
 	packageKind      struct{}
+	invitationKind   struct{}
+	adjustmentKind   struct{}
 )
 
 func (agencyKind) prefix() string       { return "agy" }
@@ -57,6 +59,8 @@ func (purchaseKind) prefix() string     { return "pur" }
 func (apiKeyKind) prefix() string       { return "key" }
 func (auditKind) prefix() string        { return "aud" }
 func (packageKind) prefix() string      { return "pkg" }
+func (invitationKind) prefix() string   { return "inv" }
+func (adjustmentKind) prefix() string   { return "adj" }
 
 // One id type per noun.
 type (
@@ -77,6 +81,8 @@ type (
 	APIKeyID       = ID[apiKeyKind]
 	AuditID        = ID[auditKind]
 	PackageID      = ID[packageKind]
+	InvitationID   = ID[invitationKind]
+	AdjustmentID   = ID[adjustmentKind]
 )
 
 // idText is lower-case base32hex without padding: it keeps byte order.

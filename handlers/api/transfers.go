@@ -126,7 +126,7 @@ func (a *api) adjust(ctx context.Context, who caller, in *adjustmentIn) (*made[a
 		return nil, problem.New(problem.Invalid, "invalid_adjustment_type", "Only given credits have a type; leave it out when taking.").On("type")
 	}
 	out, err := a.s.Adjust(ctx, billing.AdjustInput{
-		Agency: owner.ID, Wallet: wallet, Credits: amount, Source: models.Source(b.Type), Reason: b.Reason, Key: in.Key, By: who.by,
+		Agency: owner.ID, Wallet: wallet, Credits: amount, Source: models.Source(b.Type), Reason: b.Reason, Program: true, Key: in.Key, By: who.by,
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,38 @@
+package ledger
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"refill/models"
+)
+
+// SuspendAll suspends every active wallet of an agency and gives their number.
+// It waits for the batches that hold them, and rules every charge decided after
+// the caller's commit. What is held stays held: a reply that holds credits
+// finishes.
+func (l *Ledger) SuspendAll(ctx context.Context, tx *gorm.DB, agency models.AgencyID) (int, error) {
+	return l.restate(ctx, tx, agency, models.WalletActive, models.WalletSuspended)
+}
+
+// ResumeAll makes every suspended wallet of an agency active again and gives
+// their number.
+func (l *Ledger) ResumeAll(ctx context.Context, tx *gorm.DB, agency models.AgencyID) (int, error) {
+	return l.restate(ctx, tx, agency, models.WalletSuspended, models.WalletActive)
+}
+
+// restate locks the wallets in id order, as batches do, and then writes them.
+func (l *Ledger) restate(ctx context.Context, tx *gorm.DB, agency models.AgencyID, from, to models.WalletStatus) (int, error) {
+	var ids []models.WalletID
+	if err := tx.WithContext(ctx).Model(&models.Wallet{}).Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).
+		Where("agency_id = ? AND status = ?", agency, from).Order("id").Pluck("id", &ids).Error; err != nil {
+		return 0, err
+	}
+	r := tx.WithContext(ctx).Model(&models.Wallet{}).Where("agency_id = ? AND status = ?", agency, from).Update("status", to)
+	for _, id := range ids {
+		l.hints.Delete(id)
+	}
+	return int(r.RowsAffected), r.Error
+}
