@@ -37,14 +37,21 @@ type shop struct {
 	account *billing.Account
 }
 
+// shopAccount is the Stripe account the shop's agency may sell through.
+const shopAccount = "acct_shop"
+
 func openShop(t *testing.T, db *models.DB, presetName, plan string) *shop {
 	t.Helper()
 	s := &shop{db: db, clock: demo.NewClock(0)}
-	sim, err := stripesim.New(stripesim.Config{Clock: s.clock, Secret: "sk_test_shop"})
+	sim, err := stripesim.New(stripesim.Config{
+		Clock: s.clock, Secret: "sk_test_shop", Accounts: []stripesim.Account{{ID: shopAccount, Name: "Shop"}, {ID: "acct_other", Name: "Other"}},
+	})
 	require.NoError(t, err)
 	box := httptest.NewServer(sim)
 	s.box = box.URL
-	gateway, err := checkout.New(checkout.Config{SecretKey: "sk_test_shop", WebhookSecrets: []string{"whsec_shop"}, BaseURL: box.URL})
+	gateway, err := checkout.New(checkout.Config{
+		SecretKey: "sk_test_shop", WebhookSecrets: []string{"whsec_shop"}, ConnectWebhookSecrets: []string{"whsec_connect"}, BaseURL: box.URL,
+	})
 	require.NoError(t, err)
 	led, err := ledger.Open(t.Context(), db, ledger.Options{})
 	require.NoError(t, err)
@@ -59,13 +66,16 @@ func openShop(t *testing.T, db *models.DB, presetName, plan string) *shop {
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
-			err = s.ReceiveEvent(r.Context(), billing.EndpointPlatform, body, r.Header.Get("Stripe-Signature"))
+			err = s.ReceiveEvent(r.Context(), strings.TrimPrefix(r.URL.Path, "/"), body, r.Header.Get("Stripe-Signature"))
 		}
 		if err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 		}
 	}))
-	require.NoError(t, sim.SetEndpoints([]stripesim.Endpoint{{URL: hook.URL, Secret: "whsec_shop"}}))
+	require.NoError(t, sim.SetEndpoints([]stripesim.Endpoint{
+		{URL: hook.URL + "/" + billing.EndpointPlatform, Secret: "whsec_shop"},
+		{URL: hook.URL + "/" + billing.EndpointConnect, Secret: "whsec_connect", Connect: true},
+	}))
 	t.Cleanup(func() {
 		require.NoError(t, sim.Close())
 		hook.Close()
