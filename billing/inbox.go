@@ -50,8 +50,11 @@ func (s *Service) ReceiveEvent(ctx context.Context, endpoint string, payload []b
 		Endpoint: endpoint, EventID: e.ID, Type: e.Type, Account: e.Account, ObjectID: e.ObjectID, Reference: e.Reference,
 		APIVersion: e.APIVersion, Live: e.Live, Payload: payload, State: models.EventPending, NextAt: now, ReceivedAt: now,
 	}
-	if !strings.HasPrefix(e.Type, "checkout.session.") && !strings.HasPrefix(e.Type, "payment_intent.") {
-		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase", now
+	switch {
+	case !isPurchaseEvent(e.Type) && !isConnectionEvent(endpoint, e.Type, e.Account):
+		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase or a connection", now
+	case e.Live != s.payments.LiveMode(): // a live Connect endpoint is sent test events too
+		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "made in another mode", now
 	}
 	if e.PaymentIntent != "" && row.Reference == "" {
 		row.Reference = e.PaymentIntent
@@ -69,6 +72,24 @@ func (s *Service) ReceiveEvent(ctx context.Context, endpoint string, payload []b
 	}
 	return nil
 }
+
+// eventDeauthorized ends a connection.
+const eventDeauthorized = "account.application.deauthorized"
+
+func isPurchaseEvent(kind string) bool {
+	return strings.HasPrefix(kind, "checkout.session.") || strings.HasPrefix(kind, "payment_intent.")
+}
+
+func isConnectionEvent(endpoint, kind, account string) bool {
+	return endpoint == EndpointConnect && account != "" &&
+		(kind == "account.updated" || kind == "capability.updated" || kind == eventDeauthorized)
+}
+
+// notOurs is why an event has nothing to do with us: it is never looked at
+// again.
+type notOurs string
+
+func (n notOurs) Error() string { return string(n) }
 
 // WorkInbox settles purchases as their events arrive, until ctx ends. RunDue
 // does the same for what it missed.
@@ -89,7 +110,7 @@ func (s *Service) purchasesDue(ctx context.Context, now models.Time) error {
 	if s.payments == nil {
 		return nil
 	}
-	return errors.Join(s.workEvents(ctx, now), s.pollPurchases(ctx, now))
+	return errors.Join(s.workEvents(ctx, now), s.pollPurchases(ctx, now), s.connectionsDue(ctx, now))
 }
 
 // workEvents handles each stored event that is due. One that fails waits and
@@ -113,11 +134,19 @@ func (s *Service) workEvents(ctx context.Context, now models.Time) error {
 }
 
 func (s *Service) workEvent(ctx context.Context, e *models.StripeEvent, now models.Time) error {
-	err := s.settleEvent(ctx, e)
+	var err error
+	if isConnectionEvent(e.Endpoint, e.Type, e.Account) {
+		err = s.connectionEvent(ctx, e, now)
+	} else {
+		err = s.settleEvent(ctx, e)
+	}
 	e.Attempts++
+	_, foreign := errors.AsType[notOurs](err)
 	switch {
 	case err == nil:
 		e.State, e.ProcessedAt, e.Note = models.EventProcessed, now, ""
+	case foreign:
+		e.State, e.ProcessedAt, e.Note = models.EventIgnored, now, err.Error()
 	case now.Sub(e.ReceivedAt) > eventPatience:
 		e.State, e.ProcessedAt, e.Note = models.EventDead, now, err.Error()
 		s.log.LogAttrs(ctx, slog.LevelError, "stripe event given up", slog.String("event", e.EventID), slog.Any("error", err))
@@ -144,6 +173,11 @@ func (s *Service) settleEvent(ctx context.Context, e *models.StripeEvent) error 
 		}
 		if err != nil {
 			return err
+		}
+		if p.Account != e.Account {
+			// Whoever owns a connected account can make objects there that name any
+			// purchase, and Stripe signs what it tells of them.
+			return notOurs("it comes from an account that the purchase is not paid into")
 		}
 		if p.CheckoutSession == "" {
 			return errors.New("the purchase has no session yet")

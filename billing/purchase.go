@@ -22,6 +22,7 @@ type Payments interface {
 	Session(ctx context.Context, account, id string) (checkout.Session, error)
 	ExpireSession(ctx context.Context, account, id string) (checkout.Session, error)
 	ParseEvent(payload []byte, signature string, connect bool) (checkout.Event, error)
+	Connect
 }
 
 // SessionLife is how long a buyer may take to pay.
@@ -123,6 +124,9 @@ func (s *Service) openPurchase(tx *gorm.DB, in *attempt, now models.Time) (model
 	var old models.Purchase
 	err := tx.Where("agency_id = ? AND idempotency_key = ?", in.account.Agency.ID, in.key).Take(&old).Error
 	if done, err := again(err, old.Fingerprint, in.asked); done || err != nil {
+		return old, err
+	}
+	if err := acting(tx, in.account.Agency.ID); err != nil {
 		return old, err
 	}
 	p := models.Purchase{

@@ -21,7 +21,9 @@ import (
 type till struct {
 	mu       sync.Mutex
 	sessions map[string]*checkout.Session
-	down     bool // does not answer
+	accounts map[string]*checkout.Account // connected ones, by the key they were opened with
+	revoked  bool                         // the owner of every account has left
+	down     bool                         // does not answer
 }
 
 var errDown = errors.New("connection refused by 10.9.8.7")
@@ -130,4 +132,56 @@ func (p *portal) pack() string {
 	require.NoError(p.t, err)
 	require.NotEmpty(p.t, packs)
 	return packs[0].Code
+}
+
+func (l *till) CreateAccount(_ context.Context, p checkout.AccountParams) (checkout.Account, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return checkout.Account{}, errDown
+	}
+	if l.accounts == nil {
+		l.accounts = map[string]*checkout.Account{}
+	}
+	if l.accounts[p.IdempotencyKey] == nil {
+		l.accounts[p.IdempotencyKey] = &checkout.Account{
+			ID: fmt.Sprintf("acct_%d", len(l.accounts)+1), Reference: p.Reference, Name: p.Name, Currency: "usd", Due: []string{"a bank account for payouts"},
+		}
+		l.revoked = false
+	}
+	return *l.accounts[p.IdempotencyKey], nil
+}
+
+func (l *till) AccountLink(_ context.Context, p checkout.LinkParams) (checkout.Link, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return checkout.Link{}, errDown
+	}
+	return checkout.Link{URL: "https://connect.stripe.com/setup/s/" + p.Account + "?" + url.Values{"refresh": {p.RefreshURL}, "return": {p.ReturnURL}}.Encode()}, nil
+}
+
+func (l *till) Account(_ context.Context, id string) (checkout.Account, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return checkout.Account{}, errDown
+	}
+	for _, a := range l.accounts {
+		if a.ID == id && !l.revoked {
+			return *a, nil
+		}
+	}
+	return checkout.Account{}, &checkout.Error{Kind: checkout.KindUnauthorised, Code: "account_invalid", Message: "no access"}
+}
+
+func (*till) Dashboard(account string) string { return "https://dashboard.stripe.com/" + account }
+
+// tell changes what every connected account is said to be.
+func (l *till) tell(f func(*checkout.Account)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.accounts {
+		f(a)
+	}
 }

@@ -71,3 +71,20 @@ func (w *world) pay(purchase *reply) {
 	_, err = w.s.Settle(w.t.Context(), w.agency.ID, id)
 	require.NoError(w.t, err)
 }
+
+// errNoConnect: agencies do not sell in the tests of the API's purchases.
+var errNoConnect = errors.New("no connected accounts here")
+
+func (*till) CreateAccount(context.Context, checkout.AccountParams) (checkout.Account, error) {
+	return checkout.Account{}, errNoConnect
+}
+
+func (*till) AccountLink(context.Context, checkout.LinkParams) (checkout.Link, error) {
+	return checkout.Link{}, errNoConnect
+}
+
+func (*till) Account(context.Context, string) (checkout.Account, error) {
+	return checkout.Account{}, errNoConnect
+}
+
+func (*till) Dashboard(string) string { return "" }
