@@ -17,8 +17,16 @@ type entry struct {
 	Source models.Source
 }
 
-func (e entry) kind() ledger.Kind      { return ledger.Kind(e.Kind) }
-func (e entry) change() models.Credits { return models.Credits(e.kind().Change()) * e.Amount }
+func (e entry) kind() ledger.Kind { return ledger.Kind(e.Kind) }
+
+// change is what an entry did to the balance. Stock left it when a checkout kept
+// it; its line is that of the sale.
+func (e entry) change() models.Credits {
+	if e.kind() == ledger.SellHeld {
+		return -e.Amount
+	}
+	return models.Credits(e.kind().Change()) * e.Amount
+}
 
 // used is what an entry consumed, a draw on excess included.
 func (e entry) used() models.Credits {
@@ -263,7 +271,7 @@ func kindOfAct(act *models.Act, entries []entry) LineKind {
 	case "assign":
 		return LineAssigned
 	case "sell":
-		if first == ledger.SellOut {
+		if first == ledger.SellOut || first == ledger.SellHeld {
 			return LineSold
 		}
 		return LinePurchase
@@ -356,7 +364,7 @@ func holdLine(tx *gorm.DB, wallet models.WalletID, newest int64, h *models.Hold,
 		return l, err
 	}
 	for _, e := range entries {
-		if begins := e.kind() == ledger.HoldDraw; begins == (kind == LineHeld) {
+		if begins := e.kind() == ledger.HoldDraw || e.kind() == ledger.StockDraw; begins == (kind == LineHeld) {
 			l.Change += e.change()
 			l.After, l.HasAfter = e.Balance, true
 		}

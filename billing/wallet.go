@@ -36,6 +36,9 @@ func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 			return err
 		}
 		w := out.Wallet
+		if !w.SubAccountID.IsZero() && w.Status == models.WalletSuspended {
+			out.State = ledger.StateUpstream // it is its agency that was paused
+		}
 		if w.Status == models.WalletSuspended {
 			if !w.SubAccountID.IsZero() { // its agency's doing, which a client is not told
 				out.State = ledger.StateUpstream

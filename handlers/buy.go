@@ -34,10 +34,15 @@ func (a *app) buyForm(c echo.Context) error {
 }
 
 // mayBuy tells whether a person's role lets them spend the account's money.
-func mayBuy(v *visit) bool { return v.role() == roleOwner || v.role() == roleBilling }
+func mayBuy(v *visit) bool {
+	return v.role() == roleOwner || v.role() == roleBilling || v.role() == roleClient
+}
 
 func (a *app) showBuy(c echo.Context, code int, chosen choice) error {
 	v, ctx := visitOf(c), c.Request().Context()
+	if v.role() == roleClient {
+		return a.showPackages(c, code, chosen)
+	}
 	account := v.viewer.Account()
 	out := views.Buy{Quantity: chosen.quantity, Closed: chosen.closed, Attempt: cmp.Or(chosen.attempt, billing.NewSecret())}
 	front, err := a.Billing.Storefront(ctx, account)
@@ -146,8 +151,6 @@ func receiptPath(p *models.Purchase) string {
 // closed says why this person can buy nothing here, if so.
 func (a *app) closed(ctx context.Context, v *visit, out *views.Buy) error {
 	switch {
-	case v.role() == roleClient:
-		out.Closed, out.Seller, out.Offers = views.ClosedNothing, v.viewer.Agency.Name, nil
 	case len(out.Offers) == 0:
 		out.Closed = views.ClosedNothing
 		packs, err := a.Billing.Packs(ctx)
@@ -170,6 +173,9 @@ func (a *app) closed(ctx context.Context, v *visit, out *views.Buy) error {
 // buy opens a purchase and leads to its payment page.
 func (a *app) buy(c echo.Context) error {
 	v, ctx := visitOf(c), c.Request().Context()
+	if v.role() == roleClient {
+		return a.buyPackage(c)
+	}
 	chosen := choice{pack: c.FormValue("pack"), quantity: c.FormValue("quantity"), attempt: c.FormValue("attempt")}
 	if c.FormValue("preview") != "" {
 		return seeOther(c, "/buy?"+url.Values{"pack": {chosen.pack}, "quantity": {chosen.quantity}}.Encode())
@@ -224,6 +230,8 @@ func (a *app) notBought(c echo.Context, chosen choice, err error) error {
 		chosen.errors = views.FieldErrors{{Field: "pack", Text: "You changed your choice after going to payment. Check it once more, then continue."}}
 	case p.Field == "quantity", p.Field == "pack":
 		chosen.errors = views.FieldErrors{{Field: p.Field, Text: p.Message}}
+	case p.Field == "package", p.Code == "out_of_stock", p.Code == "not_connected":
+		chosen.errors = views.FieldErrors{{Field: "pack", Text: p.Message}}
 	default:
 		return err
 	}
@@ -252,6 +260,9 @@ func (a *app) walkedAway(c echo.Context, ref string) error {
 func (a *app) backToBuy(c echo.Context, p models.Purchase, flash views.Flash) error {
 	if err := a.say(c, flash); err != nil {
 		return err
+	}
+	if p.IsSale() {
+		return seeOther(c, "/buy?"+url.Values{"pack": {p.PackageID.String()}}.Encode())
 	}
 	return seeOther(c, "/buy?"+url.Values{"pack": {p.PackID.String()}, "quantity": {format.Typed(p.Credits)}}.Encode())
 }

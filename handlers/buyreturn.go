@@ -40,6 +40,9 @@ func (a *app) buyReturn(c echo.Context) error {
 	case models.PurchaseCredited:
 		return a.showReturn(c, &p, views.ReturnCredited)
 	case models.PurchaseProcessing:
+		if p.PaidAt != 0 {
+			return a.showReturn(c, &p, views.ReturnSlow)
+		}
 		return a.showReturn(c, &p, views.ReturnAwaiting)
 	case models.PurchaseReview:
 		return a.showReturn(c, &p, views.ReturnSlow)
@@ -80,6 +83,9 @@ func (a *app) showReturn(c echo.Context, p *models.Purchase, which views.ReturnC
 	out := views.Return{
 		Case: which, Credits: p.Credits, Before: p.BalanceBefore, After: p.BalanceAfter, Excess: settledBy(p),
 		Receipt: receiptPath(p), Reference: cmp.Or(p.CheckoutSession, p.ID.String()), Again: c.Request().URL.RequestURI(), Home: "/",
+	}
+	if p.IsSale() {
+		out.Seller = visitOf(c).viewer.Agency.Name
 	}
 	wallet, err := a.Billing.Wallet(c.Request().Context(), visitOf(c).viewer.Account())
 	if err != nil {

@@ -89,6 +89,12 @@ func (a *app) balanceCard(c echo.Context, o *billing.OverviewData) views.Balance
 	switch {
 	case o.Account.SubAccount != nil:
 		out.From = o.Account.Agency.Name
+		switch sells, err := a.Billing.Sells(c.Request().Context(), o.Account); {
+		case err != nil:
+			a.sectionFailed(c, "packages", err)
+		case sells:
+			out.BuyHref = "/buy"
+		}
 	case mayBuy(v):
 		out.BuyHref = "/buy"
 	default:
@@ -109,7 +115,10 @@ func (a *app) balanceCard(c echo.Context, o *billing.OverviewData) views.Balance
 			out.Replies = append(out.Replies, views.ReplyEstimate{Action: r.Action, Count: r.Count})
 		}
 	}
-	if b.Excess > 0 && mayBuy(v) {
+	if err := a.onTheWay(c, o, &out); err != nil {
+		a.sectionFailed(c, "purchases", err)
+	}
+	if b.Excess > 0 && o.Account.SubAccount == nil && mayBuy(v) {
 		front, err := a.Billing.Storefront(c.Request().Context(), o.Account)
 		if err != nil {
 			a.sectionFailed(c, "packs", err)
@@ -121,6 +130,21 @@ func (a *app) balanceCard(c echo.Context, o *billing.OverviewData) views.Balance
 		}
 	}
 	return out
+}
+
+// onTheWay tells of credits that are paid and not booked yet, unless something
+// worse has to be said.
+func (a *app) onTheWay(c echo.Context, o *billing.OverviewData, out *views.Balance) error {
+	pending, err := a.Billing.OnTheWay(c.Request().Context(), o.Account)
+	if err != nil || pending == 0 {
+		return err
+	}
+	out.Pending = pending
+	switch out.State {
+	case views.StateNew, views.StateHealthy, views.StateLow:
+		out.State = views.StatePurchasePending
+	}
+	return nil
 }
 
 func forecastOf(f *billing.Forecast) views.Forecast {

@@ -51,6 +51,7 @@ var (
 	accounts    = policy{name: "agency or client", entry: people, roles: []role{roleOwner, roleBilling, roleMember, roleClient}}
 	agencies    = policy{name: "agency", entry: people, roles: []role{roleOwner, roleBilling, roleMember}}
 	buyers      = policy{name: "owner or billing", entry: people, roles: []role{roleOwner, roleBilling}}
+	payers      = policy{name: "owner, billing or client", entry: people, roles: []role{roleOwner, roleBilling, roleClient}}
 	admins      = policy{name: "admin", entry: people, roles: []role{roleAdmin}}
 	platformKey = policy{name: "platform API key", entry: program}
 	stripeOnly  = policy{name: "Stripe's signature", entry: signed}

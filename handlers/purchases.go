@@ -36,7 +36,7 @@ func (a *app) purchases(c echo.Context) error {
 	}
 	rows, err := a.Billing.Purchases(ctx, q)
 	var onSale []models.Pack
-	if err == nil && mayBuy(v) {
+	if err == nil && account.SubAccount == nil && mayBuy(v) {
 		onSale, err = a.Billing.PacksFor(ctx, account.Agency.ID)
 	}
 	if err != nil {
@@ -60,6 +60,9 @@ func purchaseRow(p *models.Purchase, onSale []models.Pack) views.PurchaseRow {
 	}
 	if !p.ActID.IsZero() {
 		row.Line = "/history/" + p.ActID.String()
+	}
+	if p.IsSale() && p.Status == models.PurchaseCredited {
+		row.BuyAgain = "/buy?pack=" + p.PackageID.String()
 	}
 	for _, pack := range onSale {
 		if pack.ID == p.PackID {

@@ -40,7 +40,7 @@ func (a *app) table() []route {
 		{get, "/history/group", accounts, a.historyGroup},
 		{get, "/history/:id", accounts, a.line},
 		{get, "/buy", accounts, a.buyForm},
-		{post, "/buy", buyers, a.buy},
+		{post, "/buy", payers, a.buy},
 		{get, "/buy/return", accounts, a.buyReturn},
 		{get, "/purchases", accounts, a.purchases},
 		{get, "/purchases.csv", accounts, a.purchasesCSV},

@@ -66,6 +66,11 @@ type Offer struct {
 	Step       models.Credits
 	Unit       models.UnitPrice
 	LastBought bool
+
+	// Of a package only.
+	Badge string
+	Note  string // the agency's words, or how many more may be bought
+	Shut  string // why this client cannot buy it now; "" when it can
 }
 
 // RecentPurchase is the same pack bought a moment ago, which may be a double click.

@@ -127,6 +127,8 @@ func (l Line) sentence() string {
 	switch {
 	case l.Kind == LineUsed:
 		b.WriteString(format.CreditsWord(-l.Change) + " used")
+	case l.Kind == LineHeld && l.Charge != nil && l.Charge.Action == "sale":
+		b.WriteString(format.CreditsWord(-l.Change) + " kept for a client who is at the checkout")
 	case l.Kind == LineHeld:
 		b.WriteString(format.CreditsWord(-l.Change) + " set aside for work that is still running")
 	case l.Change < 0:

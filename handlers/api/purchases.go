@@ -11,11 +11,12 @@ import (
 	"refill/models"
 )
 
-// purchase is one attempt to buy a pack.
+// purchase is one attempt to buy: an agency's of a pack, a sub-account's of a package.
 type purchase struct {
 	ID              string  `json:"id"`
 	Wallet          string  `json:"wallet"`
-	Pack            string  `json:"pack"`
+	Pack            *string `json:"pack" doc:"What an agency bought."`
+	Package         *string `json:"package" doc:"What a sub-account bought of its agency."`
 	Title           string  `json:"title"`
 	Status          string  `json:"status" enum:"open,processing,credited,failed,expired,cancelled,review,refunded,disputed"`
 	StatusNote      string  `json:"status_note" doc:"Why, in words, where there is something to say."`
@@ -29,20 +30,27 @@ type purchase struct {
 }
 
 func purchaseOf(p *models.Purchase) purchase {
+	var pack, pkg string
+	if p.IsSale() {
+		pkg = p.PackageID.String()
+	} else {
+		pack = p.PackID.String()
+	}
 	return purchase{
-		ID: p.ID.String(), Wallet: p.WalletID.String(), Pack: p.PackID.String(), Title: p.Title, Status: string(p.Status), StatusNote: p.StatusNote,
+		ID: p.ID.String(), Wallet: p.WalletID.String(), Pack: orNull(pack), Package: orNull(pkg), Title: p.Title, Status: string(p.Status), StatusNote: p.StatusNote,
 		Credits: creditsOf(p.Credits), Price: moneyOf(p.Total()), CheckoutURL: orNull(p.CheckoutURL), CheckoutSession: orNull(p.CheckoutSession),
 		ExpiresAt: moment(p.ExpiresAt), CreditedAt: moment(p.CreditedAt), CreatedAt: moment(p.CreatedAt),
 	}
 }
 
-// purchaseIn buys a pack.
+// purchaseIn buys a pack, or a package.
 type purchaseIn struct {
 	Keyed
 
 	Body struct {
 		Wallet   string `json:"wallet" example:"agency:northwind"`
-		Pack     string `json:"pack" doc:"Id or code." example:"credits-12500"`
+		Pack     string `json:"pack,omitempty" doc:"For an agency's wallet: a pack's id or code." example:"credits-12500"`
+		Package  string `json:"package,omitempty" doc:"For a sub-account's wallet: the id of one of its agency's packages."`
 		Quantity string `json:"quantity,omitempty" doc:"Credits to buy, of a pack by quantity." example:"2000"`
 	}
 }
@@ -56,8 +64,8 @@ type purchasesQuery struct {
 
 func (a *api) purchases() {
 	typed(a, AnyKey, huma.Operation{
-		OperationID: "create-purchase", Method: http.MethodPost, Path: "/v1/purchases", Summary: "Buy a pack", Tags: []string{"Purchases"},
-		Description:   "Opens a checkout; send the buyer to checkout_url. The credits come once the payment provider confirms the money. A repeat answers the purchase as it stands now.",
+		OperationID: "create-purchase", Method: http.MethodPost, Path: "/v1/purchases", Summary: "Buy a pack or a package", Tags: []string{"Purchases"},
+		Description:   "Opens a checkout; send the buyer to checkout_url. An agency's wallet buys a pack; a sub-account's buys a package, which its agency sells through its own Stripe account and keeps in stock while the checkout is open. The credits come once the payment provider confirms the money. A repeat answers the purchase as it stands now.",
 		DefaultStatus: http.StatusCreated,
 	}, a.buy)
 	typed(a, AnyKey, huma.Operation{
@@ -86,6 +94,20 @@ func (a *api) buy(ctx context.Context, who caller, in *purchaseIn) (*made[purcha
 	if err != nil {
 		return nil, err
 	}
+	if (in.Body.Pack == "") == (in.Body.Package == "") {
+		return nil, problem.New(problem.Invalid, "invalid_offer", "Name a pack, for an agency's wallet, or a package, for a sub-account's; one of the two.").On("pack")
+	}
+	known, err := a.s.PurchaseKeyUsed(ctx, account.Agency.ID, in.Key)
+	if err != nil {
+		return nil, err
+	}
+	if in.Body.Package != "" {
+		p, err := a.s.BuyPackage(ctx, billing.PackageInput{Account: account, Package: in.Body.Package, Key: in.Key, By: who.by})
+		if err != nil {
+			return nil, err
+		}
+		return madeOf(purchaseOf(&p), known), nil
+	}
 	input := billing.BuyInput{Account: account, Pack: in.Body.Pack, Key: in.Key, By: who.by}
 	if in.Body.Quantity != "" {
 		if input.Quantity, err = parseCredits(in.Body.Quantity, "quantity"); err != nil {
@@ -94,10 +116,6 @@ func (a *api) buy(ctx context.Context, who caller, in *purchaseIn) (*made[purcha
 		if input.Quantity <= 0 {
 			return nil, problem.New(problem.Invalid, "invalid_quantity", "Buy more than 0 credits.").On("quantity")
 		}
-	}
-	known, err := a.s.PurchaseKeyUsed(ctx, account.Agency.ID, in.Key)
-	if err != nil {
-		return nil, err
 	}
 	p, err := a.s.Buy(ctx, input)
 	if err != nil {
