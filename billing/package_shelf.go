@@ -144,10 +144,6 @@ func packageForSale(tx *gorm.DB, agency *models.Agency, sub *models.SubAccount, 
 
 // mayTakeMoney tells whether an agency's Stripe account takes payments now.
 func mayTakeMoney(tx *gorm.DB, agency models.AgencyID) (bool, error) {
-	var account models.StripeAccount
-	err := tx.Where("agency_id = ?", agency).Take(&account).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return false, nil
-	}
+	account, err := connection(tx, agency)
 	return account.Sells(), err
 }

@@ -52,6 +52,21 @@ func Per1000(price *big.Rat, currency string) string {
 	return withSymbol(smallDecimal(thousand, models.MinorDigits(currency)), currency) + " per 1,000"
 }
 
+// Price is a price of something small, to the currency's digits unless that would
+// hide it: "$0.06", "$0.0012".
+func Price(price *big.Rat, currency string) string {
+	return withSymbol(smallDecimal(price, models.MinorDigits(currency)), currency)
+}
+
+// Round is an amount without decimals that are all zero: "$43", "$5.50".
+func Round(m models.Money) string {
+	text := m.Decimal()
+	if whole, frac, _ := strings.Cut(text, "."); strings.Trim(frac, "0") == "" {
+		text = whole
+	}
+	return withSymbol(text, m.Currency)
+}
+
 // UnitPrice is a unit price as the exact fraction the other functions take.
 func UnitPrice(u models.UnitPrice, currency string) *big.Rat {
 	scale := int64(1_000_000)
