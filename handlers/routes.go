@@ -58,6 +58,10 @@ func (a *app) table() []route {
 		{get, "/sub-accounts/:id/take-back", buyers, a.takeBackForm},
 		{post, "/sub-accounts/:id/take-back", buyers, a.takeBack},
 
+		{get, "/packages/connect", buyers, a.connectForm},
+		{post, "/packages/connect", buyers, a.connect},
+		{get, "/packages/connect/return", buyers, a.connectReturn},
+
 		{get, "/admin", admins, a.fleet},
 		{get, "/admin/usage", admins, a.fleetUsage},
 		{get, "/admin/usage.csv", admins, a.fleetUsageCSV},
