@@ -70,8 +70,12 @@ var invariants = []Check{
 	{ID: "I-11", Title: "lots are drawn in the draw order"},
 	{ID: "I-12", Title: "a hold ends once and accounts for all it reserved"},
 	{ID: "I-13", Title: "a purchase is granted once, a payment buys once"},
+	{ID: "I-14", Title: "no purchased credits without money paid to their seller"},
 	{ID: "I-18", Title: "an allowance is granted once a period, never rolls over"},
 	{ID: "I-20", Title: "nothing is drawn before it is effective or once expired"},
+	{ID: "I-21", Title: "what clients were given came from their agency, at its cost"},
+	{ID: "I-22", Title: "whoever may pay has their credits kept in stock"},
+	{ID: "I-23", Title: "everything stays within its agency"},
 	{ID: "I-28", Title: "amounts are within bounds"},
 	{ID: "I-29", Title: "usage counters are the sum of the entries"},
 }
@@ -116,7 +120,7 @@ type auditor struct {
 }
 
 func (a *auditor) all() error {
-	for _, f := range findings() {
+	for _, f := range append(findings(), resale()...) {
 		if err := a.find(f); err != nil {
 			return fmt.Errorf("%s: %w", f.check, err)
 		}

@@ -140,7 +140,9 @@ func (w *replayed) order(e *models.Entry, l *replayedLot) {
 }
 
 // sellable tells what may be sold on: purchased credits that never expire.
-func sellable(l *models.Lot) bool { return l.Source == models.SourcePurchase && l.ExpiresAt == models.Never }
+func sellable(l *models.Lot) bool {
+	return l.Source == models.SourcePurchase && l.ExpiresAt == models.Never
+}
 
 // lastResort checks that nothing else could have paid what went into excess.
 func (w *replayed) lastResort(e *models.Entry) {

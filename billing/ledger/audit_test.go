@@ -20,6 +20,18 @@ func busy(t *testing.T, db *models.DB) *world {
 	now := start
 	pack := models.Pack{ID: models.NewID[models.PackID](now), Code: "p", Version: 1, Name: "p", Kind: "fixed", Credits: credits(100), Price: 1000, Currency: "usd"}
 	bought := make([]models.Purchase, 2)
+	var sub models.Wallet
+	require.NoError(t, db.Read.Where("id = ?", w.sub).Take(&sub).Error)
+	growth := models.Package{
+		AgencyID: w.agency, ID: models.NewID[models.PackageID](now), Name: "Growth", Credits: credits(10), Price: 600, Currency: "usd",
+		Audience: models.AudienceAll, CostBasis: models.CostHeld, CreatedAt: now,
+	}
+	sale := models.Purchase{
+		AgencyID: w.agency, ID: models.NewID[models.PurchaseID](now), WalletID: w.sub, PackageID: growth.ID, Title: "Growth", Credits: credits(10),
+		Price: 600, Currency: "usd", Status: models.PurchaseOpen, IdempotencyKey: "sale", Fingerprint: []byte{1}, Account: "acct_a", ExpiresAt: now + 1, CreatedAt: now,
+	}
+	paid := sale
+	paid.ID, paid.IdempotencyKey, paid.PaymentIntent = models.NewID[models.PurchaseID](now), "paid", "pi_s"
 	require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
 		if err := tx.Create(&pack).Error; err != nil {
 			return err
@@ -30,11 +42,21 @@ func busy(t *testing.T, db *models.DB) *world {
 		}).Error; err != nil {
 			return err
 		}
+		for _, row := range []any{
+			&models.SubAccount{
+				AgencyID: w.agency, ID: sub.SubAccountID, ExternalID: "s", Name: "s", WalletID: w.sub, TimeZone: "UTC",
+				Status: models.SubAccountActive, CreatedAt: now,
+			}, &growth, &sale, &paid,
+		} {
+			if err := tx.Create(row).Error; err != nil {
+				return err
+			}
+		}
 		for i := range bought {
 			bought[i] = models.Purchase{
 				AgencyID: w.agency, ID: models.NewID[models.PurchaseID](now), WalletID: w.wallet, PackID: pack.ID, Title: "p",
 				Credits: credits(100), Price: 1000, Currency: "usd", Status: models.PurchaseCredited, IdempotencyKey: string(rune('a' + i)),
-				Fingerprint: []byte{1}, PaymentIntent: "pi_" + string(rune('a'+i)), ExpiresAt: now + 1, CreditedAt: now, CreatedAt: now,
+				Fingerprint: []byte{1}, PaymentIntent: "pi_" + string(rune('a'+i)), ExpiresAt: now + 1, PaidAt: now, CreditedAt: now, CreatedAt: now,
 			}
 			if err := tx.Create(&bought[i]).Error; err != nil {
 				return err
@@ -43,8 +65,21 @@ func busy(t *testing.T, db *models.DB) *world {
 		return nil
 	}))
 	for _, p := range bought {
-		w.grant(t, w.wallet, models.SourcePurchase, 100, func(r *ledger.GrantRequest) { r.Purchase = p.ID })
+		w.grant(t, w.wallet, models.SourcePurchase, 100, func(r *ledger.GrantRequest) {
+			r.Purchase, r.Cost = p.ID, models.Money{Amount: 1000, Currency: "usd"}
+		})
 	}
+	for _, p := range []models.Purchase{sale, paid} {
+		require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+			_, err := w.ledger.HoldStock(t.Context(), tx, ledger.StockRequest{Agency: w.agency, Wallet: w.wallet, Purchase: p.ID, Credits: p.Credits, At: now})
+			return err
+		}))
+	}
+	sold, err := w.sell(t, paid.ID, 10)
+	require.NoError(t, err)
+	require.NoError(t, db.Write.Model(&models.Purchase{}).Where("id = ?", paid.ID).Updates(map[string]any{
+		"status": models.PurchaseCredited, "act_id": sold.Act.ID, "paid_at": now, "credited_at": now,
+	}).Error)
 	month := func(start, end models.Time) func(*ledger.GrantRequest) {
 		return func(r *ledger.GrantRequest) {
 			r.PeriodStart, r.EffectiveAt, r.ExpiresAt, r.At = start, start, end, start
@@ -52,7 +87,7 @@ func busy(t *testing.T, db *models.DB) *world {
 	}
 	w.grant(t, w.wallet, models.SourcePlan, 10, month(start, start+100))
 	w.charge(t, w.request("k1", 4))
-	_, err := w.ledger.ExpireLots(t.Context(), start+100, 10)
+	_, err = w.ledger.ExpireLots(t.Context(), start+100, 10)
 	require.NoError(t, err)
 	now = start + 100
 	w.grant(t, w.wallet, models.SourcePlan, 10, month(now, start.Add(time.Hour)))
@@ -66,7 +101,7 @@ func busy(t *testing.T, db *models.DB) *world {
 	w.policy(t, w.wallet, ledger.Policy{AgencyCeiling: credits(50)})
 	w.policy(t, w.sub, ledger.Policy{ExcessLimit: credits(20)})
 	w.grant(t, w.sub, models.SourcePromo, 7, func(r *ledger.GrantRequest) { r.EffectiveAt = start.Add(time.Hour) })
-	w.charge(t, of(w.request("k4", 8), w.sub, now))
+	w.charge(t, of(w.request("k4", 18), w.sub, now))
 	w.hold(t, w.wallet, "h1", 6, now)
 	_, err = w.capture(t, w.hold(t, w.wallet, "h2", 6, now), "k5", 5, now)
 	require.NoError(t, err)
@@ -105,18 +140,33 @@ func TestAuditSeesEachCorruption(t *testing.T) {
 		{"a limit", "UPDATE wallets SET excess_limit = 0 WHERE sub_account_id IS NOT NULL", "I-09"},
 		{"a ceiling", "UPDATE wallets SET agency_ceiling = 0 WHERE sub_account_id IS NULL", "I-09"},
 		{"the agency's excess", "UPDATE wallets SET agency_excess = agency_excess + 1 WHERE sub_account_id IS NULL", "I-09"},
-		{"excess before credits", "UPDATE lots SET effective_at = created_at WHERE source = 'promo'", "I-02 I-09"},
+		{"excess before credits", "UPDATE lots SET effective_at = created_at WHERE source = 'promo'", "I-02 I-09 I-11"},
 		{"the draw order", "UPDATE lots SET priority = 99 WHERE source = 'plan'", "I-11"},
 		{"a hold that ended twice", "UPDATE holds SET state = 'released' WHERE state = 'captured'", "I-12"},
-		{"a hold that never ended", "UPDATE holds SET state = 'captured', ended_at = 1 WHERE state = 'open'", "I-12"},
+		{"a hold that never ended", "UPDATE holds SET state = 'captured', ended_at = 1 WHERE state = 'open' AND purchase_id IS NULL", "I-12"},
 		{"a hold without an end", "UPDATE holds SET ended_at = 0 WHERE state = 'captured'", "I-12"},
 		{"a hold's draws", "UPDATE holds SET draws = '[]' WHERE state = 'open'", "I-12"},
 		{"a promise", "UPDATE wallets SET promised = promised + 1 WHERE sub_account_id IS NULL; UPDATE wallets SET agency_excess = agency_excess + 1, excess_limit = 1 WHERE sub_account_id IS NULL", "I-12"},
 		{"a payment that bought twice", "UPDATE purchases SET payment_intent = 'pi_a'", "I-13"},
 		{"credits for a purchase not paid", "UPDATE purchases SET status = 'open' WHERE payment_intent = 'pi_a'", "I-13"},
-		{"a purchase not granted", "UPDATE lots SET purchase_id = NULL WHERE purchase_id IS NOT NULL", "I-13"},
+		{"a purchase not granted", "UPDATE lots SET purchase_id = NULL WHERE purchase_id IS NOT NULL", "I-13 I-14"},
 		{"a grant without a purchase", "UPDATE lots SET purchase_id = id WHERE source = 'promo'", "I-13"},
 		{"two grants", "DROP INDEX lots_one_grant; UPDATE lots SET purchase_id = (SELECT id FROM purchases WHERE payment_intent = 'pi_a') WHERE purchase_id IS NOT NULL", "I-13"},
+		{"a purchase nobody paid", "UPDATE purchases SET paid_at = 0 WHERE payment_intent = 'pi_a'", "I-14"},
+		{"a sale paid to the platform", "UPDATE purchases SET account = '' WHERE payment_intent = 'pi_s'", "I-14"},
+		{"bought from nobody", "UPDATE lots SET source = 'purchase' WHERE source = 'promo'", "I-14"},
+		{"a client's expiry", "UPDATE lots SET expires_at = expires_at - 1 WHERE parent_lot_id IS NOT NULL AND source = 'purchase'", "I-21"},
+		{"a client's cost", "UPDATE lots SET unit_cost = unit_cost + 1 WHERE parent_lot_id IS NOT NULL", "I-21"},
+		{"a sale's cost", "UPDATE lots SET cost = cost + 2 WHERE parent_lot_id IS NOT NULL AND source = 'purchase'", "I-21"},
+		{"another's child", "UPDATE lots SET parent_lot_id = (SELECT id FROM lots WHERE source = 'promo') WHERE parent_lot_id IS NOT NULL", "I-21"},
+		{"a checkout without stock", "UPDATE holds SET purchase_id = NULL WHERE purchase_id IS NOT NULL AND state = 'open'", "I-22"},
+		{"stock nobody may pay for", "UPDATE purchases SET status = 'expired' WHERE idempotency_key = 'sale'", "I-22"},
+		{"a stranger's wallet", "UPDATE sub_accounts SET wallet_id = id", "I-23"},
+		{"another pool", "UPDATE wallets SET pool_wallet_id = id WHERE sub_account_id IS NOT NULL", "I-23"},
+		{"a lost address", "DELETE FROM wallet_directory", "I-23"},
+		{"an act elsewhere", "UPDATE acts SET other_wallet_id = id WHERE other_wallet_id IS NOT NULL", "I-23"},
+		{"a charge elsewhere", "UPDATE charges SET pool_wallet_id = id WHERE idempotency_key = 'k1'", "I-23"},
+		{"a sale to the agency", "UPDATE purchases SET wallet_id = (SELECT id FROM wallets WHERE sub_account_id IS NULL) WHERE payment_intent = 'pi_s'", "I-23"},
 		{"two allowances", "DROP INDEX lots_one_allowance; UPDATE lots SET period_start = 5 WHERE source = 'plan' AND parent_lot_id IS NULL", "I-18"},
 		{"a rollover", "UPDATE lots SET remaining = remaining + 1, open = true WHERE source = 'plan' AND expires_at = 1772366400000100", "I-02 I-03 I-04 I-18"},
 		{"a draw after expiry", "UPDATE lots SET expires_at = effective_at + 1 WHERE source = 'plan' AND expires_at = 1772366400000100; UPDATE lots SET effective_at = effective_at - 9, expires_at = effective_at WHERE source = 'plan' AND expires_at = 1772366400000001", "I-20"},

@@ -15,6 +15,11 @@
 //	I-09  no wallet goes below zero beyond its excess limit
 //	I-11  lots are drawn by priority, expiry, unit cost, age, id
 //	I-12  a hold leaves open exactly once
+//	I-14  purchased credits stand on a payment to whoever sold them
+//	I-21  what a client was given came out of its agency's lots, with their
+//	      expiry and cost
+//	I-22  while a client may pay, what it buys is kept in its agency's stock
+//	I-23  every wallet an act, charge or purchase names is the agency's
 //	I-20  an expired lot is never drawn, whether its expiry is booked or not
 //
 // Every change goes through book.move: state is read under the wallet's lock,
