@@ -122,13 +122,14 @@ type PublishInput struct {
 	Card        models.RateCardID
 	Rates       []ratecard.Rate
 	EffectiveAt models.Time // 0: now
+	After       int         // the newest version when the edit began; 0: whatever is newest
 	Note        string
 	Key         string
 	By          Actor
 }
 
 // PublishRatesOnce is PublishRates under an idempotency key. Errors: as
-// PublishRates, and idempotency_key_reused.
+// PublishRates, published_meanwhile and idempotency_key_reused.
 func (s *Service) PublishRatesOnce(ctx context.Context, in PublishInput) (ratecard.Version, bool, error) {
 	now := s.clock.Now()
 	if err := checkKey(in.Key); err != nil {
@@ -156,13 +157,24 @@ func (s *Service) PublishRatesOnce(ctx context.Context, in PublishInput) (rateca
 		if v.EffectiveAt < now {
 			return problem.New(problem.Invalid, "effective_in_past", "A version takes effect now or later: charges already made keep their price.").On("effective_at")
 		}
+		if in.After > 0 {
+			var newest int
+			if err := tx.Model(&models.RateCardVersion{}).Where("card_id = ?", in.Card).Select("COALESCE(MAX(number), 0)").Scan(&newest).Error; err != nil {
+				return err
+			}
+			if newest != in.After {
+				return publishedMeanwhile("rate card")
+			}
+		}
 		v.Number, err = s.publish(tx, models.RateCardVersion{
 			CardID: in.Card, EffectiveAt: v.EffectiveAt, Note: in.Note, CreatedBy: string(in.By), CreatedAt: now,
 			IdempotencyKey: &in.Key, Fingerprint: asked,
 		}, in.Rates)
 		return err
 	})
-	if models.IsDuplicate(err) {
+	if models.IsDuplicate(err) && in.After > 0 {
+		err = publishedMeanwhile("rate card")
+	} else if models.IsDuplicate(err) {
 		err = problem.New(problem.Conflict, "published_meanwhile", "Another version was published at the same moment; send this again.").Because(err)
 	}
 	s.cards.forget()

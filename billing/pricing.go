@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -134,16 +135,49 @@ func (s *Service) publish(tx *gorm.DB, row models.RateCardVersion, rates []ratec
 	if err != nil {
 		return 0, fmt.Errorf("write rates: %w", err)
 	}
-	var newest int
-	if err := tx.Model(&models.RateCardVersion{}).Where("card_id = ?", row.CardID).
-		Select("COALESCE(MAX(number), 0)").Scan(&newest).Error; err != nil {
+	var versions []models.RateCardVersion // the last to take effect first
+	if err := tx.Where("card_id = ?", row.CardID).Order("effective_at DESC, number DESC").Find(&versions).Error; err != nil {
 		return 0, err
 	}
-	row.Number, row.Rates = newest+1, string(body)
+	var before []ratecard.Rate
+	for i := range versions {
+		row.Number = max(row.Number, versions[i].Number)
+	}
+	if len(versions) > 0 {
+		if err := json.Unmarshal([]byte(versions[0].Rates), &before); err != nil {
+			return 0, fmt.Errorf("read version %d of card %s: %w", versions[0].Number, row.CardID, err)
+		}
+	}
+	row.Number, row.Rates = row.Number+1, string(body)
 	if err := tx.Create(&row).Error; err != nil {
 		return 0, err
 	}
-	return row.Number, s.audit(tx, models.AgencyID{}, Actor(row.CreatedBy), "rates.publish", row.CardID.String(), fmt.Sprintf("version %d", row.Number), row.Note, row.CreatedAt)
+	detail := fmt.Sprintf("version %d from %s: %s", row.Number, row.EffectiveAt.RFC3339(), rateChanges(before, rates))
+	return row.Number, s.audit(tx, models.AgencyID{}, Actor(row.CreatedBy), "rates.publish", row.CardID.String(), detail, row.Note, row.CreatedAt)
+}
+
+// maxAuditDetail bounds what the audit log writes about one card.
+const maxAuditDetail = 4000
+
+// rateChanges is every change of a card, before → after, as far as there is room.
+func rateChanges(before, after []ratecard.Rate) string {
+	var b strings.Builder
+	changes := ratecard.Diff(before, after)
+	for i := range changes {
+		words := changes[i].Words()
+		if b.Len()+len(words) > maxAuditDetail {
+			fmt.Fprintf(&b, "; and %d more", len(changes)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(words)
+	}
+	if len(changes) == 0 {
+		return "the same rates"
+	}
+	return b.String()
 }
 
 // priceProblem turns a price that cannot be given into the caller's problem.
