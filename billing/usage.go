@@ -25,6 +25,7 @@ const (
 	BySubAccount  UsageGroup = "sub_account"
 	ByBucket      UsageGroup = "bucket"
 	ByAgency      UsageGroup = "agency" // across agencies only
+	ByPlan        UsageGroup = "plan"   // the same: the plan each is on now
 )
 
 // UsageInterval is the width of a report's buckets.
@@ -36,6 +37,7 @@ const (
 	Hourly       UsageInterval = "hour"
 	Daily        UsageInterval = "day"
 	Weekly       UsageInterval = "week" // from Monday
+	Monthly      UsageInterval = "month"
 	InTotal      UsageInterval = "total"
 )
 
@@ -61,6 +63,7 @@ type UsageQuery struct {
 	Interval UsageInterval   // "": AutoInterval
 	Action   string          // "": all
 	Model    string          // "": all
+	Plan     string          // code; across agencies, those on the plan now; "": all
 	// Compare reads the period before too, matched by weekday. Before is where
 	// that began; unset: as long before From as the report is long.
 	Compare bool
@@ -119,11 +122,13 @@ type UsageKey struct {
 	Action string
 	Model  string
 	Bucket models.Bucket
+	Plan   string // code, NoPlan for agencies without one
 }
 
 func (k UsageKey) compare(o UsageKey) int {
 	return cmpOr(k.Agency.Compare(o.Agency), k.Wallet.Compare(o.Wallet),
-		strings.Compare(k.Action, o.Action), strings.Compare(k.Model, o.Model), strings.Compare(string(k.Bucket), string(o.Bucket)))
+		strings.Compare(k.Action, o.Action), strings.Compare(k.Model, o.Model), strings.Compare(string(k.Bucket), string(o.Bucket)),
+		strings.Compare(k.Plan, o.Plan))
 }
 
 // UsageBucket is one interval that has begun.
@@ -135,8 +140,8 @@ type UsageBucket struct {
 // UsageRow is one name of a report.
 type UsageRow struct {
 	Key        UsageKey
-	Name       string       // of the sub-account or agency, by those groupings
-	ExternalID string       // of the same
+	Name       string       // of the sub-account, agency or plan, by those groupings
+	ExternalID string       // of the first two
 	Counts     []UsageCount // per bucket of the report
 	Total      UsageCount
 	Previous   models.Credits // in the period before
@@ -213,23 +218,25 @@ func UsageOf(a *Account) UsageQuery {
 }
 
 // Usage reads the counters: whole rolled days from usage_days, the rest from
-// the quarters, in one snapshot. Errors: not_found, invalid_range,
-// invalid_group, invalid_interval.
+// the quarters, in one snapshot. Without an agency it is FleetUsage's report.
+// Errors: not_found, invalid_range, invalid_group, invalid_interval.
 func (s *Service) Usage(ctx context.Context, scope Scope, q UsageQuery) (UsageReport, error) {
 	now := s.clock.Now()
 	if !scope.Covers(q.Agency) || q.Agency.IsZero() && !scope.Platform() {
 		return UsageReport{}, problem.Missing("agency")
 	}
+	if q.Agency.IsZero() {
+		all, err := s.FleetUsage(ctx, scope, q)
+		return all.UsageReport, err
+	}
 	if err := q.check(); err != nil {
 		return UsageReport{}, err
 	}
+	if q.Group == ByAgency || q.Group == ByPlan || q.Plan != "" {
+		return UsageReport{}, wrongGroup()
+	}
 	var out UsageReport
 	err := s.db.Snapshot(ctx, func(tx *gorm.DB) error {
-		if q.Agency.IsZero() {
-			var err error
-			out, err = fleetUsage(tx, q, now)
-			return err
-		}
 		var agency models.Agency
 		if err := tx.Where("id = ?", q.Agency).Take(&agency).Error; err != nil {
 			return missing(err, "agency")
@@ -255,9 +262,8 @@ func (q *UsageQuery) check() error {
 	if q.Group == "" {
 		q.Group = ByModelAction
 	}
-	if !slices.Contains([]UsageGroup{ByNothing, ByModelAction, ByModel, ByAction, BySubAccount, ByBucket, ByAgency}, q.Group) ||
-		q.Group == ByAgency && !q.Agency.IsZero() {
-		return problem.New(problem.Invalid, "invalid_group", "group is model, action or sub_account.").On("group")
+	if !slices.Contains([]UsageGroup{ByNothing, ByModelAction, ByModel, ByAction, BySubAccount, ByBucket, ByAgency, ByPlan}, q.Group) {
+		return wrongGroup()
 	}
 	switch q.Interval {
 	case "", AutoInterval:
@@ -273,11 +279,15 @@ func (q *UsageQuery) check() error {
 		if span > (MaxUsageHourly*24+1)*time.Hour {
 			return problem.New(problem.Invalid, "invalid_range", "By the hour, ask for up to %d days.", MaxUsageHourly).On("from")
 		}
-	case Daily, Weekly, InTotal:
+	case Daily, Weekly, Monthly, InTotal:
 	default:
 		return problem.New(problem.Invalid, "invalid_interval", "interval is hour, day or week.").On("interval")
 	}
 	return nil
+}
+
+func wrongGroup() error {
+	return problem.New(problem.Invalid, "invalid_group", "group is model, action or sub_account.").On("group")
 }
 
 func mod(t, by models.Time) models.Time { return (t%by + by) % by }

@@ -35,6 +35,8 @@ func (q *UsageQuery) cut(from, to models.Time, zone *time.Location) []period.Spa
 		spans = period.Hours(from, to, zone)
 	case Weekly:
 		spans = period.Weeks(from, to, zone, time.Monday)
+	case Monthly:
+		spans = period.CalendarMonths(from, to, zone)
 	case InTotal:
 		spans = []period.Span{{Start: from, End: to}}
 	case Daily, AutoInterval:
@@ -57,9 +59,7 @@ func (q *UsageQuery) columns() []string {
 		return []string{"action"}
 	case BySubAccount:
 		return []string{"wallet_id"}
-	case ByAgency:
-		return []string{"agency_id"}
-	case ByNothing, ByBucket:
+	case ByNothing, ByBucket, ByAgency, ByPlan:
 	}
 	return nil
 }
@@ -157,6 +157,7 @@ type usageBuilder struct {
 	before  []period.Span // matched to the begun ones
 	rows    map[UsageKey]*UsageRow
 	prev    []models.Credits
+	plans   map[models.AgencyID]string // by code, for ByPlan
 	compare bool
 }
 
@@ -164,38 +165,54 @@ func newUsageBuilder(tx *gorm.DB, agency *models.Agency, q UsageQuery, now model
 	if q.Zone == nil {
 		q.Zone = Zone(agency.TimeZone)
 	}
-	b := &usageBuilder{q: q, now: now, agency: agency, rows: map[UsageKey]*UsageRow{}, compare: q.Compare}
-	b.spans = q.cut(q.From, q.To, q.Zone)
-	b.begun = sort.Search(len(b.spans), func(i int) bool { return b.spans[i].Start > now })
+	b := openUsageBuilder(q, now)
+	b.agency = agency
 	whole := q.Interval == InTotal || q.Interval != Hourly && q.Zone.String() == Zone(agency.TimeZone).String()
 	rows, err := readCounters(tx, agency, &b.q, q.columns(), q.From, q.To, whole)
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range rows {
-		// What was booked ahead of the clock (another process's is a little
-		// ahead) belongs to the newest bucket that has begun.
-		if i := min(place(b.spans, r.At), b.begun-1); i >= 0 {
-			b.each(r, func(k UsageKey, c UsageCount) { b.row(k).Counts[i].add(c) })
-		}
-	}
+	b.count(rows)
 	if b.compare && b.begun > 0 {
 		b.before = b.matched()
 		rows, err := readCounters(tx, agency, &b.q, q.columns(), b.before[0].Start, b.before[b.begun-1].End, whole)
 		if err != nil {
 			return nil, err
 		}
-		b.prev = make([]models.Credits, b.begun)
-		for _, r := range rows {
-			if i := place(b.before, r.At); i >= 0 {
-				b.each(r, func(k UsageKey, c UsageCount) {
-					b.row(k).Previous += c.Credits()
-					b.prev[i] += c.Credits()
-				})
-			}
-		}
+		b.compareWith(rows)
 	}
 	return b, nil
+}
+
+// openUsageBuilder cuts a query's period into buckets.
+func openUsageBuilder(q UsageQuery, now models.Time) *usageBuilder {
+	b := &usageBuilder{q: q, now: now, rows: map[UsageKey]*UsageRow{}, compare: q.Compare}
+	b.spans = q.cut(q.From, q.To, q.Zone)
+	b.begun = sort.Search(len(b.spans), func(i int) bool { return b.spans[i].Start > now })
+	return b
+}
+
+// count adds rows of the period up. What was booked ahead of the clock (another
+// process's is a little ahead) belongs to the newest bucket that has begun.
+func (b *usageBuilder) count(rows []counted) {
+	for _, r := range rows {
+		if i := min(place(b.spans, r.At), b.begun-1); i >= 0 {
+			b.each(r, func(k UsageKey, c UsageCount) { b.row(k).Counts[i].add(c) })
+		}
+	}
+}
+
+// compareWith adds rows of the period before up, in the buckets matched to it.
+func (b *usageBuilder) compareWith(rows []counted) {
+	b.prev = make([]models.Credits, b.begun)
+	for _, r := range rows {
+		if i := place(b.before, r.At); i >= 0 {
+			b.each(r, func(k UsageKey, c UsageCount) {
+				b.row(k).Previous += c.Credits()
+				b.prev[i] += c.Credits()
+			})
+		}
+	}
 }
 
 // place is the span an instant lies in; spans tile.
@@ -215,9 +232,17 @@ func (b *usageBuilder) row(k UsageKey) *UsageRow {
 // each gives the rows a counted row belongs to. By bucket, a unit and a charge
 // count where most of their hour's credits came from, so that they add up.
 func (b *usageBuilder) each(r counted, f func(UsageKey, UsageCount)) {
-	if b.q.Group != ByBucket {
-		f(UsageKey{Agency: r.AgencyID, Wallet: r.WalletID, Action: r.Action, Model: r.Model}, r.UsageCount)
+	switch b.q.Group {
+	case ByAgency:
+		f(UsageKey{Agency: r.AgencyID}, r.UsageCount)
 		return
+	case ByPlan:
+		f(UsageKey{Plan: b.plans[r.AgencyID]}, r.UsageCount)
+		return
+	case ByNothing, ByModelAction, ByModel, ByAction, BySubAccount:
+		f(UsageKey{Wallet: r.WalletID, Action: r.Action, Model: r.Model}, r.UsageCount)
+		return
+	case ByBucket:
 	}
 	most := models.BucketPlan
 	for _, bucket := range buckets() {
@@ -332,8 +357,14 @@ func nameUsage(tx *gorm.DB, agency *models.Agency, r *UsageReport) error {
 			r.Order = append(r.Order, UsageKey{Bucket: b})
 		}
 		return nil
-	case ByModelAction, ByModel, ByAction, ByNothing, ByAgency:
+	case ByModelAction, ByModel, ByAction, ByNothing, ByAgency, ByPlan:
 	}
+	r.orderNames(slotNames(agency.Slots))
+	return nil
+}
+
+// orderNames puts actions and models in the order they first appeared.
+func (r *UsageReport) orderNames(known []slotName) {
 	seen := map[UsageKey]bool{}
 	add := func(k UsageKey) {
 		switch r.Query.Group {
@@ -341,20 +372,19 @@ func nameUsage(tx *gorm.DB, agency *models.Agency, r *UsageReport) error {
 			k.Action = ""
 		case ByAction:
 			k.Model = ""
-		case ByModelAction, ByNothing, BySubAccount, ByBucket, ByAgency:
+		case ByModelAction, ByNothing, BySubAccount, ByBucket, ByAgency, ByPlan:
 		}
 		if !seen[k] {
 			seen[k] = true
 			r.Order = append(r.Order, k)
 		}
 	}
-	for _, n := range slotNames(agency.Slots) {
+	for _, n := range known {
 		add(UsageKey{Action: n.Action, Model: n.Model})
 	}
 	for i := range r.Rows {
 		add(r.Rows[i].Key)
 	}
-	return nil
 }
 
 func nameSubAccounts(tx *gorm.DB, agency *models.Agency, r *UsageReport) error {
@@ -403,82 +433,4 @@ func slotNames(stored string) []slotName {
 		return nil // nothing stored yet
 	}
 	return out
-}
-
-// fleetUsage adds up all agencies. By the day and wider, an agency's day is its
-// own: the same dates, cut in its zone; by the hour, hours are everybody's.
-func fleetUsage(tx *gorm.DB, q UsageQuery, now models.Time) (UsageReport, error) {
-	if q.Zone == nil {
-		q.Zone = time.UTC
-	}
-	var agencies []models.Agency
-	if err := tx.Order("id").Find(&agencies).Error; err != nil {
-		return UsageReport{}, err
-	}
-	all := &usageBuilder{q: q, now: now, rows: map[UsageKey]*UsageRow{}}
-	all.spans = q.cut(q.From, q.To, q.Zone)
-	all.begun = sort.Search(len(all.spans), func(i int) bool { return all.spans[i].Start > now })
-	if q.Compare {
-		all.prev = make([]models.Credits, all.begun)
-		all.before = all.matched()
-	}
-	for i := range agencies {
-		one := q
-		one.Agency = agencies[i].ID
-		if q.Interval != Hourly {
-			zone := Zone(agencies[i].TimeZone)
-			one.Zone, one.From, one.To = zone, sameWall(q.From, q.Zone, zone), sameWall(q.To, q.Zone, zone)
-			if q.Before != 0 {
-				one.Before = sameWall(q.Before, q.Zone, zone)
-			}
-		}
-		part, err := newUsageBuilder(tx, &agencies[i], one, now)
-		if err != nil {
-			return UsageReport{}, err
-		}
-		all.merge(part)
-	}
-	out := all.report()
-	names := map[models.AgencyID]*models.Agency{}
-	for i := range agencies {
-		names[agencies[i].ID] = &agencies[i]
-		if q.Group == ByAgency {
-			out.Order = append(out.Order, UsageKey{Agency: agencies[i].ID})
-		}
-	}
-	for i := range out.Rows {
-		if a := names[out.Rows[i].Key.Agency]; a != nil {
-			out.Rows[i].Name, out.Rows[i].ExternalID = a.Name, a.ExternalID
-		}
-	}
-	return out, nil
-}
-
-// merge adds one agency's report, bucket by bucket.
-func (b *usageBuilder) merge(part *usageBuilder) {
-	for k, r := range part.rows {
-		to := b.row(k)
-		to.Previous += r.Previous
-		for i, c := range r.Counts {
-			if i = min(i, b.begun-1); i >= 0 {
-				to.Counts[i].add(c)
-			}
-		}
-	}
-	for i, c := range part.prev {
-		if i = min(i, len(b.prev)-1); i >= 0 {
-			b.prev[i] += c
-		}
-	}
-}
-
-// sameWall is the instant at which a clock in another zone shows what one in
-// the first shows at t, to the quarter.
-func sameWall(t models.Time, from, to *time.Location) models.Time {
-	l := t.In(from)
-	y, m, d := l.Date()
-	if t == period.DayStart(t, from) {
-		return period.DayStart(models.At(time.Date(y, m, d, 12, 0, 0, 0, to)), to)
-	}
-	return models.At(time.Date(y, m, d, l.Hour(), l.Minute(), 0, 0, to))
 }

@@ -295,3 +295,20 @@ type UsageDay struct {
 	Charges      int64
 	Tests        int64
 }
+
+// UsagePlatformDay is UsageQuarter added up over one day of the platform's zone,
+// whoever used and paid.
+type UsagePlatformDay struct {
+	AgencyID  AgencyID `gorm:"primaryKey"`
+	Day       Time     `gorm:"primaryKey;autoIncrement:false"` // its midnight in the platform's zone
+	Action    string   `gorm:"primaryKey"`
+	Model     string   `gorm:"primaryKey"`
+	Plan      Credits
+	Purchased Credits
+	Assigned  Credits
+	Bonus     Credits
+	Excess    Credits
+	Units     int64
+	Charges   int64
+	Tests     int64
+}
