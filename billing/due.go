@@ -20,6 +20,7 @@ const dueBatch = 500
 // or in two processes changes nothing. Each kind is tried even when another
 // fails.
 func (s *Service) RunDue(ctx context.Context, now models.Time) error {
+	s.post.wake() // mails go out beside the clock's work: a slow mail server delays nothing
 	return errors.Join(
 		s.untilDone(ctx, "expire lots", func() (int, error) { return s.ledger.ExpireLots(ctx, now, dueBatch) }),
 		s.untilDone(ctx, "renew", func() (int, error) { return s.renewDue(ctx, now) }),
@@ -73,13 +74,19 @@ func (s *Service) renew(ctx context.Context, sub *models.Subscription, now model
 		if r.Error != nil || r.RowsAffected == 0 {
 			return r.Error
 		}
-		sub.PeriodStart, sub.PeriodEnd = start, end
+		was := period.Span{Start: sub.PeriodStart, End: sub.PeriodEnd}
+		if err := tx.Where("agency_id = ? AND id = ?", sub.AgencyID, sub.ID).Take(sub).Error; err != nil { // with where it moves to, as it is now
+			return err
+		}
 		var agency models.Agency
 		if err := tx.Where("id = ?", sub.AgencyID).Take(&agency).Error; err != nil {
 			return err
 		}
 		if err := s.ledger.StartCycle(ctx, tx, agency.ID, agency.WalletID, start); err != nil {
 			return err
+		}
+		if !sub.NextPlanID.IsZero() {
+			return s.renewOnto(ctx, tx, &agency, sub, was)
 		}
 		return s.grantAllowance(ctx, tx, &agency, sub, start)
 	})
