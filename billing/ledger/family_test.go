@@ -1,0 +1,320 @@
+package ledger_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+	"pgregory.net/rapid"
+
+	"refill/billing/ledger"
+	"refill/billing/problem"
+	"refill/models"
+	"refill/models/modelstest"
+)
+
+// family is an agency and its clients, and what all of them together must have.
+type family struct {
+	*world
+
+	t       *rapid.T
+	now     models.Time
+	n       int64
+	wallets []models.WalletID // the agency's first
+	pack    models.PackID
+	growth  models.PackageID
+	open    []models.Purchase // sales that may be paid
+	total   models.Credits
+}
+
+func newFamily(t *rapid.T, db *models.DB, l *ledger.Ledger) *family {
+	id := models.NewID[models.WalletID]
+	f := &family{
+		world: &world{db: db, ledger: l, agency: models.NewID[models.AgencyID](start), wallet: id(start), card: models.NewID[models.RateCardID](start)},
+		t:     t, now: start, pack: models.NewID[models.PackID](start), growth: models.NewID[models.PackageID](start),
+	}
+	name := f.agency.String()
+	own := models.Wallet{AgencyID: f.agency, ID: f.wallet, Status: models.WalletActive, Funding: models.Prepaid, PoolEvery: models.PoolCycle, CreatedAt: start}
+	f.wallets = []models.WalletID{f.wallet}
+	f.tx(func(tx *gorm.DB) error {
+		for _, row := range []any{
+			&models.Agency{
+				ID: f.agency, ExternalID: name, Name: "a", Host: name, TimeZone: "UTC", Currency: "usd", Status: models.AgencyActive, WalletID: f.wallet, CreatedAt: start,
+			},
+			&models.Pack{ID: f.pack, Code: f.pack.String(), Version: 1, Name: "p", Kind: models.PackFixed, Credits: credits(1), Currency: "usd"},
+			&models.Package{
+				AgencyID: f.agency, ID: f.growth, Name: "Growth", Credits: credits(1), Currency: "usd", Audience: models.AudienceAll, CostBasis: models.CostHeld, CreatedAt: start,
+			},
+		} {
+			if err := tx.Create(row).Error; err != nil {
+				return err
+			}
+		}
+		if err := l.OpenWallet(t.Context(), tx, own); err != nil {
+			return err
+		}
+		for i := range 3 {
+			sub := own
+			sub.ID, sub.SubAccountID, sub.PoolWalletID = id(start), models.NewID[models.SubAccountID](start), f.wallet
+			f.wallets = append(f.wallets, sub.ID)
+			if err := tx.Create(&models.SubAccount{
+				AgencyID: f.agency, ID: sub.SubAccountID, ExternalID: fmt.Sprint("s", i), Name: "s", WalletID: sub.ID, TimeZone: "UTC",
+				Status: models.SubAccountActive, CreatedAt: start,
+			}).Error; err != nil {
+				return err
+			}
+			if err := l.OpenWallet(t.Context(), tx, sub); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return f
+}
+
+func (f *family) tx(do func(*gorm.DB) error) { require.NoError(f.t, f.db.InTx(f.t.Context(), do)) }
+
+func (f *family) amount() models.Credits {
+	return models.Credits(rapid.Int64Range(1, 400).Draw(f.t, "quarters")) * models.Credit / 4
+}
+
+func (f *family) client() models.WalletID {
+	return rapid.SampledFrom(f.wallets[1:]).Draw(f.t, "client")
+}
+
+// next is a number nobody had, a microsecond later.
+func (f *family) next() int64 {
+	f.now++
+	f.n++
+	return f.n
+}
+
+func (f *family) purchase(wallet models.WalletID, n models.Credits, price int64) models.Purchase {
+	k := fmt.Sprint(f.next())
+	p := models.Purchase{
+		AgencyID: f.agency, ID: models.NewID[models.PurchaseID](f.now), WalletID: wallet, Title: "p", Credits: n, Price: price, Currency: "usd",
+		Status: models.PurchaseOpen, IdempotencyKey: k, Fingerprint: []byte(k), ExpiresAt: models.Never, CreatedAt: f.now,
+	}
+	if wallet == f.wallet {
+		p.PackID = f.pack
+	} else {
+		p.PackageID, p.Account = f.growth, "acct_1"
+	}
+	return p
+}
+
+func (f *family) paid(p *models.Purchase, act models.ActID) {
+	p.Status, p.ActID, p.PaidAt, p.CreditedAt, p.PaymentIntent = models.PurchaseCredited, act, f.now, f.now, "pi_"+p.ID.String()
+}
+
+func (f *family) buy(*rapid.T) {
+	n := f.amount() * 10
+	p := f.purchase(f.wallet, n, rapid.Int64Range(0, 100_00).Draw(f.t, "price"))
+	f.tx(func(tx *gorm.DB) error {
+		got, err := f.ledger.Grant(f.t.Context(), tx, ledger.GrantRequest{
+			Agency: f.agency, Wallet: f.wallet, Source: models.SourcePurchase, Credits: n, Cost: p.Total(), Purchase: p.ID, Kind: "purchase", Actor: "test", At: f.now,
+		})
+		if err != nil {
+			return err
+		}
+		f.paid(&p, got.Act.ID)
+		return tx.Create(&p).Error
+	})
+	f.total += n
+}
+
+func (f *family) allowance(*rapid.T) {
+	n := f.amount() * 10
+	f.next()
+	ends := f.now + models.Time(rapid.Int64Range(1, 6).Draw(f.t, "hours"))*hour
+	f.tx(func(tx *gorm.DB) error {
+		_, err := f.ledger.Grant(f.t.Context(), tx, ledger.GrantRequest{
+			Agency: f.agency, Wallet: f.wallet, Source: models.SourcePlan, Credits: n, EffectiveAt: f.now, ExpiresAt: ends, PeriodStart: f.now,
+			Kind: "plan", Actor: "test", At: f.now,
+		})
+		return err
+	})
+	f.total += n
+}
+
+// move assigns or takes back.
+func (f *family) move(from, to models.WalletID, verb func(*gorm.DB, ledger.TransferRequest) error) {
+	n := f.amount()
+	f.next()
+	err := f.db.InTx(f.t.Context(), func(tx *gorm.DB) error {
+		return verb(tx, ledger.TransferRequest{Agency: f.agency, From: from, To: to, Credits: n, Actor: "test", At: f.now})
+	})
+	require.True(f.t, err == nil || problem.Is(err, "insufficient_credits"), "%v", err)
+}
+
+func (f *family) assign(*rapid.T) {
+	f.move(f.wallet, f.client(), func(tx *gorm.DB, r ledger.TransferRequest) error {
+		_, err := f.ledger.Assign(f.t.Context(), tx, r)
+		return err
+	})
+}
+
+func (f *family) takeBack(*rapid.T) {
+	f.move(f.client(), f.wallet, func(tx *gorm.DB, r ledger.TransferRequest) error {
+		_, err := f.ledger.TakeBack(f.t.Context(), tx, r)
+		return err
+	})
+}
+
+// checkOut opens a sale, if there is stock for it.
+func (f *family) checkOut(*rapid.T) {
+	p := f.purchase(f.client(), f.amount(), 6_00)
+	err := f.db.InTx(f.t.Context(), func(tx *gorm.DB) error {
+		if _, err := f.ledger.HoldStock(f.t.Context(), tx, ledger.StockRequest{
+			Agency: f.agency, Wallet: f.wallet, Purchase: p.ID, Credits: p.Credits, At: f.now,
+		}); err != nil {
+			return err
+		}
+		return tx.Create(&p).Error
+	})
+	if problem.Is(err, "out_of_stock") {
+		return
+	}
+	require.NoError(f.t, err)
+	f.open = append(f.open, p)
+}
+
+func (f *family) take() (models.Purchase, bool) {
+	if len(f.open) == 0 {
+		return models.Purchase{}, false
+	}
+	i := rapid.IntRange(0, len(f.open)-1).Draw(f.t, "checkout")
+	p := f.open[i]
+	f.open = append(f.open[:i:i], f.open[i+1:]...)
+	f.next()
+	return p, true
+}
+
+func (f *family) pay(*rapid.T) {
+	p, ok := f.take()
+	if !ok {
+		return
+	}
+	f.tx(func(tx *gorm.DB) error {
+		sold, err := f.ledger.Sell(f.t.Context(), tx, ledger.SaleRequest{
+			Agency: f.agency, From: f.wallet, To: p.WalletID, Purchase: p.ID, Credits: p.Credits, Actor: "test", At: f.now,
+		})
+		if err != nil {
+			return err
+		}
+		f.paid(&p, sold.Act.ID)
+		p.Cost = sold.Cost
+		return tx.Save(&p).Error
+	})
+}
+
+func (f *family) walkAway(*rapid.T) {
+	p, ok := f.take()
+	if !ok {
+		return
+	}
+	f.tx(func(tx *gorm.DB) error {
+		p.Status = models.PurchaseExpired
+		if err := tx.Save(&p).Error; err != nil {
+			return err
+		}
+		return f.ledger.ReleaseStock(f.t.Context(), tx, f.agency, f.wallet, p.ID, f.now)
+	})
+}
+
+func (f *family) use(*rapid.T) {
+	r := of(f.request(fmt.Sprint("c", f.next()), 0), rapid.SampledFrom(f.wallets).Draw(f.t, "wallet"), f.now)
+	r.Credits = f.amount()
+	_, err := f.ledger.Charge(f.t.Context(), r)
+	if err == nil {
+		f.total -= r.Credits
+		return
+	}
+	require.True(f.t, problem.Is(err, "insufficient_credits"), "%v", err)
+}
+
+// expire moves the clock; what it overtakes is gone.
+func (f *family) expire(*rapid.T) {
+	f.now += models.Time(rapid.Int64Range(1, 3).Draw(f.t, "hours")) * hour
+	var gone models.Credits
+	require.NoError(f.t, f.db.Read.Model(&models.Lot{}).Where("agency_id = ? AND expires_at <= ?", f.agency, f.now).
+		Select("COALESCE(CAST(SUM(remaining) AS bigint), 0)").Scan(&gone).Error)
+	_, err := f.ledger.ExpireLots(f.t.Context(), f.now, 1000)
+	require.NoError(f.t, err)
+	f.total -= gone
+}
+
+// conserved says that nothing but purchases, use and expiry changed what the
+// family has, what it keeps for checkouts included.
+func (f *family) conserved(*rapid.T) {
+	var have models.Credits
+	require.NoError(f.t, f.db.Read.Model(&models.Wallet{}).Where("agency_id = ?", f.agency).
+		Select("CAST(SUM(balance + held) AS bigint)").Scan(&have).Error)
+	require.Equal(f.t, f.total, have)
+}
+
+// inherited compares every client's lot with the lot it came from.
+func (f *family) inherited() {
+	var lots []models.Lot
+	require.NoError(f.t, f.db.Read.Where("agency_id = ?", f.agency).Find(&lots).Error)
+	byID := map[models.LotID]models.Lot{}
+	for _, l := range lots {
+		byID[l.ID] = l
+	}
+	for _, l := range lots {
+		require.Equal(f.t, l.WalletID != f.wallet, !l.ParentLotID.IsZero(), "clients have what came from their agency")
+		if l.ParentLotID.IsZero() {
+			continue
+		}
+		parent := byID[l.ParentLotID]
+		require.Equal(f.t, f.wallet, parent.WalletID)
+		require.Equal(f.t, []any{parent.ExpiresAt, parent.UnitCost, parent.Currency}, []any{l.ExpiresAt, l.UnitCost, l.Currency})
+		share := float64(parent.Cost) * float64(l.Granted) / float64(parent.Granted)
+		require.InDelta(f.t, share, float64(l.Cost), 1, "its part of the cost, to the cent")
+		if l.Source == models.SourcePurchase {
+			require.Equal(f.t, models.Never, l.ExpiresAt)
+			require.Equal(f.t, models.SourcePurchase, parent.Source)
+		}
+	}
+}
+
+func (f *family) run() {
+	f.t.Repeat(map[string]func(*rapid.T){
+		"buy": f.buy, "allowance": f.allowance, "assign": f.assign, "assign more": f.assign, "take back": f.takeBack,
+		"check out": f.checkOut, "check out more": f.checkOut, "pay": f.pay, "walk away": f.walkAway, "use": f.use, "use more": f.use,
+		"expire": f.expire, "": f.conserved,
+	})
+	f.inherited()
+	require.NoError(f.t, f.db.Snapshot(f.t.Context(), func(tx *gorm.DB) error {
+		r, err := ledger.AuditIn(tx, f.agency, f.now)
+		require.True(f.t, r.Clean(), "%s", r)
+		return err
+	}))
+}
+
+// Whatever an agency and its clients do with each other, what they have together
+// changes by purchase, use and expiry only (I-21). REFILL_SEQUENCES multiplies
+// the sequences tried.
+func TestAFamilysCreditsAreConserved(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		l, err := ledger.Open(t.Context(), db, ledger.Options{})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, l.Close()) }()
+		limit := sequences(50)
+		var done atomic.Int64
+		var failed atomic.Bool
+		for done.Load() < limit {
+			rapid.Check(t, func(r *rapid.T) {
+				if done.Add(1) > limit && !failed.Load() {
+					return
+				}
+				failed.Store(true) // stands when the run does not come to its end
+				newFamily(r, db, l).run()
+				failed.Store(false)
+			})
+		}
+	})
+}
