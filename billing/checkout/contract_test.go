@@ -46,6 +46,29 @@ func TestContract(t *testing.T) {
 		},
 		"Session":       func() error { _, err := g.Session(ctx, "", "cs_test_1"); return err },
 		"ExpireSession": func() error { _, err := g.ExpireSession(ctx, connected, "cs_test_1"); return err },
+		"CreateAccount": func() error {
+			for _, name := range []string{"", "Northwind Agency"} {
+				if _, err := g.CreateAccount(ctx, checkout.AccountParams{Reference: "agy_1", IdempotencyKey: "connect:1", Name: name}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"Account": func() error { _, err := g.Account(ctx, connected); return err },
+		"AccountLink": func() error {
+			_, err := g.AccountLink(ctx, checkout.LinkParams{Account: connected, RefreshURL: "https://refill.example/again", ReturnURL: "https://refill.example/done"})
+			return err
+		},
+		"RefundPayment": func() error {
+			for _, p := range []checkout.RefundParams{
+				{PaymentIntent: "pi_1", IdempotencyKey: "refund:1"}, {Account: connected, PaymentIntent: "pi_2", IdempotencyKey: "refund:2", Amount: 100},
+			} {
+				if _, err := g.RefundPayment(ctx, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 	}
 	// A method that takes a context calls Stripe: none may be missing here.
 	for method := range reflect.TypeFor[*checkout.Gateway]().Methods() {
@@ -65,6 +88,10 @@ func TestContract(t *testing.T) {
 	_, err = spoilt.CreateSession(ctx, least)
 	wantKind(t, err, checkout.KindRefused)
 	_, err = spoilt.ExpireSession(ctx, "", "cs_test_1")
+	wantKind(t, err, checkout.KindRefused)
+	_, err = spoilt.CreateAccount(ctx, checkout.AccountParams{Reference: "agy_1", IdempotencyKey: "connect:1"})
+	wantKind(t, err, checkout.KindRefused)
+	_, err = spoilt.RefundPayment(ctx, checkout.RefundParams{PaymentIntent: "pi_1", IdempotencyKey: "refund:1"})
 	wantKind(t, err, checkout.KindRefused)
 }
 
