@@ -38,6 +38,8 @@ const (
 	AdminEmail  = "admin@refill.example"
 	OwnerEmail  = "owner@northwind.example"
 	ClientEmail = "hello@acme-dental.example"
+
+	SecondOwnerEmail = "owner@bluebird.example"
 )
 
 // Where the demo's owner and client belong.
@@ -89,7 +91,7 @@ func (s *Seeder) Seed(ctx context.Context) error {
 			return fmt.Errorf("make %s: %w", h.name, err)
 		}
 	}
-	if err := s.people(ctx, all[0]); err != nil {
+	if err := s.people(ctx, all); err != nil {
 		return err
 	}
 	if err := s.live(ctx, all, start, end); err != nil {
@@ -98,9 +100,10 @@ func (s *Seeder) Seed(ctx context.Context) error {
 	return s.finish(ctx, all, end)
 }
 
-// people makes an admin, the first agency's owner and a member, and its first
-// client.
-func (s *Seeder) people(ctx context.Context, h *house) error {
+// people makes an admin, the first agency's owner and a member, its first client,
+// and the owner of the second agency, which has no Stripe account yet.
+func (s *Seeder) people(ctx context.Context, all []*house) error {
+	h, second := all[0], all[1]
 	for _, p := range []struct {
 		user   billing.UserInput
 		member billing.MemberInput
@@ -109,6 +112,7 @@ func (s *Seeder) people(ctx context.Context, h *house) error {
 		{billing.UserInput{Email: OwnerEmail, Name: "Nora Wind"}, billing.MemberInput{Role: models.RoleOwner}},
 		{billing.UserInput{Email: "member@northwind.example", Name: "Max Member"}, billing.MemberInput{Role: models.RoleMember}},
 		{billing.UserInput{Email: ClientEmail, Name: "Ada Dental"}, billing.MemberInput{Role: models.RoleClient, SubAccount: h.subs[0].ID}},
+		{billing.UserInput{Email: SecondOwnerEmail, Name: "Bea Bird"}, billing.MemberInput{Agency: second.agency.ID, Role: models.RoleOwner}},
 	} {
 		p.user.Password, p.user.By = Password, by
 		user, err := s.Billing.CreateUser(ctx, p.user)
@@ -118,7 +122,10 @@ func (s *Seeder) people(ctx context.Context, h *house) error {
 		if p.user.Admin {
 			continue
 		}
-		p.member.Agency, p.member.User, p.member.By = h.agency.ID, user.ID, by
+		if p.member.Agency.IsZero() {
+			p.member.Agency = h.agency.ID
+		}
+		p.member.User, p.member.By = user.ID, by
 		if err := s.Billing.AddMember(ctx, p.member); err != nil {
 			return fmt.Errorf("make %s a member: %w", p.user.Email, err)
 		}
