@@ -50,7 +50,8 @@ type BalanceData struct {
 	Allowance models.Credits // plan credits the cycle began with; 0: none
 	CycleFrom models.Time    // 0 when the allowance is granted once
 	ResetsAt  models.Time    // 0 when no allowance comes
-	HeldJobs  int64          // holds that are open on the wallet
+	HeldJobs  int64          // running jobs that hold credits
+	Kept      models.Credits // of what is held: stock kept for clients at the checkout
 	Assigned  models.Credits // assigned and spendable with clients, not in the balance; what was sold to them is theirs
 }
 
@@ -137,9 +138,17 @@ func (s *Service) balanceData(ctx context.Context, a *Account, c cycle, now mode
 		return out, err
 	}
 	db := s.db.Read.WithContext(ctx)
-	if err := db.Model(&models.Hold{}).Where("agency_id = ? AND wallet_id = ? AND state = 'open'", a.Agency.ID, a.Wallet).Count(&out.HeldJobs).Error; err != nil {
+	var open struct {
+		Jobs int64
+		Kept models.Credits
+	}
+	err = db.Model(&models.Hold{}).Where("agency_id = ? AND wallet_id = ? AND state = 'open'", a.Agency.ID, a.Wallet).
+		Select(`CAST(COALESCE(SUM(CASE WHEN purchase_id IS NULL THEN 1 ELSE 0 END), 0) AS bigint) AS jobs,
+			CAST(COALESCE(SUM(CASE WHEN purchase_id IS NULL THEN 0 ELSE credits END), 0) AS bigint) AS kept`).Scan(&open).Error
+	if err != nil {
 		return out, err
 	}
+	out.HeldJobs, out.Kept = open.Jobs, open.Kept
 	if a.SubAccount != nil {
 		return out, nil
 	}
@@ -150,8 +159,8 @@ func (s *Service) balanceData(ctx context.Context, a *Account, c cycle, now mode
 	if out.Plan, _, err = s.PlanOf(ctx, a.Agency.ID); err != nil {
 		return out, err
 	}
-	held, err := spendableBy(db.Where("agency_id = ? AND wallet_id <> ? AND source = ?", a.Agency.ID, a.Wallet, models.SourceAssigned), now)
-	for _, n := range held {
+	assigned, err := spendableBy(db.Where("agency_id = ? AND wallet_id <> ? AND source = ?", a.Agency.ID, a.Wallet, models.SourceAssigned), now)
+	for _, n := range assigned {
 		out.Assigned += n
 	}
 	return out, err

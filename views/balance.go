@@ -26,6 +26,7 @@ type Balance struct {
 	Excess    models.Credits // used beyond zero, as a positive number
 	Held      models.Credits // in use by jobs that are still running, not part of Left
 	HeldJobs  int64
+	Kept      models.Credits // for clients at the checkout, not part of Left (agency only)
 	Pending   models.Credits // paid, not booked yet
 
 	AssignedOut models.Credits // in the wallets of sub-accounts, not part of Left (agency only)
@@ -139,6 +140,9 @@ func (b Balance) facts(f Frame) []fact {
 	facts := b.Forecast.facts(f)
 	if b.Forecast.PerDay > 0 && b.pace(f) != "" && len(facts) > 0 {
 		facts[0].small = b.pace(f)
+	}
+	if b.Kept > 0 {
+		facts = append(facts, fact{"Kept for clients", format.Credits(b.Kept), "who are at the checkout"})
 	}
 	if b.Held > 0 {
 		facts = append(facts, fact{"In use now", format.Credits(b.Held), "in " + format.Plural(b.HeldJobs, "running job", "running jobs")})

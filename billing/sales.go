@@ -1,0 +1,139 @@
+package billing
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"refill/billing/period"
+	"refill/models"
+)
+
+// SalesTotal is what an agency's sales of a span came to, in minor units of its
+// currency. The cost is that of the very lots moved, the fee what Stripe kept.
+type SalesTotal struct {
+	Sales   int64
+	Credits models.Credits
+	Revenue int64
+	Cost    int64
+	Fee     int64
+}
+
+// Profit is what the agency kept.
+func (t SalesTotal) Profit() int64 { return t.Revenue - t.Cost - t.Fee }
+
+// Margin is the profit's share of the revenue, in whole percent rounded half away
+// from zero; ok is false where nothing was earned.
+func (t SalesTotal) Margin() (percent int64, ok bool) {
+	if t.Revenue <= 0 {
+		return 0, false
+	}
+	hundredfold := 200*t.Profit() + t.Revenue
+	if t.Profit() < 0 {
+		hundredfold -= 2 * t.Revenue
+	}
+	return hundredfold / (2 * t.Revenue), true
+}
+
+func (t *SalesTotal) add(o SalesTotal) {
+	t.Sales += o.Sales
+	t.Credits += o.Credits
+	t.Revenue += o.Revenue
+	t.Cost += o.Cost
+	t.Fee += o.Fee
+}
+
+// SalesBy is sales by something: a client's wallet, a package.
+type SalesBy[K comparable] map[K]SalesTotal
+
+// Total adds all up.
+func (b SalesBy[K]) Total() SalesTotal {
+	var out SalesTotal
+	for _, t := range b {
+		out.add(t)
+	}
+	return out
+}
+
+// SalesByClient adds up what an agency sold in a span, by its clients' wallets.
+func (s *Service) SalesByClient(ctx context.Context, agency models.AgencyID, span period.Span) (SalesBy[models.WalletID], error) {
+	return salesBy[models.WalletID](s.db.Read.WithContext(ctx), "wallet_id", agency, span)
+}
+
+// SalesByPackage adds up what an agency sold in a span, by package.
+func (s *Service) SalesByPackage(ctx context.Context, agency models.AgencyID, span period.Span) (SalesBy[models.PackageID], error) {
+	return salesBy[models.PackageID](s.db.Read.WithContext(ctx), "package_id", agency, span)
+}
+
+func salesBy[K comparable](tx *gorm.DB, column string, agency models.AgencyID, span period.Span) (SalesBy[K], error) {
+	var rows []struct {
+		Key K
+		SalesTotal
+	}
+	err := tx.Model(&models.Purchase{}).
+		Select(column+` AS key, COUNT(*) AS sales, CAST(SUM(credits) AS bigint) AS credits, CAST(SUM(price) AS bigint) AS revenue,
+			CAST(SUM(cost) AS bigint) AS cost, CAST(SUM(fee) AS bigint) AS fee`).
+		Where("agency_id = ? AND package_id IS NOT NULL AND status = ? AND credited_at >= ? AND credited_at < ?",
+			agency, models.PurchaseCredited, span.Start, span.End).
+		Group(column).Scan(&rows).Error
+	out := make(SalesBy[K], len(rows))
+	for _, r := range rows {
+		out[r.Key] = r.SalesTotal
+	}
+	return out, err
+}
+
+// Sale is one sale as the agency sees it.
+type Sale struct {
+	models.Purchase
+
+	Client string // the sub-account's name
+	Sub    models.SubAccountID
+}
+
+// Profit is what the agency kept of it, in minor units.
+func (s *Sale) Profit() int64 { return s.Price - s.Cost - s.Fee }
+
+// SalesQuery pages through an agency's sales, newest first.
+type SalesQuery struct {
+	Agency models.AgencyID
+	Client models.WalletID   // zero: all
+	Before models.PurchaseID // zero: from the newest
+	Limit  int               // 0: 50
+}
+
+// Sales lists what clients bought and what they are paying for, newest first;
+// checkouts that ended unpaid are left out.
+func (s *Service) Sales(ctx context.Context, q SalesQuery) ([]Sale, error) {
+	if q.Limit <= 0 || q.Limit > 1000 {
+		q.Limit = 50
+	}
+	tx := s.db.Read.WithContext(ctx).Table("purchases p").Select("p.*, sa.name AS client, sa.id AS sub").
+		Joins("JOIN sub_accounts sa ON sa.agency_id = p.agency_id AND sa.wallet_id = p.wallet_id").
+		Where("p.agency_id = ? AND p.package_id IS NOT NULL AND p.status NOT IN ?", q.Agency,
+			[]models.PurchaseStatus{models.PurchaseFailed, models.PurchaseExpired, models.PurchaseCancelled})
+	if !q.Client.IsZero() {
+		tx = tx.Where("p.wallet_id = ?", q.Client)
+	}
+	if !q.Before.IsZero() {
+		tx = tx.Where("p.id < ?", q.Before)
+	}
+	var out []Sale
+	return out, tx.Order("p.id DESC").Limit(q.Limit).Scan(&out).Error
+}
+
+// LastSales tells when each client last bought something of its agency, by
+// wallet; who never did is left out.
+func (s *Service) LastSales(ctx context.Context, agency models.AgencyID) (map[models.WalletID]models.Time, error) {
+	var rows []struct {
+		WalletID models.WalletID
+		At       models.Time
+	}
+	err := s.db.Read.WithContext(ctx).Model(&models.Purchase{}).Select("wallet_id, MAX(credited_at) AS at").
+		Where("agency_id = ? AND package_id IS NOT NULL AND credited_at > 0", agency).Group("wallet_id").Scan(&rows).Error
+	out := make(map[models.WalletID]models.Time, len(rows))
+	for _, r := range rows {
+		out[r.WalletID] = r.At
+	}
+	return out, err
+}
