@@ -195,15 +195,16 @@ func ladderBreaks(packages []models.Package, viewers map[models.PackageID][]mode
 
 // PackagePanel is what the editor shows beside a package's form.
 type PackagePanel struct {
-	Costs      Costs
-	Basis      CostOption    // reckoned with: the one asked for, or what stands in for it
-	Margin     *Margin       // nil while credits or cost are missing; without a price its break-even and targets count
-	Ladder     []LadderBreak // that this package takes part in
-	Reply      ReplyRate     // what a client's credits go to; zero when nothing is priced by the piece
-	PerTalk    int64         // replies that a conversation is reckoned with; 0: Reply is not part of one
-	Least      models.Money  // Stripe's minimum charge; 0: not known
-	Currency   string
-	SubAccount []models.SubAccount // to choose from, by name
+	Costs       Costs
+	Basis       CostOption    // reckoned with: the one asked for, or what stands in for it
+	Margin      *Margin       // nil while credits or cost are missing; without a price its break-even and targets count
+	Ladder      []LadderBreak // that this package takes part in
+	Reply       ReplyRate     // what a client's credits go to; zero when nothing is priced by the piece
+	PerTalk     int64         // replies that a conversation is reckoned with; 0: Reply is not part of one
+	Least       models.Money  // Stripe's minimum charge; 0: not known
+	Currency    string
+	Connected   bool                // the agency's Stripe account takes money
+	SubAccounts []models.SubAccount // to choose from, by name
 }
 
 // repliesPerTalk is how many replies a conversation is reckoned with.
@@ -225,7 +226,10 @@ func (s *Service) PackagePanel(ctx context.Context, scope Scope, in *PackageEdit
 		if out.Costs, err = s.costsOf(ctx, tx, &agency, now); err != nil {
 			return err
 		}
-		if err := tx.Where("agency_id = ? AND status = ?", agency.ID, models.SubAccountActive).Order("name, id").Find(&out.SubAccount).Error; err != nil {
+		if err := tx.Where("agency_id = ? AND status = ?", agency.ID, models.SubAccountActive).Order("name, id").Find(&out.SubAccounts).Error; err != nil {
+			return err
+		}
+		if out.Connected, err = mayTakeMoney(tx, agency.ID); err != nil {
 			return err
 		}
 		out.Ladder, err = ladderWith(tx, in, agency.Currency)

@@ -26,6 +26,7 @@ func Pages() []Page {
 	pages = append(pages, doors()...)
 	pages = append(pages, fleets()...)
 	pages = append(pages, subAccounts()...)
+	pages = append(pages, packages()...)
 	pages = append(pages, connects()...)
 	pages = append(pages, usages()...)
 	pages = append(pages, histories()...)
