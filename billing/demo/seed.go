@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -39,6 +38,7 @@ const (
 	OwnerEmail  = "owner@northwind.example"
 	ClientEmail = "hello@acme-dental.example"
 
+	SecondAdminEmail = "sam@refill.example"
 	SecondOwnerEmail = "owner@bluebird.example"
 )
 
@@ -47,27 +47,6 @@ const (
 	AgencyExternalID = "northwind"
 	ClientExternalID = "acme-dental"
 )
-
-// house is an agency of the demo.
-type house struct {
-	external, name, zone string
-	clients              []string
-	busy                 float64 // charges a day, where the allowance lasts for them
-	packs                int     // bought over the 90 days
-
-	agency models.Agency
-	subs   []models.SubAccount
-}
-
-func houses() []*house {
-	return []*house{
-		{external: AgencyExternalID, name: "Northwind Agency", zone: "Europe/Paris", clients: []string{"Acme Dental", "Bright Solar", "Kite Legal", "Nord Gym", "Harbour Hotel"}, busy: 210, packs: 4},
-		{external: "bluebird", name: "Bluebird Studio", zone: "America/New_York", clients: []string{"Maple Bakery", "Union Cycles", "Fern Clinic"}, busy: 26, packs: 1},
-		{external: "copperfield", name: "Copperfield Media", zone: "Europe/London", clients: []string{"Dover Tyres", "Ivy Florist"}, busy: 18, packs: 1},
-		{external: "sakura", name: "Sakura Growth", zone: "Asia/Tokyo", clients: []string{"Hana Salon", "Kumo Coffee"}, busy: 14, packs: 1},
-		{external: "lumen", name: "Lumen Partners", zone: "UTC", clients: []string{"Peak Outdoor"}, busy: 8},
-	}
-}
 
 // Seed builds the catalogue, agencies, people, purchases and Days days of usage
 // that end now.
@@ -84,9 +63,8 @@ func (s *Seeder) Seed(ctx context.Context) error {
 		return fmt.Errorf("import the %s preset: %w", s.Catalogue.Name, err)
 	}
 	all := houses()
-	afford := s.affordable()
 	for _, h := range all {
-		h.busy = min(h.busy, afford)
+		h.busy = min(h.busy, s.affordable(h)) * max(1, h.thirst)
 		if err := s.open(ctx, h); err != nil {
 			return fmt.Errorf("make %s: %w", h.name, err)
 		}
@@ -100,7 +78,7 @@ func (s *Seeder) Seed(ctx context.Context) error {
 	return s.finish(ctx, all, end)
 }
 
-// people makes an admin, the first agency's owner and a member, its first client,
+// people makes two admins, the first agency's owner and a member, its first client,
 // and the owner of the second agency, which has no Stripe account yet.
 func (s *Seeder) people(ctx context.Context, all []*house) error {
 	h, second := all[0], all[1]
@@ -109,6 +87,8 @@ func (s *Seeder) people(ctx context.Context, all []*house) error {
 		member billing.MemberInput
 	}{
 		{user: billing.UserInput{Email: AdminEmail, Name: "Robin Admin", Admin: true}},
+		{user: billing.UserInput{Email: SecondEmail, Name: "Sam Second", Admin: true}},
+		{user: billing.UserInput{Email: SecondAdminEmail, Name: "Sam Second", Admin: true}},
 		{billing.UserInput{Email: OwnerEmail, Name: "Nora Wind"}, billing.MemberInput{Role: models.RoleOwner}},
 		{billing.UserInput{Email: "member@northwind.example", Name: "Max Member"}, billing.MemberInput{Role: models.RoleMember}},
 		{billing.UserInput{Email: ClientEmail, Name: "Ada Dental"}, billing.MemberInput{Role: models.RoleClient, SubAccount: h.subs[0].ID}},
@@ -136,7 +116,9 @@ func (s *Seeder) people(ctx context.Context, all []*house) error {
 // open makes an agency and its clients; the first are prepaid, the others draw
 // on the agency's pool.
 func (s *Seeder) open(ctx context.Context, h *house) (err error) {
-	if h.agency, err = s.Billing.CreateAgency(ctx, billing.AgencyInput{ExternalID: h.external, Name: h.name, TimeZone: h.zone, By: by}); err != nil {
+	if h.agency, err = s.Billing.CreateAgency(ctx, billing.AgencyInput{
+		ExternalID: h.external, Name: h.name, TimeZone: h.zone, Plan: plan(&s.Catalogue, h.tier).Code, By: by,
+	}); err != nil {
 		return err
 	}
 	for i, name := range h.clients {
@@ -223,10 +205,9 @@ func (s *Seeder) book(ctx context.Context, batch []billing.ChargeInput) error {
 	return nil
 }
 
-// affordable is how many charges a day leave some of the default plan's
-// allowance unused.
-func (s *Seeder) affordable() float64 {
-	plan, _ := s.Catalogue.Plan(s.Catalogue.DefaultPlan)
+// affordable is how many charges a day leave some of a house's allowance unused.
+func (s *Seeder) affordable(h *house) float64 {
+	plan := plan(&s.Catalogue, h.tier)
 	days, part := 30.0, 0.6
 	if plan.Every != preset.Month {
 		days, part = float64(s.Days), 0.5
@@ -299,12 +280,22 @@ func (s *Seeder) work() (action, model string, usage ratecard.Usage) {
 	return r.Action, r.Model, usage
 }
 
-// daily is what people do: buy packs and assign credits.
+// daily is what people do: buy packs, open shops, sell, and assign credits.
 func (s *Seeder) daily(ctx context.Context, all []*house, day int) error {
 	for i, h := range all {
-		if h.packs > 0 && day%max(10, s.Days/h.packs) == 5+i {
+		if h.packs > 0 && day%max(10, s.Days/h.packs) == (5+i)%10 {
 			if err := s.buy(ctx, h); err != nil {
 				return err
+			}
+		}
+		if h.sells > 0 && day == min(6, s.Days/4) {
+			if err := s.openShop(ctx, h); err != nil {
+				return fmt.Errorf("open the shop of %s: %w", h.name, err)
+			}
+		}
+		if len(h.packages) > 0 && day%h.sells == (8+i)%h.sells {
+			if err := s.sell(ctx, h, h.subs[s.rng.IntN(2)], s.rng.IntN(2)); err != nil {
+				return fmt.Errorf("sell at %s: %w", h.name, err)
 			}
 		}
 		if day%7 == 3 {
@@ -351,21 +342,74 @@ func (s *Seeder) buy(ctx context.Context, h *house) error {
 	offer := front.Offers[len(front.Offers)/2]
 	in := billing.BuyInput{Account: account, Pack: offer.Pack.Code, Key: fmt.Sprintf("demo:buy:%s:%d", h.external, s.Clock.Now()), By: by}
 	if offer.Pack.Kind == models.PackQuantity {
-		in.Quantity = offer.Pack.Minimum
+		in.Quantity = 10 * offer.Pack.Minimum
 	}
 	p, err := s.Billing.Buy(ctx, in)
 	if err != nil {
 		return fmt.Errorf("open a purchase: %w", err)
 	}
+	return s.pay(ctx, p)
+}
+
+// openShop connects a house to its Stripe account and puts its packages on sale:
+// the ready-made ones, or for the first house its own.
+func (s *Seeder) openShop(ctx context.Context, h *house) error {
+	if _, err := s.Billing.ConnectExisting(ctx, h.agency.ID, h.account(), by); err != nil {
+		return err
+	}
+	if err := s.buy(ctx, h); err != nil { // something to sell, whose cost is known
+		return err
+	}
+	made, err := s.Billing.CreateReadyMade(ctx, billing.Scope{}, h.agency.ID, by)
+	if err != nil {
+		return err
+	}
+	for _, p := range made {
+		if p, err = s.Billing.PutOnSale(ctx, billing.Scope{}, h.agency.ID, p.ID, by); err != nil {
+			return err
+		}
+		h.packages = append(h.packages, p)
+	}
+	return nil
+}
+
+// sell lets a client buy a package on its agency's Stripe account; where the
+// stock is short, the agency buys first.
+func (s *Seeder) sell(ctx context.Context, h *house, to models.SubAccount, which int) error {
+	account, err := s.Billing.AccountOf(ctx, to.WalletID)
+	if err != nil {
+		return err
+	}
+	in := billing.PackageInput{
+		Account: account, Package: h.packages[which].ID.String(), Key: fmt.Sprintf("demo:package:%s:%d", to.ExternalID, s.Clock.Now()), By: by,
+	}
+	p, err := s.Billing.BuyPackage(ctx, in)
+	for range 9 {
+		if !problem.Is(err, "out_of_stock") {
+			break
+		}
+		if err := s.buy(ctx, h); err != nil {
+			return err
+		}
+		p, err = s.Billing.BuyPackage(ctx, in)
+	}
+	if err != nil {
+		return fmt.Errorf("open a sale: %w", err)
+	}
+	return s.pay(ctx, p)
+}
+
+// pay pays for what was opened and sees it credited.
+func (s *Seeder) pay(ctx context.Context, p models.Purchase) error {
 	if err := s.Pay(ctx, p.CheckoutSession); err != nil {
 		return fmt.Errorf("pay a purchase: %w", err)
 	}
-	p, err = s.Billing.Settle(ctx, h.agency.ID, p.ID)
+	p, err := s.Billing.Settle(ctx, p.AgencyID, p.ID)
 	if err != nil {
 		return err
 	}
 	if p.Status != models.PurchaseCredited {
-		return errors.New("a paid purchase was not credited")
+		return fmt.Errorf("a paid purchase was not credited: it is %s, %s", p.Status, p.StatusNote)
 	}
 	return nil
 }
@@ -392,11 +436,22 @@ func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) erro
 			return err
 		}
 	}
-	if _, err := s.Billing.Assign(ctx, billing.Scope{}, billing.TransferInput{
-		Agency: h.agency.ID, SubAccount: h.subs[0].ID, Credits: 1500 * models.Credit, Sold: true,
-		Note: "Starter package", Key: "demo:sale:" + h.subs[0].ExternalID, By: by,
-	}); err != nil {
+	client, err := s.Billing.AccountOf(ctx, h.subs[0].WalletID)
+	if err != nil {
 		return err
+	}
+	for range 9 {
+		view, err := s.Billing.Wallet(ctx, client)
+		if err != nil {
+			return err
+		}
+		if view.Balance.Purchased >= 1000*models.Credit {
+			break
+		}
+		s.Clock.freeze(s.Clock.Now() + 1)
+		if err := s.sell(ctx, h, h.subs[0], 0); err != nil {
+			return err
+		}
 	}
 	s.Clock.freeze(end)
 	return s.Billing.RunDue(ctx, end)

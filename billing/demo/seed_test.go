@@ -31,7 +31,11 @@ func TestSeed(t *testing.T) {
 			db := modelstest.OpenSQLite(t)
 			clock := demo.NewClock(0)
 			began := time.Now()
-			sim, err := stripesim.New(stripesim.Config{Clock: clock, Secret: "sk_test_demo"})
+			var accounts []stripesim.Account
+			for _, a := range demo.Sellers() {
+				accounts = append(accounts, stripesim.Account{ID: a.Account, Name: a.Name, Email: a.Email})
+			}
+			sim, err := stripesim.New(stripesim.Config{Clock: clock, Secret: "sk_test_demo", Accounts: accounts})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, sim.Close()) })
 			box := httptest.NewServer(sim)
@@ -61,6 +65,12 @@ func TestSeed(t *testing.T) {
 			t.Logf("%d charges, %d purchases", charges, purchases)
 			require.Greater(t, charges, int64(200))
 			require.Positive(t, purchases)
+			var agencies, subs, sales int64
+			require.NoError(t, db.Read.Model(&models.Agency{}).Count(&agencies).Error)
+			require.NoError(t, db.Read.Model(&models.SubAccount{}).Count(&subs).Error)
+			require.NoError(t, db.Read.Model(&models.Purchase{}).Where("package_id IS NOT NULL AND status = ?", models.PurchaseCredited).Count(&sales).Error)
+			require.Equal(t, []int64{12, 40}, []int64{agencies, subs})
+			require.Greater(t, sales, int64(3))
 			report, err := ledger.Audit(t.Context(), db, clock.Now())
 			require.NoError(t, err)
 			require.True(t, report.Clean(), "%+v", report)
