@@ -35,7 +35,7 @@ func TestAnAgencyConnectsStripe(t *testing.T) {
 			[]string{to.Host, to.Query().Get("return"), to.Query().Get("refresh")})
 
 		again := b.get("/packages/connect?again=1").main()
-		for _, part := range []string{"Finish setting up Stripe", "That link to Stripe had been used or was too old.", "a bank account for payouts", "Continue at Stripe"} {
+		for _, part := range []string{"Finish setting up Stripe", "That link to Stripe had been used or was too old.", "A bank account for payouts", "Continue at Stripe"} {
 			require.Contains(t, again, part)
 		}
 		require.Contains(t, b.get("/packages/connect/return").main(), "You are back from Stripe, and it is not finished yet.")
