@@ -11,15 +11,6 @@ import (
 	"refill/models"
 )
 
-// planCode names a plan in the audit log; "none" for no plan.
-func planCode(tx *gorm.DB, id models.PlanID) (string, error) {
-	if id.IsZero() {
-		return "none", nil
-	}
-	var plan models.Plan
-	return plan.Code, tx.Select("code").Where("id = ?", id).Take(&plan).Error
-}
-
 // PlanChange is what putting an agency on another plan would do, now.
 type PlanChange struct {
 	From       models.Plan // zero: none

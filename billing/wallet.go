@@ -181,6 +181,9 @@ func (s *Service) transfer(ctx context.Context, scope Scope, in TransferInput, b
 
 // fedByHand refuses credits for an account that would never draw them.
 func fedByHand(tx *gorm.DB, sub models.SubAccount) error {
+	if sub.Status != models.SubAccountActive {
+		return archived(&sub)
+	}
 	var pooled int64
 	if err := tx.Model(&models.Wallet{}).Where("agency_id = ? AND id = ? AND funding = ?", sub.AgencyID, sub.WalletID, models.Pooled).
 		Count(&pooled).Error; err != nil {

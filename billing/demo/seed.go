@@ -87,7 +87,6 @@ func (s *Seeder) people(ctx context.Context, all []*house) error {
 		member billing.MemberInput
 	}{
 		{user: billing.UserInput{Email: AdminEmail, Name: "Robin Admin", Admin: true}},
-		{user: billing.UserInput{Email: SecondEmail, Name: "Sam Second", Admin: true}},
 		{user: billing.UserInput{Email: SecondAdminEmail, Name: "Sam Second", Admin: true}},
 		{billing.UserInput{Email: OwnerEmail, Name: "Nora Wind"}, billing.MemberInput{Role: models.RoleOwner}},
 		{billing.UserInput{Email: "member@northwind.example", Name: "Max Member"}, billing.MemberInput{Role: models.RoleMember}},
