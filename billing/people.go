@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/mail"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -142,20 +143,14 @@ func (s *Service) AddMember(ctx context.Context, in MemberInput) error {
 	})
 }
 
-// RemoveMember takes a person's role in an agency away; their next request
-// finds the door closed. Errors: not_found.
+// RemoveMember takes a person's role in an agency away, whatever it is; their
+// next request finds the door closed. Errors: not_found, last_owner.
 func (s *Service) RemoveMember(ctx context.Context, agency models.AgencyID, user models.UserID, by Actor) error {
-	now := s.clock.Now()
-	return s.db.InTx(ctx, func(tx *gorm.DB) error {
-		r := tx.Where("agency_id = ? AND user_id = ?", agency, user).Delete(&models.Member{})
-		if r.Error != nil {
-			return r.Error
-		}
-		if r.RowsAffected == 0 {
-			return problem.Missing("member")
-		}
-		return s.audit(tx, agency, by, "member.remove", user.String(), "", "", now)
-	})
+	var m models.Member
+	if err := s.db.Read.WithContext(ctx).Where("agency_id = ? AND user_id = ?", agency, user).Take(&m).Error; err != nil {
+		return missing(err, "person")
+	}
+	return s.RemoveFrom(ctx, Circle{Agency: agency, SubAccount: m.SubAccountID}, user, by)
 }
 
 // Viewer is a signed-in person as they stand now: what they may see and do.
@@ -165,6 +160,8 @@ type Viewer struct {
 	Role       models.Role // in Agency
 	Agency     models.Agency
 	SubAccount *models.SubAccount // of a client
+	SeenAt     models.Time        // wall time of the last request in this role
+	Places     int                // they may choose between at this door
 }
 
 // Actor names the person in the audit log and on acts.
@@ -185,31 +182,42 @@ func (v Viewer) Account() *Account {
 	return a
 }
 
-// Viewer reads who a user is at a door: the platform's (portal zero) lets in
-// admins and an agency's own people, an agency's portal lets in its clients.
-// Nothing is remembered between requests, so that a role taken away is gone at
-// once. Errors: no_entry.
+// Viewer is ViewerIn for somebody who has chosen no agency.
 func (s *Service) Viewer(ctx context.Context, id models.UserID, portal models.AgencyID) (Viewer, error) {
+	return s.ViewerIn(ctx, id, portal, models.AgencyID{})
+}
+
+// ViewerIn reads who a user is at a door: the platform's (portal zero) lets in
+// admins and an agency's own people, an agency's portal lets in its clients. Who
+// has several places there is in the agency they chose; without one that holds,
+// an admin is an admin and others are where they came first. Nothing is
+// remembered between requests, so that a role taken away is gone at once.
+// Errors: no_entry.
+func (s *Service) ViewerIn(ctx context.Context, id models.UserID, portal, chosen models.AgencyID) (Viewer, error) {
 	var v Viewer
 	db := s.db.Read.WithContext(ctx)
 	if err := db.Where("id = ? AND disabled_at = 0", id).Take(&v.User).Error; err != nil {
 		return Viewer{}, noEntry(err)
 	}
-	if portal.IsZero() && v.User.PlatformRole == models.PlatformAdmin {
+	var roles []models.Member
+	if err := atDoor(db, portal).Where("user_id = ?", id).Order("created_at, agency_id").Find(&roles).Error; err != nil {
+		return Viewer{}, err
+	}
+	admin := portal.IsZero() && v.User.PlatformRole == models.PlatformAdmin
+	v.Places = len(roles)
+	if admin {
+		v.Places++
+	}
+	at := slices.IndexFunc(roles, func(m models.Member) bool { return m.AgencyID == chosen })
+	switch {
+	case at < 0 && admin:
 		v.Admin = true
 		return v, nil
+	case len(roles) == 0:
+		return Viewer{}, noEntry(gorm.ErrRecordNotFound)
 	}
-	var m models.Member
-	q := db.Where("user_id = ?", id)
-	if portal.IsZero() {
-		q = q.Where("role <> ?", models.RoleClient)
-	} else {
-		q = q.Where("agency_id = ? AND role = ?", portal, models.RoleClient)
-	}
-	if err := q.Order("created_at, agency_id").Limit(1).Take(&m).Error; err != nil {
-		return Viewer{}, noEntry(err)
-	}
-	v.Role = m.Role
+	m := roles[max(at, 0)]
+	v.Role, v.SeenAt = m.Role, m.SeenAt
 	// A paused agency's people come in and read why it stands still.
 	if err := db.Where("id = ?", m.AgencyID).Take(&v.Agency).Error; err != nil {
 		return Viewer{}, noEntry(err)
@@ -222,6 +230,44 @@ func (s *Service) Viewer(ctx context.Context, id models.UserID, portal models.Ag
 		}
 	}
 	return v, nil
+}
+
+// atDoor is the roles that open a door.
+func atDoor(db *gorm.DB, portal models.AgencyID) *gorm.DB {
+	if portal.IsZero() {
+		return db.Where("role <> ?", models.RoleClient)
+	}
+	return db.Where("agency_id = ? AND role = ?", portal, models.RoleClient)
+}
+
+// Place is an agency in which somebody has a role.
+type Place struct {
+	Agency models.Agency
+	Role   models.Role
+}
+
+// PlacesOf lists the agencies whose people somebody belongs to, by name.
+func (s *Service) PlacesOf(ctx context.Context, id models.UserID) ([]Place, error) {
+	var roles []models.Member
+	db := s.db.Read.WithContext(ctx)
+	if err := atDoor(db, models.AgencyID{}).Where("user_id = ?", id).Find(&roles).Error; err != nil || len(roles) == 0 {
+		return nil, err
+	}
+	byID := make(map[models.AgencyID]models.Role, len(roles))
+	ids := make([]models.AgencyID, 0, len(roles))
+	for _, m := range roles {
+		byID[m.AgencyID] = m.Role
+		ids = append(ids, m.AgencyID)
+	}
+	var agencies []models.Agency
+	if err := db.Where("id IN ?", ids).Order("name, id").Find(&agencies).Error; err != nil {
+		return nil, err
+	}
+	out := make([]Place, 0, len(agencies))
+	for i := range agencies {
+		out = append(out, Place{Agency: agencies[i], Role: byID[agencies[i].ID]})
+	}
+	return out, nil
 }
 
 func noEntry(err error) error {

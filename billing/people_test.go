@@ -139,7 +139,7 @@ func TestLastUseOfALinkIsOne(t *testing.T) {
 		used := 0
 		for range 8 {
 			wait.Go(func() {
-				got, err := h.s.UseSignInLink(t.Context(), token)
+				got, _, err := h.s.UseSignInLink(t.Context(), token)
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {

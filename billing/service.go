@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"sync/atomic"
 
 	"gorm.io/gorm"
 
@@ -24,6 +25,9 @@ type Config struct {
 	// PortalDomain is what the clients' portals stand under, {agency}.PortalDomain;
 	// "" is BaseURL's own host, or localhost for a local one.
 	PortalDomain string
+	Mailer       Mailer // nil: mails wait
+	KeepMails    bool   // their words too, after they were sent: for a demonstration
+	Platform     string // in whose name the platform's mails are; "" Refill
 	Log          *slog.Logger
 }
 
@@ -44,6 +48,8 @@ type Service struct {
 	apiKeys   *apiKeys
 	purchases *purchaseDesk
 	people    *people
+	post      *postOffice
+	founded   atomic.Bool // there is an admin, for good
 }
 
 // New wires a Service.
@@ -66,6 +72,7 @@ func New(c Config) (*Service, error) {
 	s.apiKeys = newAPIKeys(c.Wall)
 	s.purchases = newPurchaseDesk()
 	s.people = newPeople(c.Wall)
+	s.post = newPostOffice(&c)
 	return s, nil
 }
 

@@ -43,14 +43,28 @@ func (s *Service) StartSession(ctx context.Context, id string, user models.UserI
 	return row, s.db.Write.WithContext(ctx).Create(&row).Error
 }
 
-// SeenSession notes that a session is in use, at most once a minute.
-func (s *Service) SeenSession(ctx context.Context, row models.Session) error {
-	wall := s.people.wall.Now()
-	if wall.Sub(row.LastSeenAt) < sessionTouch {
-		return nil
+// SeenSession notes that a session is in use, and its person in their role, at
+// most once a minute each.
+func (s *Service) SeenSession(ctx context.Context, row models.Session, v *Viewer) error {
+	wall, db := s.people.wall.Now(), s.db.Write.WithContext(ctx)
+	var errs []error
+	if wall.Sub(row.LastSeenAt) >= sessionTouch {
+		errs = append(errs, db.Model(&models.Session{}).Where("id_hash = ? AND last_seen_at < ?", row.IDHash, wall).Update("last_seen_at", wall).Error)
 	}
-	return s.db.Write.WithContext(ctx).Model(&models.Session{}).Where("id_hash = ? AND last_seen_at < ?", row.IDHash, wall).
-		Update("last_seen_at", wall).Error
+	if !v.Admin && wall.Sub(v.SeenAt) >= sessionTouch {
+		errs = append(errs, db.Model(&models.Member{}).Where("agency_id = ? AND user_id = ? AND seen_at < ?", v.Agency.ID, v.User.ID, wall).
+			Update("seen_at", wall).Error)
+	}
+	return errors.Join(errs...)
+}
+
+// recentSignIn is how long after signing in nobody is asked again who they are.
+const recentSignIn = MailedLinkLife
+
+// SignedInRecently tells whether a session began so lately that its person need
+// not prove again who they are.
+func (s *Service) SignedInRecently(row models.Session) bool {
+	return s.people.wall.Now().Sub(row.CreatedAt) < recentSignIn
 }
 
 // KeepSessionData replaces what a live session carries. One that ended
@@ -92,5 +106,6 @@ func (s *Service) SweepSignIns(ctx context.Context) error {
 		db.Where("expires_at <= ? OR last_seen_at <= ?", wall, wall.Add(-SignInIdle)).Delete(&models.Session{}).Error,
 		db.Where("expires_at <= ? OR uses_left = 0", wall).Delete(&models.SignInLink{}).Error,
 		db.Where("window_start <= ?", wall.Add(-2*attemptWindow)).Delete(&models.SignInAttempt{}).Error,
+		s.sweepMails(ctx, wall),
 	)
 }

@@ -69,8 +69,8 @@ func network(address string) string {
 func (s *Service) Authenticate(ctx context.Context, email, password, address string) (models.User, error) {
 	email = normalEmail(email)
 	limits := throttles(email, address)
-	window := models.Time(int64(s.people.wall.Now()) / attemptWindow.Microseconds() * attemptWindow.Microseconds())
-	if err := s.countAttempt(ctx, limits, window); err != nil {
+	window := s.attemptWindow()
+	if err := s.countAttempt(ctx, limits, window, "Too many sign-ins failed. Wait 15 minutes, then try again, or use a sign-in link."); err != nil {
 		return models.User{}, err
 	}
 	var user models.User
@@ -93,9 +93,14 @@ func (s *Service) Authenticate(ctx context.Context, email, password, address str
 	return user, s.welcome(ctx, &user, password, stale, limits, window)
 }
 
+// attemptWindow is when the running window of attempts began.
+func (s *Service) attemptWindow() models.Time {
+	return models.Time(int64(s.people.wall.Now()) / attemptWindow.Microseconds() * attemptWindow.Microseconds())
+}
+
 // countAttempt counts an attempt before it is tried: a thousand at once must not
-// all pass a limit of ten. Errors: too_many.
-func (s *Service) countAttempt(ctx context.Context, limits []throttle, window models.Time) error {
+// all pass a limit of ten. refusal says what to do. Errors: too_many.
+func (s *Service) countAttempt(ctx context.Context, limits []throttle, window models.Time, refusal string) error {
 	over := func(tx *gorm.DB) (bool, error) {
 		for _, l := range limits {
 			var row models.SignInAttempt
@@ -134,7 +139,7 @@ func (s *Service) countAttempt(ctx context.Context, limits []throttle, window mo
 		}
 	}
 	if full {
-		return problem.New(problem.TooMany, "too_many", "Too many sign-ins failed. Wait 15 minutes, then try again, or use a sign-in link.").
+		return problem.New(problem.TooMany, "too_many", "%s", refusal).
 			With("retry_after", int64(attemptWindow.Seconds()))
 	}
 	return nil
@@ -186,6 +191,9 @@ func (s *Service) SetPassword(ctx context.Context, id models.UserID, password st
 		if err := endSessions(tx, id); err != nil {
 			return err
 		}
+		if err := tx.Where("user_id = ? AND mailed = ?", id, true).Delete(&models.SignInLink{}).Error; err != nil {
+			return err
+		}
 		return s.audit(tx, models.AgencyID{}, by, "user.password", id.String(), "", "", now)
 	})
 }
@@ -217,21 +225,51 @@ func (s *Service) NewSignInLink(ctx context.Context, user models.UserID, ttl tim
 	}).Error
 }
 
-// SignInLinkUser tells whose link it is without using it up. Errors:
-// link_expired.
-func (s *Service) SignInLinkUser(ctx context.Context, token string) (models.User, error) {
-	var user models.User
-	err := s.db.Read.WithContext(ctx).
-		Joins("JOIN sign_in_links l ON l.user_id = users.id AND l.token_hash = ? AND l.expires_at > ? AND l.uses_left > 0",
-			secretHash(token), s.people.wall.Now()).
-		Where("users.disabled_at = 0").Take(&user).Error
-	return user, linkExpired(err)
+// LinkOffer is whose sign-in link it is, and what using it does besides.
+type LinkOffer struct {
+	User   models.User
+	Mailed bool             // the person asked for it
+	Joins  *InvitationOffer // the invitation that it accepts; nil for none
 }
 
-// UseSignInLink uses a link once; of two at the same time on the last use, one
-// wins. Errors: link_expired.
-func (s *Service) UseSignInLink(ctx context.Context, token string) (models.User, error) {
+// SignInLinkAt tells whose link it is without using it up. One that leads to
+// another door than this one is as good as none. Errors: link_expired.
+func (s *Service) SignInLinkAt(ctx context.Context, token string, portal models.AgencyID) (LinkOffer, error) {
+	var out LinkOffer
+	var link models.SignInLink
+	db := s.db.Read.WithContext(ctx)
+	err := db.Where("token_hash = ? AND expires_at > ? AND uses_left > 0", secretHash(token), s.people.wall.Now()).Take(&link).Error
+	if err == nil {
+		err = db.Where("id = ? AND disabled_at = 0", link.UserID).Take(&out.User).Error
+	}
+	if err != nil {
+		return LinkOffer{}, linkExpired(err)
+	}
+	out.Mailed = link.Mailed
+	if !link.InvitationID.IsZero() {
+		joins := &InvitationOffer{}
+		err := db.Where("agency_id = ? AND id = ? AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ?", link.AgencyID, link.InvitationID, s.clock.Now()).
+			Take(&joins.Invitation).Error
+		if err == nil && doorOf(&joins.Invitation) != portal {
+			err = gorm.ErrRecordNotFound
+		}
+		if err == nil {
+			joins.Agency, joins.SubAccount, err = s.houseOf(db, &joins.Invitation)
+		}
+		out.Joins = joins
+		return out, linkExpired(err)
+	}
+	_, err = s.Viewer(ctx, out.User.ID, portal)
+	return out, linkExpired(err)
+}
+
+// UseSignInLink uses a link once, and accepts the invitation that it carries; of
+// two at the same time on the last use, one wins. Errors: link_expired,
+// already_member.
+func (s *Service) UseSignInLink(ctx context.Context, token string) (models.User, models.AgencyID, error) {
+	now := s.clock.Now()
 	var user models.User
+	var joined models.AgencyID
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
 		r := tx.Model(&models.SignInLink{}).
 			Where("token_hash = ? AND expires_at > ? AND uses_left > 0", secretHash(token), s.people.wall.Now()).
@@ -242,14 +280,26 @@ func (s *Service) UseSignInLink(ctx context.Context, token string) (models.User,
 		if r.RowsAffected == 0 {
 			return gorm.ErrRecordNotFound
 		}
-		return tx.Joins("JOIN sign_in_links l ON l.user_id = users.id AND l.token_hash = ?", secretHash(token)).
-			Where("users.disabled_at = 0").Take(&user).Error
+		var link models.SignInLink
+		if err := tx.Where("token_hash = ?", secretHash(token)).Take(&link).Error; err != nil {
+			return err
+		}
+		if err := tx.Where("id = ? AND disabled_at = 0", link.UserID).Take(&user).Error; err != nil || link.InvitationID.IsZero() {
+			return err
+		}
+		var row models.Invitation
+		if err := tx.Where("agency_id = ? AND id = ?", link.AgencyID, link.InvitationID).Take(&row).Error; err != nil {
+			return err
+		}
+		joined = row.AgencyID
+		return s.join(tx, &row, user, now)
 	})
-	return user, linkExpired(err)
+	return user, joined, linkExpired(err)
 }
 
 func linkExpired(err error) error {
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	if errors.Is(err, gorm.ErrRecordNotFound) || problem.Is(err, "not_found") || problem.Is(err, "no_entry") ||
+		problem.Is(err, "invitation_expired") || problem.Is(err, "sub_account_archived") {
 		return problem.New(problem.NotFound, "link_expired", "This link is used up or too old.")
 	}
 	return err

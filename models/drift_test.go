@@ -21,7 +21,8 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.SignInLink{}, &models.SignInAttempt{}, &models.APIKey{}, &models.AuditEntry{},
 		&models.Wallet{}, &models.WalletPlace{}, &models.Lot{}, &models.Entry{}, &models.Act{}, &models.Charge{}, &models.Reversal{},
 		&models.Hold{}, &models.UsageQuarter{}, &models.UsageDay{}, &models.UsagePlatformDay{}, &models.Purchase{}, &models.PaymentRef{}, &models.StripeEvent{},
-		&models.StripeAccount{}, &models.Package{}, &models.PackagePrice{}, &models.PackageViewer{},
+		&models.AdjustmentRequest{}, &models.StripeAccount{}, &models.Package{}, &models.PackagePrice{}, &models.PackageViewer{},
+		&models.Mail{}, &models.Invitation{},
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		var tables int
