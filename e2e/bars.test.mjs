@@ -154,6 +154,8 @@ test("the pages of an agency", async () => {
   await visit(window, "sub-account-edit", `${client}/edit`);
   await visit(window, "assign", `${client}/assign?credits=1000`);
   await visit(window, "take-back", `${client}/take-back?credits=1`);
+  await visit(window, "connect", "/packages/connect");
+  await visit(window, "connect-return", "/packages/connect/return");
   await visit(window, "purchases", "/purchases");
   await visit(window, "receipt", await href(page, "a[href$='/receipt']"));
   await visit(window, "not-found-signed-in", "/history/nothing", { status: 404 });
