@@ -19,6 +19,7 @@ type plan struct {
 	ID              string  `json:"id"`
 	Code            string  `json:"code"`
 	Name            string  `json:"name"`
+	Version         int     `json:"version" doc:"Each edit publishes the next one; agencies stay on theirs until they are moved."`
 	Price           money   `json:"price" doc:"Per month; once where the allowance is granted once."`
 	Allowance       credits `json:"allowance"`
 	Every           string  `json:"every" enum:"month,once"`
@@ -31,7 +32,7 @@ type plan struct {
 
 func planOf(p *models.Plan) plan {
 	out := plan{
-		ID: p.ID.String(), Code: p.Code, Name: p.Name, Price: money{p.Price, p.Currency}, Allowance: creditsOf(p.Allowance),
+		ID: p.ID.String(), Code: p.Code, Name: p.Name, Version: p.Version, Price: money{p.Price, p.Currency}, Allowance: creditsOf(p.Allowance),
 		Every: string(p.Every), ExcessLimit: creditsOf(p.ExcessLimit), TrialDays: p.TrialDays, RateCard: p.RateCardID.String(),
 	}
 	if p.Allowance > 0 {
@@ -49,6 +50,7 @@ type pack struct {
 	ID             string  `json:"id"`
 	Code           string  `json:"code"`
 	Name           string  `json:"name"`
+	Version        int     `json:"version" doc:"Each edit publishes the next one, with an id of its own; the code stays."`
 	Kind           string  `json:"kind" enum:"fixed,quantity"`
 	Credits        credits `json:"credits,omitempty" doc:"Of a fixed pack: what it holds."`
 	Minimum        credits `json:"minimum,omitempty" doc:"Of a pack by quantity: the least one may buy."`
@@ -59,7 +61,7 @@ type pack struct {
 }
 
 func packOf(p *models.Pack) pack {
-	out := pack{ID: p.ID.String(), Code: p.Code, Name: p.Name, Kind: string(p.Kind)}
+	out := pack{ID: p.ID.String(), Code: p.Code, Name: p.Name, Version: p.Version, Kind: string(p.Kind)}
 	if p.Kind == models.PackQuantity {
 		out.Minimum, out.Step, out.UnitPrice = creditsOf(p.Minimum), creditsOf(p.Step), p.UnitPrice.Decimal(p.Currency)
 		out.PricePerCredit = perCredit(format.UnitPrice(p.UnitPrice, p.Currency), p.Currency)
