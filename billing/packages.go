@@ -71,7 +71,7 @@ const (
 // with its field. Errors: not_found, invalid_name, invalid_credits, price_decimals,
 // price_too_low (minimum), price_too_high, badge_too_long, note_too_long,
 // invalid_audience, audience_empty, invalid_monthly_limit, invalid_cost_basis,
-// own_cost_missing, sold_at_loss (loss, break_even), not_connected,
+// invalid_own_cost, sold_at_loss (loss, break_even), not_connected,
 // package_archived, too_many_packages, idempotency_key_reused.
 func (s *Service) SavePackage(ctx context.Context, scope Scope, in PackageEdit) (SavedPackage, error) {
 	now := s.clock.Now()
@@ -285,7 +285,7 @@ func (in *PackageEdit) checkBasis() error {
 	case models.CostHeld, models.CostLast, models.CostBest, models.CostPlan:
 	case models.CostOwn:
 		if in.OwnCost <= 0 {
-			return problem.New(problem.Invalid, "own_cost_missing", "Enter what a credit costs you, such as 0.0029.").On("own_cost")
+			return problem.New(problem.Invalid, "invalid_own_cost", "Enter what a credit costs you, such as 0.0029.").On("own_cost")
 		}
 	default:
 		return problem.New(problem.Invalid, "invalid_cost_basis", "The cost basis is held, last, best, plan or own.").On("cost_basis")

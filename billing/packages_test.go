@@ -154,7 +154,7 @@ func TestPackagesAreChecked(t *testing.T) {
 			{func(in *PackageEdit) { in.Audience = "friends" }, []string{"invalid_audience audience"}},
 			{func(in *PackageEdit) { in.MonthlyLimit = -1 }, []string{"invalid_monthly_limit monthly_limit"}},
 			{func(in *PackageEdit) { in.CostBasis = "guess" }, []string{"invalid_cost_basis cost_basis"}},
-			{func(in *PackageEdit) { in.CostBasis = models.CostOwn }, []string{"own_cost_missing own_cost"}},
+			{func(in *PackageEdit) { in.CostBasis = models.CostOwn }, []string{"invalid_own_cost own_cost"}},
 			{func(in *PackageEdit) {
 				in.Audience, in.Viewers = models.AudienceChosen, []models.SubAccountID{models.NewID[models.SubAccountID](1)}
 			}, []string{"not_found audience"}},

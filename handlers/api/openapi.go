@@ -44,6 +44,7 @@ func (a *api) reading() {
 	a.subAccounts()
 	a.transfers()
 	a.purchases()
+	a.packages()
 	a.catalogue()
 }
 
