@@ -27,8 +27,8 @@ func (s *Service) Import(ctx context.Context, c preset.Catalogue, by Actor) erro
 		}
 		cards := map[string]models.RateCardID{}
 		for _, card := range c.Cards {
-			row := models.RateCard{ID: models.NewID[models.RateCardID](now), Code: card.Code, Name: card.Name, CreatedAt: now}
-			if err := tx.Create(&row).Error; err != nil {
+			row, err := emptyCard(tx, card, now)
+			if err != nil {
 				return err
 			}
 			if _, err := s.publish(tx, models.RateCardVersion{
@@ -71,12 +71,24 @@ func (s *Service) Import(ctx context.Context, c preset.Catalogue, by Actor) erro
 			}
 		}
 		for name, value := range map[string]string{"preset": c.Name, "default_plan": c.DefaultPlan, "currency": c.Currency} {
-			if err := tx.Create(&models.Setting{Name: name, Value: value}).Error; err != nil {
+			if err := keepSetting(tx, name, value); err != nil {
 				return fmt.Errorf("note the preset: %w", err)
 			}
 		}
-		return nil
+		return s.audit(tx, models.AgencyID{}, by, "catalogue.import", "", c.Name, "", now)
 	})
+}
+
+// emptyCard makes a preset's card, or takes the one of its code that a blank
+// catalogue began with.
+func emptyCard(tx *gorm.DB, card preset.Card, now models.Time) (models.RateCard, error) {
+	var row models.RateCard
+	err := tx.Where("code = ? AND id NOT IN (SELECT card_id FROM rate_card_versions)", card.Code).Take(&row).Error
+	if !errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, err
+	}
+	row = models.RateCard{ID: models.NewID[models.RateCardID](now), Code: card.Code, Name: card.Name, CreatedAt: now}
+	return row, tx.Create(&row).Error
 }
 
 // Plans lists what an agency can be on, in order.
@@ -136,6 +148,9 @@ func planByCode(tx *gorm.DB, code string) (models.Plan, error) {
 			return p, nil
 		}
 		names[i] = p.Code
+	}
+	if len(plans) == 0 {
+		return models.Plan{}, problem.New(problem.Invalid, "unknown_plan", "There are no plans yet. An admin makes the first one.").On("plan")
 	}
 	return models.Plan{}, problem.New(problem.Invalid, "unknown_plan", "There is no plan %q; there are %s.", code, strings.Join(names, ", ")).On("plan")
 }

@@ -40,8 +40,8 @@ const unusableHash = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA
 // hashPassword makes the PHC string of a password. Errors: invalid_password,
 // too_many.
 func (s *Service) hashPassword(ctx context.Context, password string) (string, error) {
-	if n := utf8.RuneCountInString(password); n < minPassword || n > maxPassword {
-		return "", problem.New(problem.Invalid, "invalid_password", "A password has %d to %d characters.", minPassword, maxPassword).On("password")
+	if err := checkPasswordLength(password); err != nil {
+		return "", err
 	}
 	salt := make([]byte, hashSalt)
 	if _, err := rand.Read(salt); err != nil {
@@ -54,6 +54,14 @@ func (s *Service) hashPassword(ctx context.Context, password string) (string, er
 	}
 	p.key = key
 	return p.String(), nil
+}
+
+// checkPasswordLength refuses what nobody may have. Errors: invalid_password.
+func checkPasswordLength(password string) error {
+	if n := utf8.RuneCountInString(password); n < minPassword || n > maxPassword {
+		return problem.New(problem.Invalid, "invalid_password", "A password has %d to %d characters.", minPassword, maxPassword).On("password")
+	}
+	return nil
 }
 
 // checkPassword tells whether a password matches, and whether its hash was made
