@@ -110,7 +110,9 @@ func navigation(r role, current string) []views.NavItem {
 	case roleClient:
 		nav[0].Label, nav[0].Short, nav[2].Label = "Balance", "Balance", "Buy credits"
 	case roleOwner, roleBilling, roleMember:
-		nav = slices.Insert(nav, 3, views.NavItem{Key: "sub-accounts", Label: "Sub-accounts", Href: "/sub-accounts"})
+		nav = slices.Insert(nav, 3,
+			views.NavItem{Key: "sub-accounts", Label: "Sub-accounts", Href: "/sub-accounts"},
+			views.NavItem{Key: "packages", Label: "Packages", Href: "/packages"})
 	}
 	for i := range nav {
 		nav[i].Current = nav[i].Key == current
