@@ -25,6 +25,11 @@ func Pages() []Page {
 	pages = append(pages, purchases()...)
 	pages = append(pages, doors()...)
 	pages = append(pages, fleets()...)
+	pages = append(pages, plans()...)
+	pages = append(pages, packPages()...)
+	pages = append(pages, rates()...)
+	pages = append(pages, agencies()...)
+	pages = append(pages, adjusts()...)
 	pages = append(pages, subAccounts()...)
 	pages = append(pages, packages()...)
 	pages = append(pages, connects()...)
@@ -271,22 +276,4 @@ func doors() []Page {
 		pages = append(pages, Page{status.name, views.ProblemPage(views.Problem{Frame: signedOut("Problem", "Northwind Agency"), Status: status.code, Ref: "7F3K"})})
 	}
 	return pages
-}
-
-func fleets() []Page {
-	full := views.Fleet{
-		Frame: adminFrame("Fleet"), Used24h: credits(2_410_000), Paused: 1, Low: 1, Below: 1, Unpaid: 1,
-		Rows: []views.FleetRow{
-			{Name: "Northwind Agency", Plan: "Agency Pro", State: views.StateHealthy, Left: credits(18_420), Used30d: credits(91_409), SubAccounts: 42},
-			{Name: "Bright Ideas", Plan: "Agency", State: views.StateLow, Left: credits(312), Used30d: credits(9_870), SubAccounts: 7},
-			{Name: "Kite Digital", Plan: "Agency", State: views.StateExcess, Left: credits(-223), Used30d: credits(40_223), SubAccounts: 3},
-			{Name: "Harbour Labs", Plan: "Starter", State: views.StatePaused, Left: 0, Used30d: credits(5_000), SubAccounts: 1},
-			{Name: "Juniper", Plan: "Starter", State: views.StateHealthy, Unreadable: true, Used30d: models.Credit / 2},
-		},
-	}
-	return []Page{
-		{"fleet", views.FleetPage(full)},
-		{"fleet-empty", views.FleetPage(views.Fleet{Frame: adminFrame("Fleet")})},
-		{"fleet-error", views.FleetPage(views.Fleet{Frame: adminFrame("Fleet"), Failure: &views.SectionFailure{What: "The fleet", Retry: "/admin", Ref: "7F3K"}})},
-	}
 }
