@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -28,7 +30,9 @@ import (
 	"refill/billing/checkout"
 	"refill/billing/demo"
 	"refill/billing/ledger"
+	"refill/billing/mail"
 	"refill/billing/preset"
+	"refill/billing/problem"
 	"refill/billing/stripesim"
 	"refill/handlers"
 	"refill/handlers/api"
@@ -42,7 +46,8 @@ import (
 type cli struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the portal (the default)."`
 	Demo        demoCmd        `cmd:"" help:"Run a seeded portal with simulated payments; needs nothing else."`
-	Setup       setupCmd       `cmd:"" help:"Start an empty database: a preset, an admin and a platform API key."`
+	Setup       setupCmd       `cmd:"" help:"Start an empty database from a script: an admin, a preset and a platform API key. A browser does it at /setup."`
+	Stripe      stripeCmd      `cmd:"" help:"Set up or check the connection to Stripe."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's schema up to date."`
 	Audit       auditCmd       `cmd:"" help:"Prove the ledger's invariants on a live database. Exit 0 clean, 1 breach, 2 could not check."`
 	Replay      replayCmd      `cmd:"" help:"Charge a recorded trace through the API."`
@@ -121,11 +126,11 @@ func (s storage) open(ctx context.Context, log *slog.Logger, allowLoss bool) (*m
 
 type serveCmd struct {
 	storage
-	Addr                string   `env:"REFILL_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
-	BaseURL             string   `name:"base-url" env:"REFILL_BASE_URL" help:"The address agencies type; https makes cookies Secure."`
-	StripeKey           string   `name:"stripe-secret-key" env:"STRIPE_SECRET_KEY" help:"Without it, buying is off."`
-	StripeSecret        []string `name:"stripe-webhook-secret" env:"STRIPE_WEBHOOK_SECRET" help:"One, or two while one is rolled."`
-	StripeConnectSecret []string `name:"stripe-connect-webhook-secret" env:"STRIPE_CONNECT_WEBHOOK_SECRET"`
+	stripeFlags
+	mailFlags
+	Addr           string         `env:"REFILL_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
+	BaseURL        string         `name:"base-url" env:"REFILL_BASE_URL" help:"The address agencies type; https makes cookies Secure."`
+	TrustedProxies []netip.Prefix `name:"trusted-proxies" env:"REFILL_TRUSTED_PROXIES" help:"Proxies that may say for whom they ask, such as 10.0.0.5/32."`
 }
 
 // Run serves until ctx ends.
@@ -142,25 +147,109 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	if c.BaseURL == "" {
 		c.BaseURL = localURL(listener)
 	}
-	var payments billing.Payments
-	if c.StripeKey != "" {
-		gateway, err := checkout.New(checkout.Config{
-			SecretKey: c.StripeKey, WebhookSecrets: c.StripeSecret, ConnectWebhookSecrets: c.StripeConnectSecret, Log: log,
-		})
-		if err != nil {
-			return errors.Join(err, listener.Close(), db.Close())
-		}
-		payments = gateway
-	}
-	p, err := newPortal(ctx, db, models.SystemClock{}, payments, handlers.Config{BaseURL: c.BaseURL, Log: log}, log)
+	web := handlers.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Log: log}
+	payments, err := c.payments(ctx, &web, log)
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
 	}
-	if plans, err := p.billing.Plans(ctx); err == nil && len(plans) == 0 {
-		log.LogAttrs(ctx, slog.LevelWarn, "the database is empty: run refill setup --admin-email you@example.com to start it")
+	mailer, err := c.mailer(ctx, log)
+	if err != nil {
+		return errors.Join(err, listener.Close(), db.Close())
+	}
+	p, err := newPortal(ctx, db, models.SystemClock{}, payments, web, log, func(b *billing.Config) { b.Mailer = mailer })
+	if err != nil {
+		return errors.Join(err, listener.Close(), db.Close())
+	}
+	if err := p.invite(ctx, c.BaseURL); err != nil {
+		return errors.Join(err, listener.Close(), p.close())
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("base_url", c.BaseURL))
 	return p.serve(ctx, listener, nil)
+}
+
+// invite writes the code of the set-up to the log while nobody administers the
+// platform: who reads the log may.
+func (p *portal) invite(ctx context.Context, base string) error {
+	code, err := p.billing.NewSetupCode(ctx)
+	if err != nil || code == "" {
+		return err
+	}
+	p.log.LogAttrs(ctx, slog.LevelWarn, "set-up: nobody administers this portal yet; open the address and enter the one-time code",
+		slog.String("address", base+"/setup"), slog.String("code", code))
+	return nil
+}
+
+// stripeFlags say how Stripe is reached. They are read at each start and kept
+// nowhere.
+type stripeFlags struct {
+	StripeKey           string   `name:"stripe-secret-key" env:"STRIPE_SECRET_KEY" help:"Without it, buying is off."`
+	StripeSecret        []string `name:"stripe-webhook-secret" env:"STRIPE_WEBHOOK_SECRET" help:"One, or two while one is rolled."`
+	StripeConnectSecret []string `name:"stripe-connect-webhook-secret" env:"STRIPE_CONNECT_WEBHOOK_SECRET" help:"The same for the accounts of agencies that sell."`
+	StripeURL           string   `name:"stripe-url" env:"REFILL_STRIPE_URL" hidden:"" help:"A Stripe-compatible server on this machine, for tests; never with a live key."`
+}
+
+func (f *stripeFlags) config(log *slog.Logger) checkout.Config {
+	return checkout.Config{
+		SecretKey: f.StripeKey, WebhookSecrets: f.StripeSecret, ConnectWebhookSecrets: f.StripeConnectSecret, BaseURL: f.StripeURL, Log: log,
+	}
+}
+
+// setup is the configuration as people may see it.
+func (f *stripeFlags) setup(base string) (billing.StripeSetup, error) {
+	out := billing.StripeSetup{BaseURL: base}
+	if f.StripeKey == "" {
+		return out, nil
+	}
+	console, err := checkout.NewConsole(f.config(nil))
+	if err != nil {
+		return out, err
+	}
+	out.Console, out.Key = console, checkout.Hint(f.StripeKey)
+	for _, s := range f.StripeSecret {
+		out.Secrets = append(out.Secrets, checkout.Hint(s))
+	}
+	for _, s := range f.StripeConnectSecret {
+		out.ConnectSecrets = append(out.ConnectSecrets, checkout.Hint(s))
+	}
+	return out, nil
+}
+
+// payments wires Stripe as far as it is configured; nil turns buying off.
+func (f *stripeFlags) payments(ctx context.Context, web *handlers.Config, log *slog.Logger) (billing.Payments, error) {
+	var err error
+	if web.Stripe, err = f.setup(web.BaseURL); err != nil {
+		return nil, err
+	}
+	if f.StripeKey == "" {
+		return nil, nil //nolint:nilnil // no payments are no error
+	}
+	if len(f.StripeSecret) == 0 {
+		// Without the secret anybody could claim a payment; without the portal nobody could see what is missing.
+		log.LogAttrs(ctx, slog.LevelWarn, "buying is off: STRIPE_WEBHOOK_SECRET is not set; run refill stripe setup --url "+web.BaseURL)
+		return nil, nil //nolint:nilnil // as above
+	}
+	if f.StripeURL != "" {
+		web.Checkout = append(web.Checkout, f.StripeURL)
+	}
+	return checkout.New(f.config(log))
+}
+
+// mailFlags say how mail leaves. They are read at each start and kept nowhere.
+type mailFlags struct {
+	SMTPURL  string `name:"smtp-url" env:"REFILL_SMTP_URL" help:"Mail server, such as smtp://user:password@mail.example:587. Without it, mails wait."`
+	MailFrom string `name:"mail-from" env:"REFILL_MAIL_FROM" help:"Address that mails come from; agencies' clients see it too."`
+}
+
+// mailer is the configured mail server; nil leaves mails waiting.
+func (f *mailFlags) mailer(ctx context.Context, log *slog.Logger) (billing.Mailer, error) {
+	if f.SMTPURL == "" {
+		log.LogAttrs(ctx, slog.LevelWarn, "mails wait: set REFILL_SMTP_URL and REFILL_MAIL_FROM to send invitations and sign-in links")
+		return nil, nil //nolint:nilnil // no mail server is no error
+	}
+	if f.MailFrom == "" {
+		return nil, errors.New("REFILL_MAIL_FROM is the address that mails come from; REFILL_SMTP_URL needs it")
+	}
+	return mail.NewSMTP(f.SMTPURL, f.MailFrom)
 }
 
 func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
@@ -185,12 +274,16 @@ type portal struct {
 	also    func(ctx context.Context) error // done at every beat as well; may be nil
 }
 
-func newPortal(ctx context.Context, db *models.DB, clock models.Clock, payments billing.Payments, web handlers.Config, log *slog.Logger) (*portal, error) {
+func newPortal(ctx context.Context, db *models.DB, clock models.Clock, payments billing.Payments, web handlers.Config, log *slog.Logger, change ...func(*billing.Config)) (*portal, error) {
 	led, err := ledger.Open(ctx, db, ledger.Options{Log: log})
 	if err != nil {
 		return nil, err
 	}
-	service, err := billing.New(billing.Config{DB: db, Ledger: led, Clock: clock, Payments: payments, BaseURL: web.BaseURL, Log: log})
+	config := billing.Config{DB: db, Ledger: led, Clock: clock, Payments: payments, BaseURL: web.BaseURL, Platform: web.Name, Log: log}
+	for _, f := range change {
+		f(&config)
+	}
+	service, err := billing.New(config)
 	if err != nil {
 		return nil, errors.Join(err, led.Close())
 	}
@@ -232,6 +325,11 @@ func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() 
 		p.tick(background)
 	}()
 	go p.billing.WorkInbox(background)
+	posted := make(chan struct{})
+	go func() {
+		defer close(posted)
+		p.billing.WorkMails(background)
+	}()
 	var err error
 	if ready != nil {
 		err = ready()
@@ -244,6 +342,7 @@ func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() 
 	}
 	stop()
 	<-done
+	<-posted // a mail that is being sent is booked as sent
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if shut := server.Shutdown(drain); shut != nil {
@@ -390,8 +489,12 @@ func (d *demoRun) serve(ctx context.Context, db *models.DB, listener, box net.Li
 		{URL: d.hook + "/webhooks/stripe/connect", Secret: simConnectSecret, Connect: true},
 	}
 	var err error
+	var sellers []stripesim.Account
+	for _, s := range demo.Sellers() {
+		sellers = append(sellers, stripesim.Account{ID: s.Account, Name: s.Name, Email: s.Email})
+	}
 	if d.sim, err = stripesim.New(stripesim.Config{
-		Clock: d.clock, Secret: simKey, Store: filepath.Join(d.Data, "stripesim.json"), Merchant: "Refill demo", Log: d.log,
+		Accounts: sellers, Clock: d.clock, Secret: simKey, Store: filepath.Join(d.Data, "stripesim.json"), Merchant: "Refill demo", Log: d.log,
 	}); err != nil {
 		return errors.Join(err, db.Close())
 	}
@@ -409,7 +512,7 @@ func (d *demoRun) serve(ctx context.Context, db *models.DB, listener, box net.Li
 		BaseURL: d.base, Log: d.log, Checkout: []string{d.stripe}, Demo: &handlers.Demo{
 			Banner: "Demo: payments are simulated, no money moves.", Receipt: "Made in a demo: no money was moved.", Advance: d.advance,
 		},
-	}, d.log)
+	}, d.log, func(b *billing.Config) { b.Mailer, b.KeepMails = mail.Kept{}, true })
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
@@ -642,7 +745,11 @@ func (c *setupCmd) Run(ctx context.Context, o *out) error {
 		return errors.New("this database was set up before: it has plans")
 	}
 	// The admin first: a password that is refused leaves the database empty.
-	if _, err := p.billing.CreateUser(ctx, billing.UserInput{Email: c.AdminEmail, Name: c.AdminEmail, Password: c.Password, Admin: true, By: "setup"}); err != nil {
+	_, err = p.billing.FirstAdmin(ctx, billing.UserInput{Email: c.AdminEmail, Name: c.AdminEmail, Password: c.Password, By: "setup"})
+	if problem.Is(err, "setup_over") {
+		return errors.New("this database was set up before: it has an admin, who can go on at /setup")
+	}
+	if err != nil {
 		return err
 	}
 	if err := p.billing.Import(ctx, catalogue, "setup"); err != nil {
@@ -654,6 +761,122 @@ func (c *setupCmd) Run(ctx context.Context, o *out) error {
 	}
 	_, err = fmt.Fprintf(o.stdout, "Sign in as %s. Platform API key, shown once:\n%s\n", c.AdminEmail, key)
 	return err
+}
+
+type stripeCmd struct {
+	Setup stripeSetupCmd `cmd:"" help:"Make the two webhook endpoints, or find them, and print the secrets of new ones."`
+	Check stripeCheckCmd `cmd:"" help:"Check key, account, endpoints and secrets: the list of /setup/stripe. Exit 0 when everything works, 1 when not."`
+}
+
+// portalURL is an address that Stripe is told.
+type portalURL struct {
+	URL string `name:"url" env:"REFILL_BASE_URL" required:"" help:"Address of the portal, as browsers and Stripe reach it."`
+}
+
+func (u *portalURL) clean() error {
+	read, err := url.Parse(u.URL)
+	if err != nil || read.Scheme != "http" && read.Scheme != "https" || read.Hostname() == "" || strings.Trim(read.Path, "/") != "" {
+		return fmt.Errorf("--url: %q is not like https://credits.example", u.URL)
+	}
+	u.URL = read.Scheme + "://" + read.Host
+	return nil
+}
+
+type stripeSetupCmd struct {
+	stripeFlags
+	portalURL
+}
+
+// Run prepares both endpoints. Doing it again finds them. Secrets go to stdout,
+// once, and nowhere else.
+func (c *stripeSetupCmd) Run(ctx context.Context, o *out) error {
+	if err := c.clean(); err != nil {
+		return err
+	}
+	console, err := checkout.NewConsole(c.config(nil))
+	if err != nil {
+		return err
+	}
+	setup := billing.StripeSetup{Console: console, BaseURL: c.URL}
+	switch {
+	case setup.Mode() == "simulated":
+	case !setup.Reachable():
+		return fmt.Errorf("stripe cannot deliver to %s, an address of this machine or of a private network; name the public one, or try things out with stripe listen --forward-to %s",
+			c.URL, checkout.EndpointURL(c.URL, false))
+	case console.LiveMode() && !strings.HasPrefix(c.URL, "https://"):
+		return fmt.Errorf("stripe delivers live events to https only; %s is not", c.URL)
+	}
+	account, err := console.Account(ctx)
+	if err != nil {
+		return err
+	}
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(o.stdout, format, args...) }
+	say("Account %s (%s), %s mode, API version %s.\n", account.Name, account.ID, setup.Mode(), checkout.APIVersion)
+	if !account.ChargesEnabled {
+		say("It may not take payments yet: finish the account in Stripe's dashboard.\n")
+	}
+	made := false
+	for _, connect := range []bool{false, true} {
+		p, err := console.PrepareEndpoint(ctx, c.URL, connect)
+		if err != nil {
+			return fmt.Errorf("the endpoint %s: %w", checkout.EndpointURL(c.URL, connect), err)
+		}
+		variable := "STRIPE_WEBHOOK_SECRET"
+		if connect {
+			variable = "STRIPE_CONNECT_WEBHOOK_SECRET"
+		}
+		switch {
+		case p.Made:
+			made = true
+			say("\nMade %s for %s. Its secret, shown once:\n%s=%s\n", p.ID, p.URL, variable, p.Secret)
+		case p.Changed:
+			say("\nMended %s for %s: switched on, with every event that is acted on.\n", p.ID, p.URL)
+		default:
+			say("\nFound %s for %s: nothing to change.\n", p.ID, p.URL)
+		}
+		if !p.Made {
+			say("%s is the secret that was shown when it was made; Stripe's dashboard reveals it under Developers, Webhooks.\n", variable)
+		}
+		for i := range p.Stale {
+			say("%s has the same address in another API version. Delete it in Stripe's dashboard once the new secret is set.\n", p.Stale[i].ID)
+		}
+	}
+	if made {
+		say("\nSet these for refill serve and start it again. Then: refill stripe check --url %s\n", c.URL)
+	}
+	return nil
+}
+
+type stripeCheckCmd struct {
+	stripeFlags
+	portalURL
+}
+
+// Run prints what the page of the set-up shows, in the same words.
+func (c *stripeCheckCmd) Run(ctx context.Context, o *out) error {
+	if err := c.clean(); err != nil {
+		return err
+	}
+	setup, err := c.setup(c.URL)
+	if err != nil {
+		return err
+	}
+	checks := billing.CheckStripe(ctx, setup)
+	for i := range checks {
+		check := &checks[i]
+		if _, err := fmt.Fprintf(o.stdout, "%s: %s\n  What was tried: %s\n  What came back: %s\n", check.Name, check.Verdict.Word(), check.Tried, check.Found); err != nil {
+			return err
+		}
+		if check.Next != "" {
+			if _, err := fmt.Fprintf(o.stdout, "  What to do next: %s\n", check.Next); err != nil {
+				return err
+			}
+		}
+	}
+	if setup.Console == nil || billing.Failed(checks) {
+		return exitError(1)
+	}
+	return nil
 }
 
 type migrateCmd struct{ storage }

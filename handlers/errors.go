@@ -96,7 +96,7 @@ func retryAfter(err error) string {
 // forPrograms tells the addresses that answer in JSON.
 func forPrograms(c echo.Context) bool {
 	path := c.Request().URL.Path
-	return strings.HasPrefix(path, "/v1") || strings.HasPrefix(path, "/webhooks/") || strings.HasPrefix(path, "/demo/")
+	return strings.HasPrefix(path, "/v1") || strings.HasPrefix(path, "/webhooks/") || path == "/demo/clock"
 }
 
 // problemView is an error page in the words of whose portal it is. It reads
@@ -133,9 +133,9 @@ func (a *app) problemView(c echo.Context, code int, err error) views.Problem {
 
 // formPage is the page a form stands on.
 func formPage(c echo.Context) string {
-	switch c.Path() {
-	case "/sign-in", "/buy":
-		return c.Path()
+	switch path := c.Path(); {
+	case path == "/sign-in", path == "/buy", path == "/setup", strings.HasPrefix(path, "/setup/"):
+		return path
 	}
 	return "/"
 }

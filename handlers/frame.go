@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"log/slog"
 	"slices"
 	"time"
@@ -50,11 +51,14 @@ func (a *app) frame(c echo.Context, title, current string, wallet *billing.Walle
 	f.UpdatedAt = f.Now
 	if v.viewer.Admin {
 		f.Account, f.Home = "Platform", "/admin"
+		if f.Notice = a.setupNotice(c.Request().Context()); f.Notice == nil {
+			f.Notice = a.mailNotice(c)
+		}
 		f.Flash, err = a.takeFlash(c)
 		return f, err
 	}
 	account := v.viewer.Account()
-	f.Account, f.Zone = account.Name(), account.Zone
+	f.Account, f.Zone, f.Notice = account.Name(), account.Zone, a.halted(account)
 	if wallet == nil {
 		read, err := a.Billing.Wallet(c.Request().Context(), account)
 		if err == nil {
@@ -106,6 +110,12 @@ func navigation(r role, current string) []views.NavItem {
 		nav = []views.NavItem{
 			{Key: "fleet", Label: "Fleet", Short: "Fleet", Href: "/admin"},
 			{Key: "usage", Label: "Usage", Short: "Usage", Href: "/admin/usage"},
+			{Key: "agencies", Label: "Agencies", Short: "Agencies", Href: "/admin/agencies"},
+			{Key: "adjustments", Label: "Adjustments", Href: "/admin/adjustments"},
+			{Key: "plans", Label: "Plans", Href: "/admin/plans"},
+			{Key: "packs", Label: "Packs", Href: "/admin/packs"},
+			{Key: "rates", Label: "Rate cards", Href: "/admin/rates"},
+			{Key: "audit", Label: "Audit", Href: "/admin/audit"},
 		}
 	case roleClient:
 		nav[0].Label, nav[0].Short, nav[2].Label = "Balance", "Balance", "Buy credits"
@@ -113,6 +123,10 @@ func navigation(r role, current string) []views.NavItem {
 		nav = slices.Insert(nav, 3,
 			views.NavItem{Key: "sub-accounts", Label: "Sub-accounts", Href: "/sub-accounts"},
 			views.NavItem{Key: "packages", Label: "Packages", Href: "/packages"})
+	}
+	if r != "" {
+		settings := map[role]string{roleAdmin: "/settings/password", roleClient: "/settings/people"}
+		nav = append(nav, views.NavItem{Key: "settings", Label: "Settings", Href: cmp.Or(settings[r], "/settings/team")})
 	}
 	for i := range nav {
 		nav[i].Current = nav[i].Key == current

@@ -25,9 +25,10 @@ const (
 
 // policy says who may enter. The zero policy lets nobody exist.
 type policy struct {
-	name  string
-	entry entry
-	roles []role // of entry people
+	name     string
+	entry    entry
+	roles    []role // of entry people
+	founding bool   // stands open while nobody administers the platform
 }
 
 // entry is how one enters.
@@ -46,12 +47,16 @@ const (
 //nolint:gochecknoglobals // the policies are a table
 var (
 	anybody     = policy{name: "anybody", entry: open}
+	founders    = policy{name: "anybody until there is an admin", entry: visitor, founding: true}
 	visitors    = policy{name: "visitors", entry: visitor}
 	everyone    = policy{name: "signed in", entry: people, roles: []role{roleOwner, roleBilling, roleMember, roleClient, roleAdmin}}
 	accounts    = policy{name: "agency or client", entry: people, roles: []role{roleOwner, roleBilling, roleMember, roleClient}}
 	agencies    = policy{name: "agency", entry: people, roles: []role{roleOwner, roleBilling, roleMember}}
 	buyers      = policy{name: "owner or billing", entry: people, roles: []role{roleOwner, roleBilling}}
 	payers      = policy{name: "owner, billing or client", entry: people, roles: []role{roleOwner, roleBilling, roleClient}}
+	owners      = policy{name: "owner", entry: people, roles: []role{roleOwner}}
+	clientsOnly = policy{name: "client", entry: people, roles: []role{roleClient}}
+	platform    = policy{name: "agency or admin", entry: people, roles: []role{roleOwner, roleBilling, roleMember, roleAdmin}}
 	admins      = policy{name: "admin", entry: people, roles: []role{roleAdmin}}
 	platformKey = policy{name: "platform API key", entry: program}
 	stripeOnly  = policy{name: "Stripe's signature", entry: signed}
@@ -77,12 +82,22 @@ func (a *app) guard(p policy, next echo.HandlerFunc) echo.HandlerFunc {
 		case noEntry:
 			return echo.ErrNotFound
 		}
+		if !p.founding {
+			if none, err := a.unfounded(c); err != nil {
+				return err
+			} else if none {
+				return seeOther(c, "/setup")
+			}
+		}
 		if err := a.recognise(c); err != nil {
 			return err
 		}
 		if !isSafe(c.Request().Method) {
 			if err := a.checkForm(c); err != nil {
-				return err
+				// Our own form, only too old: its page shows it again as it was typed.
+				if v.expired = p.founding && a.origin.Check(c.Request()) == nil; !v.expired {
+					return err
+				}
 			}
 		}
 		if p.entry == visitor {
@@ -123,7 +138,7 @@ func (a *app) recognise(c echo.Context) error {
 	if user.IsZero() || carriedBy(v.session).Portal != v.host.id() {
 		return nil
 	}
-	viewer, err := a.Billing.Viewer(r.Context(), user, v.host.id())
+	viewer, err := a.Billing.ViewerIn(r.Context(), user, v.host.id(), carriedBy(v.session).Agency)
 	if problem.Is(err, "no_entry") {
 		return nil
 	}
@@ -135,7 +150,7 @@ func (a *app) recognise(c echo.Context) error {
 	if !ok {
 		return errors.New("a session without its row")
 	}
-	if err := a.Billing.SeenSession(r.Context(), row); err != nil {
+	if err := a.Billing.SeenSession(r.Context(), row, &viewer); err != nil {
 		a.sectionFailed(c, "session", err) // at worst it ends a little early
 	}
 	return nil

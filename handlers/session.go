@@ -46,6 +46,7 @@ func newStore(b *billing.Service, secure bool) *store {
 // carried is what a session holds beside its user.
 type carried struct {
 	Portal models.AgencyID `json:"portal"`          // whose portal it is for; zero: the platform
+	Agency models.AgencyID `json:"agency"`          // of several, the one that is looked at; zero: no choice
 	Flash  *message        `json:"flash,omitempty"` // said once, on the next page
 }
 
@@ -147,6 +148,11 @@ func (s *store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 
 // begin signs a browser in: what it held before is worth nothing afterwards.
 func (s *store) begin(r *http.Request, w http.ResponseWriter, session *sessions.Session, user models.UserID, portal models.AgencyID) error {
+	return s.beginIn(r, w, session, user, portal, models.AgencyID{})
+}
+
+// beginIn is begin for somebody of several agencies who chose one.
+func (s *store) beginIn(r *http.Request, w http.ResponseWriter, session *sessions.Session, user models.UserID, portal, chosen models.AgencyID) error {
 	if session == nil {
 		return errors.New("sign-in without a session")
 	}
@@ -156,7 +162,7 @@ func (s *store) begin(r *http.Request, w http.ResponseWriter, session *sessions.
 		}
 	}
 	session.ID, session.IsNew = "", true
-	session.Values[userKey], session.Values[carriedKey] = user, carried{Portal: portal}
+	session.Values[userKey], session.Values[carriedKey] = user, carried{Portal: portal, Agency: chosen}
 	return s.Save(r, w, session)
 }
 

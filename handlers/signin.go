@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"refill/billing"
 	"refill/billing/problem"
 	"refill/models"
 	"refill/views"
@@ -29,7 +30,7 @@ func (a *app) showSignIn(c echo.Context, status int, in views.SignIn) error {
 	if in.Frame, err = a.formFrame(c, "Sign in"); err != nil {
 		return err
 	}
-	in.Frame.Failed = len(in.Errors) > 0
+	in.Frame.Failed, in.Mail = len(in.Errors) > 0, a.Billing.CanMail()
 	return page(c, status, views.SignInPage(in))
 }
 
@@ -47,13 +48,18 @@ func (a *app) signIn(c echo.Context) error {
 	}
 	user, err := a.Billing.Authenticate(c.Request().Context(), in.Email, password, c.RealIP())
 	if err == nil {
-		err = a.enter(c, user)
+		err = a.enter(c, user, models.AgencyID{})
 	}
 	if err == nil {
 		return seeOther(c, cmp.Or(in.Next, "/"))
 	}
+	return a.notSignedIn(c, in, err)
+}
+
+// notSignedIn shows the form again with what was wrong.
+func (a *app) notSignedIn(c echo.Context, in views.SignIn, err error) error {
 	p := problem.Of(err)
-	if p == nil || p.Kind != problem.Unauthorized && p.Kind != problem.TooMany {
+	if p == nil || p.Kind != problem.Unauthorized && p.Kind != problem.TooMany && p.Code != "invalid_email" {
 		return err
 	}
 	status := http.StatusUnprocessableEntity
@@ -65,14 +71,43 @@ func (a *app) signIn(c echo.Context) error {
 	return a.showSignIn(c, status, in)
 }
 
+// mailLink asks for a link by mail. Whoever asks is answered the same.
+func (a *app) mailLink(c echo.Context) error {
+	in := views.SignIn{Email: strings.TrimSpace(c.FormValue("email")), Next: localPath(c.FormValue("next"))}
+	if in.Email == "" {
+		in.Errors = views.FieldErrors{{Field: "email", Text: "Enter your e-mail address."}}
+		return a.showSignIn(c, http.StatusUnprocessableEntity, in)
+	}
+	if err := a.Billing.RequestSignInLink(c.Request().Context(), in.Email, visitOf(c).host.id(), c.RealIP()); err != nil {
+		return a.notSignedIn(c, in, err)
+	}
+	return seeOther(c, "/sign-in/sent")
+}
+
+// linkSent says where to look, to everybody alike.
+func (a *app) linkSent(c echo.Context) error {
+	out := views.SignInSent{Minutes: int(billing.MailedLinkLife.Minutes())}
+	if a.Demo != nil {
+		out.Outbox, out.Link = "/demo/mail", a.showsMail(c)
+		if !out.Link { // a portal links to nothing of the platform's
+			out.Outbox = strings.TrimRight(a.BaseURL, "/") + out.Outbox
+		}
+	}
+	var err error
+	if out.Frame, err = a.formFrame(c, "Check your e-mail"); err != nil {
+		return err
+	}
+	return page(c, http.StatusOK, views.SignInSentPage(out))
+}
+
 // enter begins a session for a person who proved who they are, at the door they
-// stand at. Errors: sign_in_failed, where they have no access here; a client at
+// stand at, in the agency they chose (zero: none). Errors: sign_in_failed, where they have no access here; a client at
 // the platform's door is told where theirs is.
-func (a *app) enter(c echo.Context, user models.User) error {
+func (a *app) enter(c echo.Context, user models.User, chosen models.AgencyID) error {
 	v, ctx := visitOf(c), c.Request().Context()
 	_, err := a.Billing.Viewer(ctx, user.ID, v.host.id())
 	if err == nil {
-		return a.store.begin(c.Request(), c.Response(), v.session, user.ID, v.host.id())
+		return a.store.beginIn(c.Request(), c.Response(), v.session, user.ID, v.host.id(), chosen)
 	}
 	if !problem.Is(err, "no_entry") {
 		return err
@@ -97,14 +132,17 @@ func (a *app) showLink(c echo.Context, status int) error {
 	token := c.Param("token")
 	in := views.SignInLink{Action: "/sign-in/" + token, Token: token, SignIn: "/sign-in"}
 	c.Response().Header().Set("Referrer-Policy", "no-referrer")
-	user, err := a.linkUser(c, token)
+	offer, err := a.link(c, token)
 	switch {
 	case problem.Is(err, "link_expired"):
 		in.Expired, in.Action, in.Token, status = true, "", "", http.StatusGone
 	case err != nil:
 		return err
 	default:
-		in.Email = user.Email
+		in.Email = offer.User.Email
+		if offer.Joins != nil {
+			in.Joins = offer.Joins.Place()
+		}
 	}
 	if in.Frame, err = a.formFrame(c, "Sign in"); err != nil {
 		return err
@@ -112,36 +150,30 @@ func (a *app) showLink(c echo.Context, status int) error {
 	return page(c, status, views.SignInLinkPage(in))
 }
 
-// linkUser tells whose link it is. One that leads to another door is as good as
-// none: it is not used up here. Errors: link_expired.
-func (a *app) linkUser(c echo.Context, token string) (models.User, error) {
-	expired := problem.New(problem.NotFound, "link_expired", "This link is used up or too old.")
+// link tells whose link it is. One that leads to another door is as good as none:
+// it is not used up here. Errors: link_expired.
+func (a *app) link(c echo.Context, token string) (billing.LinkOffer, error) {
 	if !wholeSecret(token) {
-		return models.User{}, expired
+		return billing.LinkOffer{}, problem.New(problem.NotFound, "link_expired", "This link is used up or too old.")
 	}
-	ctx := c.Request().Context()
-	user, err := a.Billing.SignInLinkUser(ctx, token)
-	if err != nil {
-		return user, err
-	}
-	_, err = a.Billing.Viewer(ctx, user.ID, visitOf(c).host.id())
-	if problem.Is(err, "no_entry") {
-		return models.User{}, expired
-	}
-	return user, err
+	return a.Billing.SignInLinkAt(c.Request().Context(), token, visitOf(c).host.id())
 }
 
 func (a *app) useLink(c echo.Context) error {
 	token := c.Param("token")
-	_, err := a.linkUser(c, token)
+	offer, err := a.link(c, token)
 	if err == nil {
 		var user models.User
-		if user, err = a.Billing.UseSignInLink(c.Request().Context(), token); err == nil {
-			err = a.enter(c, user)
+		var joined models.AgencyID
+		if user, joined, err = a.Billing.UseSignInLink(c.Request().Context(), token); err == nil {
+			err = a.enter(c, user, joined)
 		}
 	}
 	if problem.Is(err, "link_expired") {
 		return a.showLink(c, http.StatusGone)
+	}
+	if err == nil && offer.Mailed {
+		err = a.say(c, views.Flash{Tone: views.ToneOK, Text: "You are signed in.", Link: &views.Link{Label: "Set a new password", Href: "/settings/password"}})
 	}
 	if err != nil {
 		return err

@@ -110,6 +110,11 @@ func (a *app) subAccounts(c echo.Context) error {
 			out.Rows = append(out.Rows, subAccountRow(&shown[i], lasts))
 		}
 	}
+	if gone, err := a.Billing.ArchivedSubAccounts(ctx, account.Agency.ID); err != nil {
+		a.sectionFailed(c, "archived", err)
+	} else {
+		out.Archived = int64(len(gone))
+	}
 	if out.Frame, err = a.frame(c, "Sub-accounts", "sub-accounts", nil); err != nil {
 		return err
 	}
@@ -243,6 +248,10 @@ func (a *app) subAccount(c echo.Context) error {
 		}
 	}
 	path := subAccountPath(sub.ID)
+	out.Access = a.accessCard(c, &sub.SubAccount)
+	if sub.Status != models.SubAccountActive {
+		out.ArchivedAt = sub.ArchivedAt
+	}
 	own, err := a.Billing.Wallet(ctx, agency)
 	wallet := known(&own, err)
 	if err != nil {
@@ -259,8 +268,10 @@ func (a *app) subAccount(c echo.Context) error {
 			out.Own = o.Balance.Balance.Available
 		}
 	}
-	if mayBuy(v) {
-		out.Edit = path + "/edit"
+	if mayBuy(v) && out.ArchivedAt.IsSet() {
+		out.Restore = path + "/restore"
+	} else if mayBuy(v) {
+		out.Edit, out.Archive = path+"/edit", path+"/archive"
 		if !out.Feed.Pooled {
 			out.Assign = path + "/assign"
 		}

@@ -7,6 +7,15 @@ type SignIn struct {
 	Next   string // where to go afterwards; kept
 	Errors FieldErrors
 	Notice string // why the person is asked: "Sign in to see that page."; "" for none
+	Mail   bool   // a link can be mailed instead: the same fields, posted to /sign-in/link
+}
+
+// SignInSent tells somebody who asked for a link to look for it.
+type SignInSent struct {
+	Frame   Frame
+	Minutes int
+	Outbox  string // of a demonstration: where mails are shown; "" elsewhere
+	Link    bool   // Outbox may be a link: it is of this portal
 }
 
 // SignInLink is the page a sign-in link opens. Its one button posts: a mail scanner
@@ -16,6 +25,7 @@ type SignInLink struct {
 	Action  string // where the form goes
 	Token   string
 	Email   string // whose link it is, when that may be shown
+	Joins   string // what the invitation that it accepts leads to; "" for none
 	Expired bool   // the link is used up or too old
 	SignIn  string // href of the page that takes a password
 }

@@ -17,6 +17,8 @@ type SubAccounts struct {
 	Total   int64  // clients there are, whatever the filter
 	Add     string // href of the form; "" when this person may not add one
 
+	Archived int64 // clients that were put away, on a page of their own
+
 	Previous, Next string // hrefs of the neighbouring pages; "" for none
 	Shown          string // "Clients 51 to 100 of 140"
 }
@@ -212,10 +214,15 @@ type SubAccount struct {
 
 	Usage    UsageCard
 	Activity ActivityCard
+	Access   Access
 
 	Assign   string // hrefs; "" when this person may not, or there is nothing to do
 	TakeBack string
 	Edit     string
+	Archive  string
+
+	ArchivedAt models.Time // unset while active
+	Restore    string      // where the button posts; "" when this person may not
 }
 
 // PoolDraw is a client's part in its agency's credits.

@@ -15,7 +15,7 @@ import (
 )
 
 // sendTime bounds the handing over of one message.
-const sendTime = 20 * time.Second
+const sendTime = 10 * time.Second
 
 // A mail server refuses a message for good, or cannot be reached at all. Any other
 // failure may pass.
