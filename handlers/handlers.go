@@ -19,10 +19,11 @@ import (
 // Config is what the doors are wired from.
 type Config struct {
 	Billing  *billing.Service
-	BaseURL  string   // what people type: "https://credits.example"; decides hosts, cookies and links
-	Name     string   // of the platform, on its own pages; "" Refill
-	Help     string   // href of the help link; "" leaves it out
-	Checkout []string // origins a purchase form may lead to, beside Stripe's own
+	BaseURL  string              // what people type: "https://credits.example"; decides hosts, cookies and links
+	Name     string              // of the platform, on its own pages; "" Refill
+	Help     string              // href of the help link; "" leaves it out
+	Stripe   billing.StripeSetup // how payments are configured, for the set-up
+	Checkout []string            // origins a purchase form may lead to, beside Stripe's own
 	// TrustedProxies may say for whom they ask (X-Forwarded-For). Nobody else is
 	// believed.
 	TrustedProxies []netip.Prefix
