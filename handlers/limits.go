@@ -12,6 +12,7 @@ import (
 // Limits of one request.
 const (
 	maxForm     = 64 << 10 // bytes of a form
+	maxCard     = 1 << 20  // bytes of a form with a whole rate card
 	maxBody     = 2 << 20  // bytes of anything else, the API aside
 	pageTimeout = 30 * time.Second
 )
@@ -23,6 +24,9 @@ func limits(next echo.HandlerFunc) echo.HandlerFunc {
 		limit := int64(maxBody)
 		if strings.HasPrefix(r.Header.Get(echo.HeaderContentType), echo.MIMEApplicationForm) {
 			limit = maxForm
+			if strings.HasPrefix(r.URL.Path, ratesPath+"/") {
+				limit = maxCard
+			}
 		}
 		if !strings.HasPrefix(r.URL.Path, "/v1/") { // the API has limits of its own, and says so in its own words
 			if r.ContentLength > limit {
