@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"time"
 
 	"gorm.io/gorm"
@@ -268,11 +269,12 @@ func (s *Service) RefreshConnection(ctx context.Context, agency models.AgencyID)
 			return out, connectUnavailable(errors.New("no payment provider is configured"))
 		}
 		out.Dashboard = s.payments.Dashboard(row.Account)
+		now := s.clock.Now() // of the question: the answer is as old as that
 		got, asked := s.payments.Account(ctx, row.Account)
 		if checkout.IsRevoked(asked) {
 			got, asked = checkout.Account{}, nil
 		}
-		stored, current, err := s.storeAnswer(ctx, row, got, asked)
+		stored, current, err := s.storeAnswer(ctx, row, got, asked, now)
 		switch {
 		case err != nil:
 			return out, err
@@ -291,9 +293,8 @@ func (s *Service) RefreshConnection(ctx context.Context, agency models.AgencyID)
 // has disconnected us. current is false when another answer was stored meanwhile:
 // this one may be the older of the two.
 func (s *Service) storeAnswer(
-	ctx context.Context, row models.StripeAccount, got checkout.Account, asked error,
+	ctx context.Context, row models.StripeAccount, got checkout.Account, asked error, now models.Time,
 ) (out models.StripeAccount, current bool, err error) {
-	now := s.clock.Now()
 	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("agency_id = ?", row.AgencyID).Take(&out).Error; err != nil {
 			return err
@@ -391,4 +392,39 @@ func (s *Service) connectionsDue(ctx context.Context, now models.Time) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// doubtConnection asks Stripe about an agency's account after it refused to open
+// a checkout there, so that the next buyer is told at once.
+func (s *Service) doubtConnection(ctx context.Context, p *models.Purchase, refused error) {
+	kind := checkout.KindOf(refused)
+	if !p.IsSale() || kind != checkout.KindRefused && kind != checkout.KindUnauthorised {
+		return
+	}
+	if _, err := s.RefreshConnection(ctx, p.AgencyID); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "ask about a refused account", slog.String("account", p.Account), slog.Any("error", err))
+	}
+}
+
+// unreachable books a sale that Stripe lets nobody ask about any more, because
+// the agency has disconnected the account it is paid into. While the buyer may
+// still pay, the agency may come back; then the kept stock is let go and a person
+// decides. over is for a buyer who gave up.
+func (s *Service) unreachable(ctx context.Context, p models.Purchase, now models.Time, over bool) (models.Purchase, error) {
+	var out models.Purchase
+	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).
+			Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).Take(&out).Error; err != nil {
+			return missing(err, "purchase")
+		}
+		out.CheckedAt = now
+		if (over || out.ExpiresAt <= now) && progress(out.Status) < progress(models.PurchaseReview) {
+			out.Status, out.StatusNote = models.PurchaseReview, "The Stripe account was disconnected, so whether this was paid cannot be checked."
+			if err := s.releaseStock(ctx, tx, &out, now); err != nil {
+				return err
+			}
+		}
+		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
+	})
+	return out, err
 }

@@ -50,6 +50,16 @@ func (s *shop) agency(t *testing.T, name string) models.AgencyID {
 	return a.ID
 }
 
+// handled waits until every event that came has been looked at.
+func (s *shop) handled(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var waiting int64
+		require.NoError(t, s.db.Read.Model(&models.StripeEvent{}).Where("state = ?", models.EventPending).Count(&waiting).Error)
+		return waiting == 0
+	}, 15*time.Second, 10*time.Millisecond)
+}
+
 // accounts lists the connected accounts at Stripe.
 func (s *shop) accounts(t *testing.T) []string {
 	t.Helper()
@@ -189,6 +199,7 @@ func TestSalesStopWithTheAccount(t *testing.T) {
 		_, err = s.order(t, kite, growth, "k3")
 		require.NoError(t, err)
 
+		s.handled(t)
 		s.mode(t, "drop")
 		set(url.Values{"charges_enabled": {"false"}})
 		s.later(t, time.Minute)
@@ -260,6 +271,53 @@ func TestDisconnected(t *testing.T) {
 		p, err := s.order(t, acme, growth, "k2")
 		require.NoError(t, err)
 		require.Equal(t, got.Account, p.Account)
+	})
+}
+
+// What was open when its account left can be asked about no more: the stock goes
+// back once the buyer cannot pay any longer, or gave up, and a person decides.
+func TestSalesOfAnAccountThatLeft(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme, kite := s.client(t, "acme"), s.client(t, "kite")
+		open, err := s.order(t, acme, growth, "k1")
+		require.NoError(t, err)
+		given, err := s.order(t, kite, growth, "k2")
+		require.NoError(t, err)
+		s.mode(t, "drop")
+		s.pay(t, open)
+		require.Equal(t, http.StatusOK, s.sim(t, "accounts/"+shopAccount+"/deauthorize", nil))
+
+		got, err := s.Settle(t.Context(), open.AgencyID, open.ID)
+		require.NoError(t, err)
+		require.Equal(t, models.PurchaseOpen, got.Status, "the agency may come back")
+		require.Equal(t, 20*thousand, s.balance(t, s.account).Held)
+		got, err = s.Cancel(t.Context(), given.AgencyID, given.ID)
+		require.NoError(t, err)
+		require.Equal(t, models.PurchaseReview, got.Status)
+		require.Equal(t, 10*thousand, s.balance(t, s.account).Held)
+		s.later(t, 2*billing.SessionLife)
+		got = s.read(t, open)
+		require.Equal(t, models.PurchaseReview, got.Status)
+		require.Contains(t, got.StatusNote, "was disconnected")
+		require.Zero(t, s.balance(t, s.account).Held)
+		require.Zero(t, s.balance(t, acme).Purchased)
+	})
+}
+
+// A checkout that Stripe refuses to open says that something is wrong with the
+// account: the next buyer is told at once.
+func TestARefusedCheckoutEndsSales(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		s.mode(t, "drop")
+		require.Equal(t, http.StatusOK, s.sim(t, "accounts/"+shopAccount, url.Values{"charges_enabled": {"false"}}))
+		_, err := s.order(t, s.client(t, "acme"), growth, "k1")
+		require.True(t, problem.Is(err, "payment_unavailable"), "%v", err)
+		_, err = s.order(t, s.client(t, "kite"), growth, "k2")
+		require.True(t, problem.Is(err, "payments_disabled"), "%v", err)
 	})
 }
 

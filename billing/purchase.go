@@ -95,12 +95,13 @@ func (s *Service) checkOut(ctx context.Context, in attempt) (models.Purchase, er
 	}
 	session, err := s.payments.CreateSession(ctx, checkout.SessionParams{
 		Account: p.Account, Reference: p.ID.String(), IdempotencyKey: "purchase:" + p.ID.String(),
-		Title: p.Title, Description: "Purchased credits never expire.", Amount: p.Total(), CustomerEmail: in.email,
+		Title: p.Title, Description: p.Credits.Counted() + " that never expire.", Amount: p.Total(), CustomerEmail: in.email,
 		SuccessURL: in.back + "/buy/return?s={CHECKOUT_SESSION_ID}",
 		CancelURL:  in.back + "/buy?cancelled=" + p.ID.String(),
 		ExpiresAt:  p.ExpiresAt,
 	})
 	if err != nil {
+		s.doubtConnection(ctx, &p, err)
 		return p, paymentUnavailable(err)
 	}
 	p.CheckoutSession, p.CheckoutURL, p.Live = session.ID, session.URL, session.Live
@@ -223,6 +224,9 @@ func (s *Service) Settle(ctx context.Context, agency models.AgencyID, id models.
 		return p, paymentUnavailable(errors.New("no payment provider is configured"))
 	}
 	session, err := s.payments.Session(ctx, p.Account, p.CheckoutSession)
+	if p.IsSale() && checkout.IsRevoked(err) {
+		return s.unreachable(ctx, p, now, false)
+	}
 	if err != nil {
 		return p, paymentUnavailable(err)
 	}
@@ -238,6 +242,9 @@ func (s *Service) Cancel(ctx context.Context, agency models.AgencyID, id models.
 		return p, err
 	}
 	session, err := s.payments.ExpireSession(ctx, p.Account, p.CheckoutSession)
+	if p.IsSale() && checkout.IsRevoked(err) {
+		return s.unreachable(ctx, p, now, true)
+	}
 	if err != nil {
 		return p, paymentUnavailable(err)
 	}

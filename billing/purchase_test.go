@@ -282,6 +282,8 @@ func TestAPaymentThatDoesNotMatchIsReviewed(t *testing.T) {
 			got, err := s.Settle(t.Context(), p.AgencyID, p.ID)
 			if column == "account" {
 				require.True(t, problem.Is(err, "payment_unavailable"), "that account has no such session: %v", err)
+				// The audit at the end would find it: packs are paid into the platform's.
+				require.NoError(t, db.Write.Model(&models.Purchase{}).Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).Update(column, "").Error)
 				continue
 			}
 			require.NoError(t, err)
