@@ -508,8 +508,13 @@ func (d *demoRun) serve(ctx context.Context, db *models.DB, listener, box net.Li
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
+	payments := stripeFlags{StripeKey: simKey, StripeSecret: []string{simSecret}, StripeConnectSecret: []string{simConnectSecret}, StripeURL: d.stripe}
+	configured, err := payments.setup(d.hook)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
 	d.portal, err = newPortal(ctx, db, d.clock, gateway, handlers.Config{
-		BaseURL: d.base, Log: d.log, Checkout: []string{d.stripe}, Demo: &handlers.Demo{
+		BaseURL: d.base, Log: d.log, Stripe: configured, Checkout: []string{d.stripe}, Demo: &handlers.Demo{
 			Banner: "Demo: payments are simulated, no money moves.", Receipt: "Made in a demo: no money was moved.", Advance: d.advance,
 		},
 	}, d.log, func(b *billing.Config) { b.Mailer, b.KeepMails = mail.Kept{}, true })
