@@ -8,6 +8,7 @@ import (
 
 	"refill/billing"
 	"refill/billing/period"
+	"refill/models"
 	"refill/views"
 	"refill/views/format"
 )
@@ -99,6 +100,9 @@ func (a *app) balanceCard(c echo.Context, o *billing.OverviewData) views.Balance
 		out.BuyHref = "/buy"
 	default:
 		out.Contact = &views.Link{Label: "See prices", Href: "/buy"}
+	}
+	if o.Account.Agency.Status != models.AgencyActive && o.Account.SubAccount == nil {
+		out.Stopped, out.BuyHref, out.Contact = a.haltedWords(), "", nil
 	}
 	if o.ForecastErr != nil {
 		a.sectionFailed(c, "forecast", o.ForecastErr)
@@ -222,6 +226,9 @@ func (a *app) firstReply(c echo.Context, account *billing.Account) *views.FirstR
 
 // notice is the one banner: the worst that is true, and the action that ends it.
 func (a *app) notice(c echo.Context, o *billing.OverviewData, b *views.Balance) *views.Notice {
+	if n := a.halted(o.Account); n != nil {
+		return n
+	}
 	client := o.Account.SubAccount != nil
 	n := views.Notice{}
 	switch b.State {

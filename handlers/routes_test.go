@@ -51,33 +51,62 @@ func TestEveryRouteByEveryRole(t *testing.T) {
 	charge := p.charge("agency:northwind")
 	group := billing.GroupRef{Start: begin, Wallet: p.northwind.WalletID, Action: "ai.reply", Model: "gpt-4"}
 	acme := "/sub-accounts/" + p.acme.ID.String()
+	agencyAt, waiting := "/admin/agencies/"+p.northwind.ID.String(), p.northwind.ID.String()+"/"+p.asked(60_000, "user:sam@example.test").String()
 	addresses := map[string]exercised{
 		"GET /": {"/", http.StatusOK}, "GET /usage": {"/usage", http.StatusOK}, "GET /usage.csv": {"/usage.csv", http.StatusOK},
 		"GET /history": {"/history", http.StatusOK}, "GET /history.csv": {"/history.csv", http.StatusOK},
-		"GET /history/group":               {"/history/group?ref=" + group.String(), http.StatusOK},
-		"GET /history/:id":                 {"/history/" + charge, http.StatusOK},
-		"GET /buy":                         {"/buy", http.StatusOK},
-		"POST /buy":                        {"/buy", http.StatusUnprocessableEntity},
-		"GET /buy/return":                  {"/buy/return?s=cs_nobody", http.StatusNotFound},
-		"GET /purchases":                   {"/purchases", http.StatusOK},
-		"GET /purchases.csv":               {"/purchases.csv", http.StatusOK},
-		"GET /purchases/:id/receipt":       {"/purchases/pur_nothing/receipt", http.StatusNotFound},
-		"GET /sub-accounts":                {"/sub-accounts", http.StatusOK},
-		"GET /sub-accounts.csv":            {"/sub-accounts.csv", http.StatusOK},
-		"GET /sub-accounts/new":            {"/sub-accounts/new", http.StatusOK},
-		"POST /sub-accounts/new":           {"/sub-accounts/new", http.StatusUnprocessableEntity},
-		"GET /sub-accounts/:id":            {acme, http.StatusOK},
-		"GET /sub-accounts/:id/edit":       {acme + "/edit", http.StatusOK},
-		"POST /sub-accounts/:id/edit":      {acme + "/edit", http.StatusUnprocessableEntity},
-		"GET /sub-accounts/:id/assign":     {acme + "/assign", http.StatusOK},
-		"POST /sub-accounts/:id/assign":    {acme + "/assign", http.StatusUnprocessableEntity},
-		"GET /sub-accounts/:id/take-back":  {acme + "/take-back", http.StatusOK},
-		"POST /sub-accounts/:id/take-back": {acme + "/take-back", http.StatusUnprocessableEntity},
-		"GET /admin":                       {"/admin", http.StatusOK},
-		"GET /admin/usage":                 {"/admin/usage", http.StatusOK},
-		"GET /admin/usage.csv":             {"/admin/usage.csv", http.StatusOK},
+		"GET /history/group":                  {"/history/group?ref=" + group.String(), http.StatusOK},
+		"GET /history/:id":                    {"/history/" + charge, http.StatusOK},
+		"GET /buy":                            {"/buy", http.StatusOK},
+		"POST /buy":                           {"/buy", http.StatusUnprocessableEntity},
+		"GET /buy/return":                     {"/buy/return?s=cs_nobody", http.StatusNotFound},
+		"GET /purchases":                      {"/purchases", http.StatusOK},
+		"GET /purchases.csv":                  {"/purchases.csv", http.StatusOK},
+		"GET /purchases/:id/receipt":          {"/purchases/pur_nothing/receipt", http.StatusNotFound},
+		"GET /sub-accounts":                   {"/sub-accounts", http.StatusOK},
+		"GET /sub-accounts.csv":               {"/sub-accounts.csv", http.StatusOK},
+		"GET /sub-accounts/new":               {"/sub-accounts/new", http.StatusOK},
+		"POST /sub-accounts/new":              {"/sub-accounts/new", http.StatusUnprocessableEntity},
+		"GET /sub-accounts/:id":               {acme, http.StatusOK},
+		"GET /sub-accounts/:id/edit":          {acme + "/edit", http.StatusOK},
+		"POST /sub-accounts/:id/edit":         {acme + "/edit", http.StatusUnprocessableEntity},
+		"GET /sub-accounts/:id/assign":        {acme + "/assign", http.StatusOK},
+		"POST /sub-accounts/:id/assign":       {acme + "/assign", http.StatusUnprocessableEntity},
+		"GET /sub-accounts/:id/take-back":     {acme + "/take-back", http.StatusOK},
+		"POST /sub-accounts/:id/take-back":    {acme + "/take-back", http.StatusUnprocessableEntity},
+		"GET /admin":                          {"/admin", http.StatusOK},
+		"GET /admin/agencies":                 {"/admin/agencies", http.StatusOK},
+		"GET /admin/agencies.csv":             {"/admin/agencies.csv", http.StatusOK},
+		"GET /admin/agencies/new":             {"/admin/agencies/new", http.StatusOK},
+		"POST /admin/agencies/new":            {"/admin/agencies/new", http.StatusUnprocessableEntity},
+		"GET /admin/agencies/:id":             {agencyAt, http.StatusOK},
+		"GET /admin/agencies/:id/adjust":      {agencyAt + "/adjust", http.StatusOK},
+		"POST /admin/agencies/:id/adjust":     {agencyAt + "/adjust", http.StatusUnprocessableEntity},
+		"GET /admin/agencies/:id/plan":        {agencyAt + "/plan", http.StatusOK},
+		"POST /admin/agencies/:id/plan":       {agencyAt + "/plan", http.StatusUnprocessableEntity},
+		"GET /admin/agencies/:id/pause":       {agencyAt + "/pause", http.StatusOK},
+		"POST /admin/agencies/:id/pause":      {agencyAt + "/pause", http.StatusUnprocessableEntity},
+		"GET /admin/agencies/:id/resume":      {agencyAt + "/resume", http.StatusOK},
+		"POST /admin/agencies/:id/resume":     {agencyAt + "/resume", http.StatusSeeOther},
+		"GET /admin/agencies/:id/excess":      {agencyAt + "/excess", http.StatusOK},
+		"POST /admin/agencies/:id/excess":     {agencyAt + "/excess", http.StatusUnprocessableEntity},
+		"GET /admin/adjustments":              {"/admin/adjustments", http.StatusOK},
+		"POST /admin/adjustments":             {"/admin/adjustments", http.StatusUnprocessableEntity},
+		"GET /admin/adjustments/:agency/:id":  {"/admin/adjustments/" + waiting, http.StatusOK},
+		"POST /admin/adjustments/:agency/:id": {"/admin/adjustments/" + waiting, http.StatusUnprocessableEntity},
+		"GET /admin/audit":                    {"/admin/audit", http.StatusOK},
+		"GET /admin/audit.csv":                {"/admin/audit.csv", http.StatusOK},
+		"GET /admin/usage":                    {"/admin/usage", http.StatusOK},
+		"GET /admin/usage.csv":                {"/admin/usage.csv", http.StatusOK},
 	}
-	open := []string{"anybody", "visitors", "platform API key", "Stripe's signature"}
+	for _, step := range []string{"address", "database", "stripe", "catalogue", "done"} {
+		addresses["GET /setup/"+step] = exercised{"/setup/" + step, http.StatusOK}
+		addresses["POST /setup/"+step] = exercised{"/setup/" + step, http.StatusSeeOther}
+	}
+	for _, step := range []string{"address", "catalogue"} { // an empty form
+		addresses["POST /setup/"+step] = exercised{"/setup/" + step, http.StatusUnprocessableEntity}
+	}
+	open := []string{"anybody", "anybody until there is an admin", "visitors", "platform API key", "Stripe's signature"}
 	browsers := map[string]*browser{"nobody": p.visitor(home)}
 	for _, who := range people() {
 		browsers[who] = p.as(who)

@@ -36,6 +36,7 @@ type Balance struct {
 	Conversations int64           // client pages count in conversations; 0 leaves it out
 	Forecast      Forecast
 
+	Stopped string // why nothing runs whatever is left; "" when it is a matter of credits
 	From    string // on a client's page: the agency's name; "" on an agency's own
 	BuyHref string // "" when this person cannot buy here
 	Contact *Link  // shown when only somebody else can help: the agency, an owner
@@ -79,6 +80,9 @@ func (b Balance) number() string { return format.Credits(b.Left) }
 
 // lines say what the state means, in the order state, consequence, action.
 func (b Balance) lines(f Frame) []string {
+	if b.Stopped != "" {
+		return []string{b.Stopped}
+	}
 	switch b.State {
 	case StateNew:
 		if b.From != "" {

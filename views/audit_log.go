@@ -1,0 +1,97 @@
+package views
+
+import (
+	"net/url"
+	"strings"
+
+	"refill/models"
+)
+
+// AuditLog is who did what.
+type AuditLog struct {
+	Frame   Frame
+	Failure *SectionFailure
+	Filter  AuditFilter
+	Errors  FieldErrors // of the dates
+
+	Actors, Actions, Agencies []Option
+
+	Rows  []AuditLine
+	Pager Pager
+	CSV   string
+}
+
+// AuditFilter is what the log's address says.
+type AuditFilter struct {
+	Actor, Action, Agency, From, To string
+}
+
+// ParseAuditFilter reads an address.
+func ParseAuditFilter(q url.Values) AuditFilter {
+	return AuditFilter{
+		Actor: filterText(q.Get("actor")), Action: filterText(q.Get("action")), Agency: filterText(q.Get("agency")),
+		From: strings.TrimSpace(filterText(q.Get("from"))), To: strings.TrimSpace(filterText(q.Get("to"))),
+	}
+}
+
+// Values is the filter as an address's query; what is empty is left out.
+func (f AuditFilter) Values() url.Values {
+	q := url.Values{}
+	for name, value := range map[string]string{"actor": f.Actor, "action": f.Action, "agency": f.Agency, "from": f.From, "to": f.To} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	return q
+}
+
+// Narrowed tells whether the filter leaves anything out.
+func (f AuditFilter) Narrowed() bool { return f != AuditFilter{} }
+
+func (f AuditFilter) inWords() string {
+	if !f.Narrowed() {
+		return "Filters"
+	}
+	return "Filters (on)"
+}
+
+// AuditLine is one entry.
+type AuditLine struct {
+	At     models.Time
+	Who    string
+	What   string // in words
+	Code   string // "credits.adjust"
+	Detail string // before and after, or what
+	Reason string
+	Agency string // "" the platform
+	Href   string // of the agency's page; "" for none
+	Target string
+}
+
+// AuditWords is an action in words; one that has none yet reads as its code.
+func AuditWords(code string) string {
+	words := map[string]string{
+		"adjustment.approve": "Adjustment approved", "adjustment.decline": "Adjustment declined", "adjustment.limit": "Adjustment limits changed",
+		"adjustment.request": "Adjustment asked for", "agency.create": "Agency added", "agency.excess_limit": "Excess allowance changed",
+		"agency.pause": "Agency paused", "agency.resume": "Agency resumed", "api_key.create": "API key made", "api_key.revoke": "API key revoked",
+		"catalogue.import": "Catalogue imported", "credits.adjust": "Credits adjusted", "member.add": "Person added", "member.remove": "Person removed",
+		"plan.change": "Plan changed", "rates.publish": "Rates published", "sub_account.change": "Sub-account changed",
+		"sub_account.create": "Sub-account added", "user.create": "User made", "user.disable": "User disabled", "user.password": "Password changed",
+	}[code]
+	if words == "" {
+		return code
+	}
+	return words
+}
+
+// AuditActor is an actor as people are told: an e-mail address, a program's
+// key, the clock.
+func AuditActor(actor string) string {
+	if mail, ok := strings.CutPrefix(actor, "user:"); ok {
+		return mail
+	}
+	if hint, ok := strings.CutPrefix(actor, "key:"); ok {
+		return "API key " + hint
+	}
+	return actor
+}
