@@ -328,7 +328,7 @@ func (s *Service) saveConnection(tx *gorm.DB, was, next *models.StripeAccount, n
 	if err := tx.Where("agency_id = ?", next.AgencyID).Select("*").Updates(next).Error; err != nil {
 		return err
 	}
-	action := ""
+	var action string
 	switch {
 	case was.DisconnectedAt == 0 && next.DisconnectedAt != 0:
 		action = "agency.connect.end"
@@ -349,7 +349,7 @@ func (s *Service) connectionEvent(ctx context.Context, e *models.StripeEvent, no
 	var row models.StripeAccount
 	err := s.db.Read.WithContext(ctx).Where("account = ?", e.Account).Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return notOurs("no agency sells through this account")
+		return foreignError("no agency sells through this account")
 	}
 	if err != nil {
 		return err
@@ -370,7 +370,7 @@ func (s *Service) connectionEvent(ctx context.Context, e *models.StripeEvent, no
 			return err
 		}
 		if was.Account != e.Account || body.Created < was.CreatedAt.Go().Unix() {
-			return notOurs("it ended an earlier connection")
+			return foreignError("it ended an earlier connection")
 		}
 		next := was
 		disconnected(&next, now)

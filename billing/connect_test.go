@@ -70,7 +70,7 @@ func (s *shop) accounts(t *testing.T) []string {
 	require.NoError(t, err)
 	defer res.Body.Close()
 	var list struct {
-		Data []struct{ ID string }
+		Data []struct{ ID string `json:"id"` } `json:"data"`
 	}
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(t, err)

@@ -85,11 +85,11 @@ func isConnectionEvent(endpoint, kind, account string) bool {
 		(kind == "account.updated" || kind == "capability.updated" || kind == eventDeauthorized)
 }
 
-// notOurs is why an event has nothing to do with us: it is never looked at
+// foreignError is why an event has nothing to do with us: it is never looked at
 // again.
-type notOurs string
+type foreignError string
 
-func (n notOurs) Error() string { return string(n) }
+func (e foreignError) Error() string { return string(e) }
 
 // WorkInbox settles purchases as their events arrive, until ctx ends. RunDue
 // does the same for what it missed.
@@ -141,7 +141,7 @@ func (s *Service) workEvent(ctx context.Context, e *models.StripeEvent, now mode
 		err = s.settleEvent(ctx, e)
 	}
 	e.Attempts++
-	_, foreign := errors.AsType[notOurs](err)
+	_, foreign := errors.AsType[foreignError](err)
 	switch {
 	case err == nil:
 		e.State, e.ProcessedAt, e.Note = models.EventProcessed, now, ""
@@ -177,7 +177,7 @@ func (s *Service) settleEvent(ctx context.Context, e *models.StripeEvent) error 
 		if p.Account != e.Account {
 			// Whoever owns a connected account can make objects there that name any
 			// purchase, and Stripe signs what it tells of them.
-			return notOurs("it comes from an account that the purchase is not paid into")
+			return foreignError("it comes from an account that the purchase is not paid into")
 		}
 		if p.CheckoutSession == "" {
 			return errors.New("the purchase has no session yet")
