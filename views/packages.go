@@ -1,7 +1,6 @@
 package views
 
 import (
-	"cmp"
 	"math/big"
 	"slices"
 	"strconv"
@@ -201,13 +200,12 @@ func (v PackagePanel) terms() string {
 	return text
 }
 
-// margin is "49%, 2.1× your cost".
-func (v PackagePanel) margin() string {
-	text := v.percent()
-	if v.Times > 0 {
-		text += ", " + format.Count(v.Times/10) + "." + strconv.FormatInt(v.Times%10, 10) + "× your cost"
+// times is the margin as resellers think of it too: "2.1× your cost".
+func (v PackagePanel) times() string {
+	if v.Times == 0 {
+		return ""
 	}
-	return text
+	return format.Count(v.Times/10) + "." + strconv.FormatInt(v.Times%10, 10) + "× your cost"
 }
 
 // worth is what the client gets for the price: "$0.06 per GPT-4 Turbo reply, about
@@ -318,9 +316,9 @@ type PackagePreview struct {
 
 // who is whose page is shown.
 func (v PackagePreview) who() string {
-	i := slices.IndexFunc(v.As, func(c ClientChoice) bool { return c.Chosen })
+	i := slices.IndexFunc(v.As, func(c ClientChoice) bool { return c.Chosen && c.ID != "" })
 	if i < 0 {
-		return "your clients"
+		return "a client"
 	}
-	return cmp.Or(v.As[i].Name, "your clients")
+	return v.As[i].Name
 }
