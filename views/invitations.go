@@ -56,6 +56,14 @@ type MailRow struct {
 	Tone    Tone
 }
 
+// subject is what the list calls it; a link that was not written yet has none.
+func (r MailRow) subject() string {
+	if r.Subject == "" {
+		return "Sign-in link"
+	}
+	return r.Subject
+}
+
 // Mail is one mail as its receiver reads it.
 type Mail struct {
 	Frame   Frame

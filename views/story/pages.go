@@ -24,6 +24,7 @@ func Pages() []Page {
 	pages = append(pages, returns()...)
 	pages = append(pages, purchases()...)
 	pages = append(pages, doors()...)
+	pages = append(pages, peoplePages()...)
 	pages = append(pages, setups()...)
 	pages = append(pages, fleets()...)
 	pages = append(pages, plans()...)
