@@ -320,10 +320,19 @@ func (s *Service) UsageChoices(ctx context.Context, scope Scope, q UsageQuery) (
 }
 
 // LastUsed is the start of the newest quarter of an hour with usage of the
-// query's wallet or agency; 0 when there is none.
+// query's wallet or agency, for the platform of any agency; 0 when there is none.
 func (s *Service) LastUsed(ctx context.Context, scope Scope, q UsageQuery) (models.Time, error) {
-	if q.Agency.IsZero() || !scope.Covers(q.Agency) {
+	if !scope.Covers(q.Agency) || q.Agency.IsZero() && !scope.Platform() {
 		return 0, problem.Missing("agency")
+	}
+	if q.Agency.IsZero() {
+		var at []models.Time
+		err := s.db.Read.WithContext(ctx).Raw(`SELECT COALESCE(MAX(n.last), 0) FROM (SELECT
+			(SELECT MAX(u.quarter) FROM usage_quarters u WHERE u.agency_id = a.id) AS last FROM agencies a) n`).Scan(&at).Error
+		if err != nil || len(at) == 0 {
+			return 0, err
+		}
+		return at[0], nil
 	}
 	tx := s.db.Read.WithContext(ctx).Model(&models.UsageQuarter{}).Where("agency_id = ?", q.Agency)
 	if !q.Wallet.IsZero() {

@@ -30,12 +30,11 @@ type asked struct {
 func (a *app) readUsage(ctx context.Context, account *billing.Account, q url.Values) (asked, error) {
 	in := asked{filter: views.ParseUsageFilter(q), account: account}
 	f := &in.filter
-	f.Agency = ""
 	if account.SubAccount != nil {
 		f.Sub = ""
-	}
-	if f.Group == views.GroupAgency || account.SubAccount != nil && f.Group == views.GroupSubAccount {
-		f.Group = views.GroupModel
+		if f.Group == views.GroupSubAccount {
+			f.Group = views.GroupModel
+		}
 	}
 	err := askedDays(f)
 	if err != nil {
@@ -77,6 +76,8 @@ func usageGroup(g views.UsageGroup) billing.UsageGroup {
 		return billing.ByBucket
 	case views.GroupAgency:
 		return billing.ByAgency
+	case views.GroupPlan:
+		return billing.ByPlan
 	case views.GroupModel:
 	}
 	return billing.ByModelAction
@@ -96,26 +97,30 @@ func (a *app) usage(c echo.Context) error {
 	if err == nil {
 		err = a.fillUsage(ctx, &out, &in)
 	}
-	return a.showUsage(c, &out, "Your balance is not affected.", err)
+	code, err := a.settleUsage(c, &out, "Your balance is not affected.", err)
+	if err != nil {
+		return err
+	}
+	return page(c, code, views.UsagePage(out))
 }
 
-// showUsage is a usage page with what could be read: dates that are no period
+// settleUsage is a usage page with what could be read: dates that are no period
 // leave the form with what is wrong with them, a fault leaves its section out.
-func (a *app) showUsage(c echo.Context, out *views.Usage, keeps string, err error) error {
-	code := http.StatusOK
+func (a *app) settleUsage(c echo.Context, out *views.Usage, keeps string, err error) (code int, _ error) {
+	code = http.StatusOK
 	if wrong, ok := errors.AsType[wrongDaysError](err); ok {
 		out.Errors, code = views.FieldErrors(wrong), http.StatusUnprocessableEntity
 	} else if err != nil {
 		if problem.Of(err) != nil {
-			return err
+			return code, err
 		}
 		out.Failure = a.failure(c, "Usage", keeps, err)
 	}
 	if out.Frame, err = a.frame(c, "Usage", "usage", nil); err != nil {
-		return err
+		return code, err
 	}
 	out.Frame.Failed = len(out.Errors) > 0
-	return page(c, code, views.UsagePage(*out))
+	return code, nil
 }
 
 // usageGroups is what a reader may tell apart: a client has no sub-accounts.
@@ -148,15 +153,12 @@ func (a *app) fillUsage(ctx context.Context, out *views.Usage, in *asked) error 
 	if err != nil {
 		return err
 	}
-	for _, action := range choices.Actions {
-		out.Actions = append(out.Actions, views.Option{Value: action, Label: format.Action(action)})
-	}
-	out.Models = modelOptions(choices.Models)
+	out.Actions, out.Models = actionOptions(choices.Actions), modelOptions(choices.Models)
 	if out.Subs, err = a.subOptions(ctx, in.account); err != nil {
 		return err
 	}
 	if len(r.Rows) == 0 {
-		return a.nearest(ctx, out, in)
+		return a.nearest(ctx, out, scope, in.query)
 	}
 	if in.filter.Period == views.PeriodCycle && !in.filter.Narrowed() {
 		outlook, err := a.Billing.Outlook(ctx, in.account, r.Total.Credits())
@@ -169,6 +171,14 @@ func (a *app) fillUsage(ctx context.Context, out *views.Usage, in *asked) error 
 		}
 	}
 	return nil
+}
+
+func actionOptions(codes []string) []views.Option {
+	var out []views.Option
+	for _, code := range codes {
+		out = append(out, views.Option{Value: code, Label: format.Action(code)})
+	}
+	return out
 }
 
 func modelOptions(codes []string) []views.Option {
@@ -200,16 +210,11 @@ func usageFacts(out *views.Usage, r *billing.UsageReport, version ratecard.Versi
 	names := map[billing.UsageKey]string{}
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		share := views.UsageShare{
-			Name: usageName(row.Key, row.Name), Only: only(r, row),
-			Units: row.Total.Units, Previous: row.Previous,
-		}
+		share := usageShare(row)
+		share.Only = only(r, row)
 		names[row.Key] = share.Name
 		if row.Key.Action != "" {
 			share.Rate = rateOf(version, row.Key)
-		}
-		for _, count := range row.Counts {
-			share.Values = append(share.Values, count.Credits())
 		}
 		out.Rows = append(out.Rows, share)
 	}
@@ -224,10 +229,19 @@ func usageFacts(out *views.Usage, r *billing.UsageReport, version ratecard.Versi
 	}
 }
 
+// usageShare is a row with what it cost.
+func usageShare(row *billing.UsageRow) views.UsageShare {
+	share := views.UsageShare{Name: usageName(row.Key, row.Name), Units: row.Total.Units, Previous: row.Previous}
+	for _, count := range row.Counts {
+		share.Values = append(share.Values, count.Credits())
+	}
+	return share
+}
+
 // only is what a click on a row narrows to; the agency's own usage among its
 // sub-accounts has nothing.
 func only(r *billing.UsageReport, row *billing.UsageRow) views.UsageOnly {
-	out := views.UsageOnly{Model: row.Key.Model, Action: row.Key.Action}
+	out := views.UsageOnly{Model: row.Key.Model, Action: row.Key.Action, Plan: row.Key.Plan}
 	if r.Query.Group == billing.BySubAccount {
 		out.Sub = row.ExternalID
 	}
@@ -244,6 +258,8 @@ func usageName(k billing.UsageKey, named string) string {
 		return named
 	case k.Bucket != "":
 		return bucketName(k.Bucket)
+	case k.Plan != "":
+		return k.Plan
 	}
 	return format.ActionModel(k.Action, k.Model)
 }
@@ -297,23 +313,23 @@ func previousName(p views.UsagePeriod) string {
 }
 
 // nearest offers periods that have usage when this one has none.
-func (a *app) nearest(ctx context.Context, out *views.Usage, in *asked) error {
-	at, err := a.Billing.LastUsed(ctx, billing.Scope{Agency: in.account.Agency.ID}, in.query)
+func (a *app) nearest(ctx context.Context, out *views.Usage, scope billing.Scope, q billing.UsageQuery) error {
+	at, err := a.Billing.LastUsed(ctx, scope, q)
 	if err != nil {
 		return err
 	}
 	if at == 0 {
-		out.Never = !in.filter.Narrowed()
+		out.Never = !out.Filter.Narrowed()
 		return nil
 	}
-	day := at.In(in.account.Zone).Format(time.DateOnly)
-	f := in.filter
+	day := at.In(q.Zone).Format(time.DateOnly)
+	f := out.Filter
 	f.Period, f.From, f.To, f.Interval = views.PeriodCustom, day, day, views.IntervalAuto
-	out.Nearest = append(out.Nearest, views.Link{Label: "The last day with usage", Href: address("/usage", f.Values())})
+	out.Nearest = append(out.Nearest, views.Link{Label: "The last day with usage", Href: address(out.Base, f.Values())})
 	if now := a.Billing.Now(); now.Sub(at) < 90*24*time.Hour {
-		f = in.filter
+		f = out.Filter
 		f.Period, f.From, f.To = views.Period90Days, "", ""
-		out.Nearest = append(out.Nearest, views.Link{Label: "Last 90 days", Href: address("/usage", f.Values())})
+		out.Nearest = append(out.Nearest, views.Link{Label: "Last 90 days", Href: address(out.Base, f.Values())})
 	}
 	return nil
 }

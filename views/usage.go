@@ -14,9 +14,6 @@ import (
 // maxUsageRows is how many names the table lists before it folds the rest.
 const maxUsageRows = 50
 
-// maxMinis is how many small charts stand side by side.
-const maxMinis = 12
-
 // Usage is where credits went: for an agency, a client or, across agencies, an
 // admin. Every figure on it is added up from Rows, so that sentence, figures,
 // chart, both tables and their totals cannot disagree.
@@ -27,7 +24,7 @@ type Usage struct {
 	Groups []UsageGroup // what this reader may group by, in the form's order
 
 	// What the form can narrow to; an empty list leaves its field out.
-	Agencies, Subs, Models, Actions []Option
+	Agencies, Plans, Subs, Models, Actions []Option
 
 	From, To  models.Time   // the period, half-open, cut in the frame's zone
 	Unit      UsageInterval // of the bars: hour, day or week, never auto
@@ -38,6 +35,8 @@ type Usage struct {
 	Rows   []UsageShare
 	Colour []string // the account's stored order of names, for chart.Slots
 
+	Sold []models.Credits // per interval, to agencies; nil leaves it out
+
 	Previous     []models.Credits // per interval, matched by weekday; nil: not compared
 	PreviousName string           // "the previous cycle"; "" leaves comparisons out
 
@@ -46,6 +45,7 @@ type Usage struct {
 	Projected models.Credits // expected at the end of the cycle; 0: unknown
 
 	Errors  FieldErrors // of the dates, "from" and "to": the form alone is shown
+	Owner   *Link       // to the page of the one agency shown; nil for none
 	Never   bool        // this account has never used a credit
 	Nearest []Link      // periods that have usage, offered when this one has none
 	Failure *SectionFailure
@@ -62,10 +62,11 @@ type UsageShare struct {
 	Units    int64            // charged actions
 	Values   []models.Credits // per interval, as Starts
 	Previous models.Credits   // in the previous period
+	Page     string           // address of a page of its own; "" for none
 }
 
 // UsageOnly is a narrower filter; empty fields leave the page's as they are.
-type UsageOnly struct{ Agency, Sub, Model, Action string }
+type UsageOnly struct{ Agency, Plan, Sub, Model, Action string }
 
 // UsageRate is what one unit costs now.
 type UsageRate struct {
@@ -193,6 +194,9 @@ func (u Usage) buckets(starts []models.Time) []chart.Bucket {
 		case IntervalWeek:
 			b.Label = "Week of " + format.DayMonth(start, zone)
 			b.Tick = format.DayMonth(start, zone)
+		case IntervalMonth:
+			b.Label = start.In(zone).Format("January 2006")
+			b.Tick = start.In(zone).Format("Jan")
 		case IntervalAuto, IntervalDay:
 			b.Label = format.Date(start, u.Frame.Now, zone)
 			b.Tick = format.DayMonth(start, zone)
@@ -216,33 +220,8 @@ func (u Usage) running(f usageFacts) chart.Running {
 	return chart.Running{
 		ID: "usage", Title: "Credits used, added up per " + u.Unit.noun(), Table: "the tables below",
 		Buckets: append(slices.Clone(f.buckets), u.buckets(u.Ahead)...), Values: f.totals,
-		Plan: u.Plan, Projected: u.Projected, Previous: u.Previous,
+		Plan: u.Plan, Projected: u.Projected, Previous: u.Previous, Sold: u.Sold,
 	}
-}
-
-// minis are the small charts of the largest names.
-func (u Usage) minis(f usageFacts) []chart.Mini {
-	var minis []chart.Mini
-	for _, r := range f.rows[:min(len(f.rows), maxMinis)] {
-		m := chart.Mini{Name: r.Name, Href: u.only(r.Only), Values: r.Values, Note: format.CreditsWord(r.Credits())}
-		if u.PreviousName != "" {
-			m.Note += ", " + changeShort(r.Credits(), r.Previous)
-		}
-		minis = append(minis, m)
-	}
-	return minis
-}
-
-// largest is the share of the ten largest names in words, "" for ten or fewer.
-func (f usageFacts) largest() string {
-	if len(f.rows) <= 10 || f.total <= 0 {
-		return ""
-	}
-	var top models.Credits
-	for _, r := range f.rows[:10] {
-		top += r.Credits()
-	}
-	return "The ten largest are " + format.Percent(int64(top), int64(f.total)) + " of it."
 }
 
 // at is the address of the page under another filter.
@@ -259,11 +238,15 @@ func (u Usage) only(o UsageOnly) string {
 	}
 	f := u.Filter
 	f.Agency = cmp.Or(o.Agency, f.Agency)
+	f.Plan = cmp.Or(o.Plan, f.Plan)
 	f.Sub = cmp.Or(o.Sub, f.Sub)
 	f.Model = cmp.Or(o.Model, f.Model)
 	f.Action = cmp.Or(o.Action, f.Action)
-	if o.Sub != "" || o.Agency != "" {
+	switch {
+	case o.Sub != "" || o.Agency != "":
 		f.Group = GroupModel
+	case o.Plan != "":
+		f.Group = GroupAgency
 	}
 	return u.at(f)
 }
@@ -282,6 +265,8 @@ func (u Usage) closer(start models.Time) string {
 	switch u.Unit {
 	case IntervalWeek:
 		return u.at(u.Filter.days(day, day.AddDate(0, 0, 6), IntervalDay))
+	case IntervalMonth:
+		return u.at(u.Filter.days(day, day.AddDate(0, 1, -day.Day()), IntervalDay))
 	case IntervalAuto, IntervalDay:
 		return u.at(u.Filter.days(day, day, IntervalHour))
 	case IntervalHour:
@@ -343,7 +328,7 @@ func (u Usage) span() string {
 
 // inWords is the filter in a few words, for the folded form on a phone.
 func (u Usage) inWords() string {
-	text := u.Filter.Period.word()
+	text := u.Filter.period(u.Filter.Period)
 	if u.Filter.Period == PeriodCustom && len(u.Errors) == 0 {
 		text = u.span()
 	}
@@ -385,6 +370,7 @@ func (u Usage) chips() []chip {
 		chips = append(chips, chip{Text: name + ": " + labelFor(options, value), Remove: u.at(f)})
 	}
 	add("Agency", u.Filter.Agency, u.Agencies, func(f *UsageFilter) { f.Agency = "" })
+	add("Plan", u.Filter.Plan, u.Plans, func(f *UsageFilter) { f.Plan = "" })
 	add("Sub-account", u.Filter.Sub, u.Subs, func(f *UsageFilter) { f.Sub = "" })
 	add("Model", u.Filter.Model, u.Models, func(f *UsageFilter) { f.Model = "" })
 	add("Action", u.Filter.Action, u.Actions, func(f *UsageFilter) { f.Action = "" })
@@ -433,8 +419,14 @@ func usageColumns(u Usage, f usageFacts) []Column {
 	}
 	columns = append(columns, Column{Label: "Units", Number: true, Narrow: true},
 		Column{Label: "Credits", Number: true}, Column{Label: "Share", Number: true})
+	if u.byAgency() {
+		columns = append(columns, Column{Label: "Added up", Number: true, Narrow: true})
+	}
 	if u.PreviousName != "" {
 		columns = append(columns, Column{Label: "Change", Number: true, Narrow: true})
+	}
+	if u.byAgency() {
+		columns = append(columns, Column{Label: "Page", Narrow: true})
 	}
 	return columns
 }
@@ -447,6 +439,9 @@ func numberColumns(u Usage, f usageFacts) []Column {
 	}
 	if u.Previous != nil {
 		columns = append(columns, Column{Label: "Previous", Number: true})
+	}
+	if u.Sold != nil {
+		columns = append(columns, Column{Label: "Sold", Number: true})
 	}
 	return columns
 }
@@ -475,12 +470,12 @@ func changeShort(now, before models.Credits) string {
 
 func capital(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
 
-func periodOptions() []Option {
+func periodOptions(f UsageFilter) []Option {
 	var options []Option
 	for _, p := range []UsagePeriod{
 		PeriodCycle, PeriodPrevious, Period24Hours, Period7Days, Period30Days, Period90Days, PeriodCustom,
 	} {
-		options = append(options, Option{string(p), p.word()})
+		options = append(options, Option{string(p), f.period(p)})
 	}
 	return options
 }
@@ -495,7 +490,7 @@ func groupOptions(groups []UsageGroup) []Option {
 
 func intervalOptions() []Option {
 	var options []Option
-	for _, i := range []UsageInterval{IntervalAuto, IntervalHour, IntervalDay, IntervalWeek} {
+	for _, i := range []UsageInterval{IntervalAuto, IntervalHour, IntervalDay, IntervalWeek, IntervalMonth} {
 		options = append(options, Option{string(i), i.word()})
 	}
 	return options

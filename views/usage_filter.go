@@ -32,7 +32,8 @@ const (
 	GroupAction     UsageGroup = "action"
 	GroupSubAccount UsageGroup = "sub_account"
 	GroupBucket     UsageGroup = "bucket" // plan, purchased, assigned, bonus, excess
-	GroupAgency     UsageGroup = "agency" // admin pages only
+	GroupAgency     UsageGroup = "agency" // across agencies only
+	GroupPlan       UsageGroup = "plan"   // the same
 )
 
 // UsageInterval is the width of a bar.
@@ -44,6 +45,8 @@ const (
 	IntervalHour UsageInterval = "hour"
 	IntervalDay  UsageInterval = "day"
 	IntervalWeek UsageInterval = "week"
+	// IntervalMonth is a calendar month.
+	IntervalMonth UsageInterval = "month"
 )
 
 // UsageView is how the chart adds up.
@@ -65,31 +68,57 @@ type UsageFilter struct {
 	Interval UsageInterval
 	View     UsageView
 	Compare  bool
-	Agency   string // external id; admin pages only
-	Sub      string // external id
+	Agency   string // external id; across agencies only
+	Plan     string // code; across agencies only
+	Sub      string // external id; within one agency only
 	Model    string
 	Action   string
+	Fleet    bool // of the page across agencies, which has other defaults
 }
 
 // maxFilterText bounds what a filter may hold, in bytes.
 const maxFilterText = 200
 
-// ParseUsageFilter reads an address. It never fails: an address that was typed or
-// is old shows the nearest page there is. Dates without a period are custom dates;
-// whether they are any is for the page to say.
+// ParseUsageFilter reads the address of an account's page. It never fails: an
+// address that was typed or is old shows the nearest page there is. Dates without a
+// period are custom dates; whether they are any is for the page to say.
 func ParseUsageFilter(q url.Values) UsageFilter {
+	f := parseFilter(q, UsageFilter{Period: PeriodCycle, Group: GroupModel},
+		GroupModel, GroupAction, GroupSubAccount, GroupBucket)
+	f.Sub = filterText(q.Get("sub"))
+	return f
+}
+
+// ParseFleetFilter reads the address of the page across agencies in the same way.
+// One agency is told apart by what it used.
+func ParseFleetFilter(q url.Values) UsageFilter {
+	f := parseFilter(q, fleetDefaults(), GroupAgency, GroupPlan, GroupModel, GroupAction, GroupBucket)
+	f.Agency, f.Plan = filterText(q.Get("agency")), filterText(q.Get("plan"))
+	if f.Agency != "" && (f.Group == GroupAgency || f.Group == GroupPlan) {
+		f.Group = GroupModel
+	}
+	return f
+}
+
+// fleetDefaults are what the page across agencies shows when nothing is asked for.
+func fleetDefaults() UsageFilter {
+	return UsageFilter{Period: Period30Days, Group: GroupAgency, Fleet: true}
+}
+
+// parseFilter reads what all usage pages have; what it does not know is as in the
+// defaults.
+func parseFilter(q url.Values, defaults UsageFilter, groups ...UsageGroup) UsageFilter {
 	f := UsageFilter{
-		Period: oneOf(UsagePeriod(q.Get("p")), PeriodCycle, PeriodPrevious, Period24Hours,
+		Period: oneOf(UsagePeriod(q.Get("p")), defaults.Period, PeriodCycle, PeriodPrevious, Period24Hours,
 			Period7Days, Period30Days, Period90Days, PeriodCustom),
-		Group: oneOf(UsageGroup(q.Get("g")), GroupModel, GroupAction, GroupSubAccount, GroupBucket, GroupAgency),
+		Group: oneOf(UsageGroup(q.Get("g")), append([]UsageGroup{defaults.Group}, groups...)...),
 		Interval: oneOf(UsageInterval(q.Get("i")), IntervalAuto, IntervalHour, IntervalDay,
-			IntervalWeek),
+			IntervalWeek, IntervalMonth),
 		View:    oneOf(UsageView(q.Get("v")), ViewDaily, ViewCumulative),
 		Compare: q.Get("cmp") == "1",
-		Agency:  filterText(q.Get("agency")),
-		Sub:     filterText(q.Get("sub")),
 		Model:   filterText(q.Get("model")),
 		Action:  filterText(q.Get("action")),
+		Fleet:   defaults.Fleet,
 	}
 	if from, to := typedDay(q.Get("from")), typedDay(q.Get("to")); f.Period == PeriodCustom || q.Get("p") == "" && from+to != "" {
 		f.Period, f.From, f.To = PeriodCustom, from, to
@@ -99,19 +128,26 @@ func ParseUsageFilter(q url.Values) UsageFilter {
 
 // Values is the filter as an address's query; defaults are left out.
 func (f UsageFilter) Values() url.Values {
-	q := url.Values{}
+	q, defaults := url.Values{}, UsageFilter{Period: PeriodCycle, Group: GroupModel}
+	if f.Fleet {
+		defaults = fleetDefaults()
+		if f.Agency != "" {
+			defaults.Group = GroupModel
+		}
+	}
 	set := func(key, value, unless string) {
 		if value != unless {
 			q.Set(key, value)
 		}
 	}
-	set("p", string(f.Period), string(PeriodCycle))
+	set("p", string(f.Period), string(defaults.Period))
 	set("from", f.From, "")
 	set("to", f.To, "")
-	set("g", string(f.Group), string(GroupModel))
+	set("g", string(f.Group), string(defaults.Group))
 	set("i", string(f.Interval), string(IntervalAuto))
 	set("v", string(f.View), string(ViewDaily))
 	set("agency", f.Agency, "")
+	set("plan", f.Plan, "")
 	set("sub", f.Sub, "")
 	set("model", f.Model, "")
 	set("action", f.Action, "")
@@ -123,12 +159,12 @@ func (f UsageFilter) Values() url.Values {
 
 // Narrowed tells whether the filter leaves anything out beside time.
 func (f UsageFilter) Narrowed() bool {
-	return cmp.Or(f.Agency, f.Sub, f.Model, f.Action) != ""
+	return cmp.Or(f.Agency, f.Plan, f.Sub, f.Model, f.Action) != ""
 }
 
 // cleared is the same page without what narrows it.
 func (f UsageFilter) cleared() UsageFilter {
-	f.Agency, f.Sub, f.Model, f.Action = "", "", "", ""
+	f.Agency, f.Plan, f.Sub, f.Model, f.Action = "", "", "", "", ""
 	return f
 }
 
@@ -173,6 +209,18 @@ func typedDay(s string) string {
 	return s
 }
 
+// period is the filter's period as it begins a heading. The platform's cycle is the
+// calendar's month.
+func (f UsageFilter) period(p UsagePeriod) string {
+	switch {
+	case f.Fleet && p == PeriodCycle:
+		return "This month"
+	case f.Fleet && p == PeriodPrevious:
+		return "Previous month"
+	}
+	return p.word()
+}
+
 // word is a period as it begins a heading.
 func (p UsagePeriod) word() string {
 	switch p {
@@ -207,6 +255,8 @@ func (g UsageGroup) word() string {
 		return "Credit type"
 	case GroupAgency:
 		return "Agency"
+	case GroupPlan:
+		return "Plan"
 	}
 	return string(g)
 }
@@ -224,6 +274,8 @@ func (g UsageGroup) by() string {
 		return "by credit type"
 	case GroupAgency:
 		return "by agency"
+	case GroupPlan:
+		return "by plan"
 	}
 	return "by " + string(g)
 }
@@ -239,6 +291,8 @@ func (i UsageInterval) word() string {
 		return "Day"
 	case IntervalWeek:
 		return "Week"
+	case IntervalMonth:
+		return "Month"
 	}
 	return string(i)
 }
@@ -250,6 +304,8 @@ func (i UsageInterval) noun() string {
 		return "hour"
 	case IntervalWeek:
 		return "week"
+	case IntervalMonth:
+		return "month"
 	case IntervalAuto, IntervalDay:
 		return "day"
 	}

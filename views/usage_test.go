@@ -1,6 +1,7 @@
 package views_test
 
 import (
+	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
@@ -99,16 +100,18 @@ func TestUsageFilterRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		q := url.Values{}
-		for _, key := range []string{"p", "g", "i", "v", "cmp", "from", "to", "sub", "model", "action", "agency"} {
+		for _, key := range []string{"p", "g", "i", "v", "cmp", "from", "to", "sub", "model", "action", "agency", "plan"} {
 			if rapid.Bool().Draw(t, key) {
 				q.Set(key, rapid.OneOf(
-					rapid.SampledFrom([]string{"1", "custom", "90d", "hour", "bucket", "cumulative", "2026-02-28", "2026-03-01", "2026-02-31"}),
+					rapid.SampledFrom([]string{"1", "custom", "90d", "hour", "month", "bucket", "agency", "plan", "cumulative", "2026-02-28", "2026-03-01", "2026-02-31"}),
 					rapid.String(),
 				).Draw(t, "value"))
 			}
 		}
 		f := views.ParseUsageFilter(q)
 		require.Equal(t, f, views.ParseUsageFilter(f.Values()))
+		f = views.ParseFleetFilter(q)
+		require.Equal(t, f, views.ParseFleetFilter(f.Values()))
 		h := views.ParseHistoryFilter(q)
 		require.Equal(t, h, views.ParseHistoryFilter(h.Values()))
 	})
@@ -149,4 +152,54 @@ func TestUsagePeriodsTile(t *testing.T) {
 	doc := page(t, u)
 	require.Equal(t, "/usage?from=2026-03-24&p=custom&to=2026-03-26", doc.Find("#earlier").AttrOr("href", ""))
 	require.Equal(t, "/usage?from=2026-03-30&p=custom&to=2026-04-01", doc.Find("#later").AttrOr("href", ""))
+}
+
+// X9 across agencies: the agencies' list, the small charts' numbers and the chart
+// beside them say one total, under every grouping.
+func TestFleetUsageTotalsAreEqual(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		u := anyUsage(rt)
+		u.Base, u.Filter = "/admin/usage", views.ParseFleetFilter(url.Values{"g": {rapid.SampledFrom([]string{"agency", "plan", "model"}).Draw(rt, "group")}})
+		u.PreviousName = rapid.SampledFrom([]string{"", "the 30 days before"}).Draw(rt, "than")
+		v := views.FleetUsage{Usage: u, Each: u.Rows}
+		for i := range v.Each {
+			v.Each[i].Name = fmt.Sprintf("%d %s", i, v.Each[i].Name)
+			v.Each[i].Previous = models.Credits(rapid.Int64Range(0, 1_000_000).Draw(rt, "before")) * models.Credit
+		}
+		if u.Filter.Group != views.GroupAgency { // other names, the same credits
+			v.Rows = []views.UsageShare{{Name: "All of it", Values: make([]models.Credits, len(u.Starts))}}
+			for _, r := range v.Each {
+				v.Rows[0].Previous += r.Previous
+				for i, c := range r.Values {
+					v.Rows[0].Values[i] += c
+				}
+			}
+		}
+		var html strings.Builder
+		require.NoError(rt, views.FleetUsagePage(v).Render(t.Context(), &html))
+		doc, err := goquery.NewDocumentFromReader(strings.NewReader(html.String()))
+		require.NoError(rt, err)
+		total := totalOf(u)
+		totals := doc.Find("[data-total]")
+		totals.Each(func(_ int, cell *goquery.Selection) { require.Equal(rt, format.Credits(total), cell.Text()) })
+		list := doc.Find("table.names").Last()
+		require.Equal(rt, "Agency", list.Find("thead th").First().Text())
+		var listed models.Credits
+		list.Find("tbody tr").Each(func(_ int, row *goquery.Selection) { listed += parsed(rt, row.Find("td").Eq(1).Text()) })
+		require.Equal(rt, total, listed, "the agencies add up")
+
+		minis, numbers := doc.Find(".minis li"), doc.Find("#each").Parent().Find(".numbers")
+		require.Equal(rt, min(12, len(v.Each)), minis.Length())
+		require.LessOrEqual(rt, numbers.Find("tbody tr").Length(), 31)
+		minis.Each(func(i int, mini *goquery.Selection) {
+			label, note := mini.Find("svg").AttrOr("aria-label", ""), mini.Find("p").Text()
+			said, _, _ := strings.Cut(note, " credit")
+			require.Contains(rt, label, ": "+said+" credit")
+			require.Equal(rt, said, numbers.Find("tfoot td").Eq(i).Text())
+			var bars models.Credits
+			numbers.Find("tbody tr").Each(func(_ int, row *goquery.Selection) { bars += parsed(rt, row.Find("td").Eq(i).Text()) })
+			require.Equal(rt, parsed(rt, said), bars)
+		})
+	})
 }

@@ -49,8 +49,8 @@ type Data struct {
 	Max      models.Credits   // least top of the y axis, to share it between charts
 }
 
-// Running is everything a cumulative chart shows. Values, and Previous, are per
-// bucket; the chart adds them up.
+// Running is everything a cumulative chart shows. Values, Previous and Sold are
+// per bucket; the chart adds them up.
 type Running struct {
 	ID        string
 	Title     string
@@ -60,6 +60,7 @@ type Running struct {
 	Plan      models.Credits   // horizontal line; 0: none
 	Projected models.Credits   // running total expected at the end; 0: none
 	Previous  []models.Credits // thin line; nil: none
+	Sold      []models.Credits // dashed line in steps; nil: none
 }
 
 // Mini is one of a set of small charts on a common scale.
@@ -67,6 +68,7 @@ type Mini struct {
 	Name   string
 	Href   string // where the name leads; "" for plain text
 	Note   string // a few words below, "12,400 credits, 8% more"
+	Peak   string // the highest bar in words, "highest Nov 12 with 900 credits"; "" leaves it out
 	Values []models.Credits
 }
 

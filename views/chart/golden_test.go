@@ -66,7 +66,10 @@ func TestGolden(t *testing.T) {
 		ID: "run", Title: "Credits used, added up per day", Buckets: days(10), Values: credits(100, 250, 0, 400),
 		Plan: credits(2000)[0], Projected: credits(1900)[0], Previous: credits(90, 90, 90, 90, 90, 90, 90, 90, 90, 90),
 	}
+	sold := running
+	sold.Plan, sold.Projected, sold.Sold = 0, 0, credits(500, 0, 250)
 	for name, component := range map[string]templ.Component{
+		"sold":       chart.Cumulative(sold),
 		"stacked":    chart.Stacked(week()),
 		"compared":   chart.Stacked(compared),
 		"coarsened":  chart.Stacked(quarter),
@@ -74,7 +77,7 @@ func TestGolden(t *testing.T) {
 		"cumulative": chart.Cumulative(running),
 		"sparkline":  chart.Sparkline(credits(1, 5, 3, 0, 8), "Credits used in the last 5 days, most on the last"),
 		"multiples": chart.Multiples("Credits per day, each agency", []chart.Mini{
-			{Name: "Northwind", Href: "/admin/usage?agency=northwind", Note: "60 credits, +8%", Values: credits(10, 20, 30)},
+			{Name: "Northwind", Href: "/admin/usage?agency=northwind", Note: "60 credits, +8%", Peak: "the highest Nov 3 with 30", Values: credits(10, 20, 30)},
 			{Name: "Bluebird", Note: "3 credits, new", Values: credits(0, 0, 3)},
 		}),
 	} {

@@ -13,6 +13,7 @@ type curve struct {
 	Line      string // running total
 	Projected string // from the last point to the end
 	Previous  string
+	Sold      string
 	PlanY     int // height of the plan's line; -1: none
 	Hits      []hit
 	Grid      string
@@ -30,7 +31,7 @@ type hit struct {
 func (r Running) Total() models.Credits { return sum(r.Values) }
 
 func (r Running) layout() curve {
-	peak := max(r.Total(), r.Plan, r.Projected, sum(r.Previous))
+	peak := max(r.Total(), r.Plan, r.Projected, sum(r.Previous), sum(r.Sold))
 	s := niceScale(peak)
 	c := curve{Width: slotWidth * max(1, len(r.Buckets)), X: ticksFor(r.Buckets), PlanY: -1}
 	c.Grid, c.Y = gridlines(s, c.Width)
@@ -40,15 +41,21 @@ func (r Running) layout() curve {
 	values := r.Values[:min(len(r.Values), len(r.Buckets))]
 	c.Line = runningPath(values, s)
 	c.Previous = runningPath(r.Previous[:min(len(r.Previous), len(r.Buckets))], s)
+	c.Sold = steppedPath(r.Sold[:min(len(r.Sold), len(r.Buckets))], s)
 	if r.Projected > 0 && len(values) > 0 && len(values) < len(r.Buckets) {
 		c.Projected = move(len(values)*slotWidth, full-s.height(r.Total())) + line(c.Width, full-s.height(r.Projected))
 	}
-	var total models.Credits
+	var total, sold models.Credits
 	for i, v := range values {
 		total = plus(total, v)
+		title := labelOf(r.Buckets[i]) + ": " + format.Credits(total) + " so far, " + format.Credits(v) + " of it here"
+		if r.Sold != nil {
+			sold = plus(sold, at(r.Sold, i))
+			title += "\nSold: " + format.Credits(sold) + " so far"
+		}
 		c.Hits = append(c.Hits, hit{
 			rect:  rect{X: i * slotWidth, W: slotWidth, H: full},
-			Title: labelOf(r.Buckets[i]) + ": " + format.Credits(total) + " so far, " + format.Credits(v) + " of it here",
+			Title: title,
 		})
 	}
 	return c
@@ -65,6 +72,23 @@ func runningPath(values []models.Credits, s scale) string {
 	var total models.Credits
 	for i, v := range values {
 		total = plus(total, v)
+		b.WriteString(line((i+1)*slotWidth, full-s.height(total)))
+	}
+	return b.String()
+}
+
+// steppedPath is the line of a running total that rises at each bucket's start:
+// what is sold is there at once.
+func steppedPath(values []models.Credits, s scale) string {
+	if len(values) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(move(0, full))
+	var total models.Credits
+	for i, v := range values {
+		total = plus(total, v)
+		b.WriteString(line(i*slotWidth, full-s.height(total)))
 		b.WriteString(line((i+1)*slotWidth, full-s.height(total)))
 	}
 	return b.String()

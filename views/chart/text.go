@@ -70,6 +70,9 @@ func (r Running) describe() string {
 	if len(r.Previous) > 0 {
 		b.WriteString(" Previous period: " + format.Credits(sum(r.Previous)) + ".")
 	}
+	if r.Sold != nil {
+		b.WriteString(" Sold in the same time: " + format.Credits(sum(r.Sold)) + ".")
+	}
 	return b.String() + " " + pointer(r.Table)
 }
 

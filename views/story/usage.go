@@ -130,7 +130,40 @@ func usages() []Page {
 		page("broken", func(u *views.Usage) { u.Failure = failure("Usage") }),
 		{"usage-dark", dark(quarter)},
 		{"usage-client", clientUsage()},
-		{"usage-agencies", agencyUsage()},
+		fleetPage("agencies", func(*views.FleetUsage) {}),
+		fleetPage("agencies-compared", func(v *views.FleetUsage) {
+			v.Filter.Compare = true
+			for i := range v.Starts {
+				var total models.Credits
+				for _, r := range v.Each {
+					total += r.Values[i] * 9 / 10
+				}
+				v.Previous = append(v.Previous, total)
+			}
+		}),
+		fleetPage("agencies-sold", func(v *views.FleetUsage) { v.Filter.View = views.ViewCumulative }),
+		fleetPage("agencies-plans", func(v *views.FleetUsage) {
+			v.Filter.Group, v.Rows, v.Colour = views.GroupPlan, nil, []string{"Starter", "Agency", "No plan"}
+			for i, plan := range []views.Option{{Value: "starter", Label: "Starter"}, {Value: "agency", Label: "Agency"}, {Value: "-", Label: "No plan"}} {
+				row := views.UsageShare{Name: plan.Label, Only: views.UsageOnly{Plan: plan.Value}, Values: make([]models.Credits, len(v.Starts))}
+				for j := i; j < len(v.Each); j += 3 {
+					for at, c := range v.Each[j].Values {
+						row.Values[at] += c
+					}
+					row.Previous += v.Each[j].Previous
+				}
+				v.Rows = append(v.Rows, row)
+			}
+		}),
+		fleetPage("agencies-one", func(v *views.FleetUsage) {
+			v.Filter.Agency, v.Filter.Group, v.Filter.Model = "kite", views.GroupModel, "gpt-4"
+			v.Owner = &views.Link{Label: "Open Kite & Co", Href: "/admin/agencies/agy_3"}
+			v.Each, v.Sold = v.Each[2:3], nil
+			v.Rows = []views.UsageShare{{Name: "GPT-4", Only: views.UsageOnly{Model: "gpt-4", Action: "ai.reply"}, Values: v.Each[0].Values, Previous: v.Each[0].Previous}}
+		}),
+		fleetPage("agencies-none", func(v *views.FleetUsage) {
+			v.Rows, v.Each, v.Nearest = nil, nil, []views.Link{{Label: "Last 90 days", Href: "/admin/usage?p=90d"}}
+		}),
 	}
 }
 
@@ -149,20 +182,47 @@ func clientUsage() templ.Component {
 	return views.UsagePage(u)
 }
 
-// agencyUsage is the operator's page across agencies.
-func agencyUsage() templ.Component {
+// fleetPage is a story of the operator's page across agencies.
+func fleetPage(name string, change func(*views.FleetUsage)) Page {
+	v := fleetUsage()
+	change(&v)
+	return Page{"usage-" + name, views.FleetUsagePage(v)}
+}
+
+func fleetUsage() views.FleetUsage {
 	u := cycleUsage()
-	u.Frame, u.Base, u.Subs = adminFrame("Usage"), "/admin/usage", nil
-	u.Filter.Period, u.Filter.Group = views.Period30Days, views.GroupAgency
-	u.Groups = []views.UsageGroup{views.GroupAgency, views.GroupModel, views.GroupAction, views.GroupBucket}
-	u.Rows, u.Colour = nil, nil
+	u.Frame, u.Base, u.Subs, u.Pace, u.Plan, u.Projected = adminFrame("Usage"), "/admin/usage", nil, nil, 0, 0
+	u.Filter = views.ParseFleetFilter(nil)
+	u.PreviousName = "the 30 days before"
+	u.Groups = []views.UsageGroup{views.GroupAgency, views.GroupPlan, views.GroupModel, views.GroupAction, views.GroupBucket}
+	u.Agencies = []views.Option{{Value: "northwind", Label: "Northwind Agency"}, {Value: "kite", Label: "Kite & Co"}}
+	u.Plans = []views.Option{{Value: "starter", Label: "Starter"}, {Value: "agency", Label: "Agency"}}
+	u.Rows, u.Colour, u.Ahead = nil, nil, nil
+	v := views.FleetUsage{Allowances: credits(600_000), Packs: credits(47_000)}
 	for i, name := range []string{
 		"Northwind Agency", "Bluebird Media", "Kite & Co", "Harbour Digital", "Little Fox", "Summit Lab", "Orchard",
 		"Paper Plane", "Delta Growth", "Quiet Storm", "Copperfield", "Sixth Street", "Meadow", "Fjord & Sons",
 	} {
 		row := used(name, "", "", 0, 9_000/(i+1), 24)
-		row.Only = views.UsageOnly{Agency: name}
+		row.Only, row.Page = views.UsageOnly{Agency: name}, "/admin/agencies/agy_"+name[:1]
+		if i == 3 {
+			row.Previous = row.Credits() * 2
+		}
 		u.Rows = append(u.Rows, row)
 	}
-	return views.UsagePage(u)
+	v.Each = u.Rows
+	for day := range u.Starts {
+		sold := models.Credits(0)
+		switch day {
+		case 0:
+			sold = credits(600_000)
+		case 5, 12:
+			sold = credits(12_500)
+		case 20:
+			sold = credits(22_000)
+		}
+		u.Sold = append(u.Sold, sold)
+	}
+	v.Usage = u
+	return v
 }
