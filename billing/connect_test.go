@@ -70,7 +70,9 @@ func (s *shop) accounts(t *testing.T) []string {
 	require.NoError(t, err)
 	defer res.Body.Close()
 	var list struct {
-		Data []struct{ ID string `json:"id"` } `json:"data"`
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
 	}
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
