@@ -18,7 +18,7 @@ import (
 // form leads to a page with what changes, which carries the form along unseen and
 // publishes it, or leads back to editing. Nothing is stored in between.
 
-// The steps, as a form's button names them.
+// The steps, as a form names them in "act".
 const (
 	stepEdit    = "edit"
 	stepPublish = "publish"
@@ -118,7 +118,7 @@ func sentFields(c echo.Context) []views.Hidden {
 	}
 	var out []views.Hidden
 	for _, name := range slices.Sorted(maps.Keys(form)) {
-		if name == "csrf_token" || name == "step" {
+		if name == "csrf_token" || name == "act" {
 			continue
 		}
 		for _, value := range form[name] {

@@ -240,7 +240,7 @@ func (a *app) submitPack(c echo.Context, d *billing.PackData) error {
 	if d == nil {
 		f.Base = ""
 	}
-	if c.FormValue("step") == stepEdit {
+	if c.FormValue("act") == stepEdit {
 		return a.showPackForm(c, http.StatusOK, d, &f, plans)
 	}
 	currency, err := a.Billing.CatalogueCurrency(ctx)
@@ -250,7 +250,7 @@ func (a *app) submitPack(c echo.Context, d *billing.PackData) error {
 	t := typed{currency: currency}
 	in := packEdit(&f, plans, &t, v.viewer.Actor())
 	var edit billing.PackEdit
-	if c.FormValue("step") == stepPublish && len(t.errors) == 0 {
+	if c.FormValue("act") == stepPublish && len(t.errors) == 0 {
 		if edit, err = a.Billing.PublishPack(ctx, in); err == nil {
 			text := edit.New.Name + " is on sale as " + numbered(edit.New.Version) + ". Checkouts that are open keep the price they began with."
 			if err := a.say(c, views.Flash{Tone: views.ToneOK, Text: text}); err != nil {

@@ -248,7 +248,7 @@ func (a *app) submitPlan(c echo.Context, d *billing.PlanData) error {
 	if d == nil {
 		f.Base = "" // a new plan follows none
 	}
-	if c.FormValue("step") == stepEdit {
+	if c.FormValue("act") == stepEdit {
 		return a.showPlanForm(c, http.StatusOK, d, &f, packs)
 	}
 	currency, err := a.Billing.CatalogueCurrency(ctx)
@@ -258,7 +258,7 @@ func (a *app) submitPlan(c echo.Context, d *billing.PlanData) error {
 	t := typed{currency: currency}
 	in := planEdit(&f, packs, &t, v.viewer.Actor())
 	var edit billing.PlanEdit
-	if c.FormValue("step") == stepPublish && len(t.errors) == 0 {
+	if c.FormValue("act") == stepPublish && len(t.errors) == 0 {
 		edit, err = a.Billing.PublishPlan(ctx, in)
 		if err == nil || problem.Is(err, "published_meanwhile") && a.publishedThis(c, &in) {
 			return a.planPublished(c, d, &edit)

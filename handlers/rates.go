@@ -381,7 +381,7 @@ func (a *app) showRateForm(c echo.Context, code int, d *billing.CardData, f *vie
 		title = "Edit rates of " + d.Name
 		f.Action, f.Back = cardPath(d.ID)+"/edit", views.Link{Label: d.Name, Href: cardPath(d.ID)}
 		if last := d.Last(); last.EffectiveAt > d.Now {
-			f.Coming = aVersion(last.Number) + " takes effect " + format.InDays(last.EffectiveAt, d.Now, time.UTC) +
+			f.Coming = aVersion(last.Number) + " takes effect " + format.Days(last.EffectiveAt, d.Now, time.UTC) +
 				". This edit begins from it; published for an earlier day, it rules only until then."
 		}
 	}
@@ -412,7 +412,7 @@ func (a *app) editCard(c echo.Context) error {
 // submitRates takes a sent form one step on, as submitPlan.
 func (a *app) submitRates(c echo.Context, d *billing.CardData) error {
 	f := rateForm(c)
-	switch c.FormValue("step") {
+	switch c.FormValue("act") {
 	case stepEdit:
 		return a.showRateForm(c, http.StatusOK, d, &f)
 	case "add":
@@ -433,7 +433,7 @@ func (a *app) submitRates(c echo.Context, d *billing.CardData) error {
 			t.wrong("effective_on", "That day has begun. Choose a later one, or leave it empty to publish at once.")
 		}
 	}
-	if len(t.errors) == 0 && c.FormValue("step") == stepPublish {
+	if len(t.errors) == 0 && c.FormValue("act") == stepPublish {
 		err := a.publishCard(c, d, &f, rates, effective)
 		if err == nil {
 			return nil
@@ -484,7 +484,7 @@ func (a *app) publishCard(c echo.Context, d *billing.CardData, f *views.RateForm
 	}
 	text := aVersion(made.Number) + " is in force. Charges made before keep their price."
 	if made.EffectiveAt > a.Billing.Now() {
-		text = aVersion(made.Number) + " takes effect " + format.InDays(made.EffectiveAt, a.Billing.Now(), time.UTC) + "."
+		text = aVersion(made.Number) + " takes effect " + format.Days(made.EffectiveAt, a.Billing.Now(), time.UTC) + "."
 	}
 	if err := a.say(c, views.Flash{Tone: views.ToneOK, Text: text}); err != nil {
 		return err
@@ -506,7 +506,7 @@ func (a *app) reviewRates(c echo.Context, d *billing.CardData, f *views.RateForm
 		out.Caption, out.Publish, out.Changes = "Changes", "Publish "+numbered(d.Newest+1), rateDiff(d.Last().Rates, rates)
 		out.Lead = aVersion(d.Newest+1) + " takes effect at once."
 		if effective > 0 {
-			out.Lead = aVersion(d.Newest+1) + " takes effect " + format.InDays(effective, d.Now, time.UTC) + ", at 00:00 UTC."
+			out.Lead = aVersion(d.Newest+1) + " takes effect " + format.Days(effective, d.Now, time.UTC) + ", at 00:00 UTC."
 		}
 		out.Lead += " It prices " + agencyWords(d.Agencies) + "."
 		out.Notes = append(out.Notes, "Charges made before keep their price and their version.")
@@ -515,7 +515,7 @@ func (a *app) reviewRates(c echo.Context, d *billing.CardData, f *views.RateForm
 			out.Warnings = append(out.Warnings, p.Key()+" was used "+format.Plural(u.Charges, "time", "times")+" in the last 30 days and would have no rate: such requests are refused.")
 		}
 		if last := d.Last(); last.EffectiveAt > max(effective, d.Now) {
-			out.Warnings = append(out.Warnings, aVersion(last.Number)+" takes effect "+format.InDays(last.EffectiveAt, d.Now, time.UTC)+" and then rules instead of this.")
+			out.Warnings = append(out.Warnings, aVersion(last.Number)+" takes effect "+format.Days(last.EffectiveAt, d.Now, time.UTC)+" and then rules instead of this.")
 		}
 	}
 	var err error

@@ -367,5 +367,5 @@ func (a PlanAgency) resets(f Frame) string {
 	if a.ResetsAt == models.Never {
 		return "Granted once"
 	}
-	return format.InDays(a.ResetsAt, f.Now, f.zone())
+	return format.Days(a.ResetsAt, f.Now, f.zone())
 }
