@@ -43,6 +43,7 @@ type portal struct {
 	server  *httptest.Server
 	log     *journal
 	till    *till
+	tray    *tray
 	preset  string
 
 	northwind, bluebird models.Agency
@@ -70,14 +71,14 @@ func newPortal(t *testing.T, db *models.DB, change ...func(*handlers.Config)) *p
 func (p *portal) start(t *testing.T, db *models.DB, change ...func(*handlers.Config)) {
 	t.Helper()
 	p.t, p.db, p.clock, p.wall = t, db, &movable{}, &movable{}
-	p.users, p.log, p.till = map[string]models.User{}, &journal{}, &till{}
+	p.users, p.log, p.till, p.tray = map[string]models.User{}, &journal{}, &till{}, &tray{}
 	p.clock.set(begin)
 	p.wall.set(begin)
 	ctx := t.Context()
 	led, err := ledger.Open(ctx, db, ledger.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, led.Close()) })
-	p.billing, err = billing.New(billing.Config{DB: db, Ledger: led, Clock: p.clock, Wall: p.wall, Payments: p.till, BaseURL: home})
+	p.billing, err = billing.New(billing.Config{DB: db, Ledger: led, Clock: p.clock, Wall: p.wall, Payments: p.till, Mailer: p.tray, BaseURL: home})
 	require.NoError(t, err)
 	p.seed(ctx)
 
