@@ -9,16 +9,19 @@ import { equalTotals, measure } from "./measures.mjs";
 const zone = "Europe/Paris"; // of the demo's agency
 
 let demo;
-let state;
+const states = {};
 
 before(async () => {
   demo = await startDemo();
-  const window = await signIn(await open(demo), demo.ready.agency);
-  state = await window.context.storageState();
-  await window.close();
+  for (const who of ["agency", "admin"]) {
+    const window = await signIn(await open(demo), demo.ready[who]);
+    states[who] = await window.context.storageState();
+    await window.close();
+  }
 });
 
-const owner = (script) => open(demo, { script, state });
+const owner = (script) => open(demo, { script, state: states.agency });
+const admin = (script) => open(demo, { script, state: states.admin });
 
 const pick = (page, name) => page.locator(`form select[name=${name}]`);
 
@@ -57,14 +60,14 @@ async function figures(page) {
 }
 
 // exported asks for what the page's Export link leads to, with the page's cookies.
-async function exported({ page, context }) {
+async function exported({ page, context }, whose = "northwind-agency") {
   const address = await page.getByRole("link", { name: "Export CSV" }).getAttribute("href");
   const cookie = (await context.cookies(demo.base)).map((c) => `${c.name}=${c.value}`).join("; ");
   const answer = await demo.fetch(address, { headers: { Cookie: cookie } });
   assert.equal(answer.status, 200);
   assert.match(answer.headers["content-type"], /^text\/csv; charset=utf-8/);
   assert.match(answer.headers["content-security-policy"], /^default-src 'none'/);
-  assert.match(answer.headers["content-disposition"], /^attachment; filename="northwind-agency-[a-z]+.*\.csv"$/);
+  assert.match(answer.headers["content-disposition"], new RegExp(`^attachment; filename="${whose}-[a-z]+.*\\.csv"$`));
   return { rows: rows(answer.text), name: answer.headers["content-disposition"] };
 }
 
@@ -169,6 +172,67 @@ for (const { script, words } of both) {
     await page.getByText("Nothing matches these filters.").waitFor();
     await page.getByRole("link", { name: "Clear filters" }).click();
     await page.locator("table.lines tbody tr").first().waitFor();
+    seen.clean();
+    await window.close();
+  });
+}
+
+for (const { script, words } of both) {
+  test(`an admin finds the agency whose usage changed most and keeps the period, ${words}`, async () => {
+    const window = await admin(script);
+    const { page, seen } = window;
+    const set = async (name, choice) => {
+      await pick(page, name).selectOption(choice);
+      if (!script) await page.getByRole("button", { name: "Apply" }).click();
+    };
+    const total = (n) => page.waitForFunction((text) => document.querySelector("[data-total]")?.textContent === text, group(n));
+    await page.goto(`${demo.base}/admin/usage`);
+    const all = await figures(page);
+    assert.match(await page.locator("main").textContent(), /cut in UTC, the platform's time zone/);
+    const minis = await page.locator(".minis svg").evaluateAll((list) => list.map((svg) => svg.getAttribute("aria-label")));
+    assert.equal(minis.length, await page.locator("table.names tbody tr").count());
+    assert.equal(minis.map((text) => numbers(text.split(": ")[1])[0]).reduce((a, b) => a + b, 0), all, "small charts say what the table says");
+    const file = (await exported(window, "refill")).rows;
+    assert.equal(sum(file, "credits"), all);
+    assert.equal(new Set(file.map((r) => r.agency_id)).size, minis.length);
+
+    // What was sold, as a line and as a column.
+    await set("v", "cumulative");
+    await page.waitForURL(/[?&]v=cumulative/);
+    const marks = page.locator("figcaption:visible").filter({ hasText: "Sold" });
+    await marks.waitFor();
+    const sold = number(/Sold: ([\d,]+)/.exec(await marks.textContent())[1]);
+    assert.equal(number(await page.locator("[data-sold]").textContent()), sold);
+    assert.equal(await figures(page), all);
+
+    // Every grouping and interval says the same; a model is a part of it.
+    await set("i", "week");
+    await page.waitForURL(/[?&]i=week/);
+    for (const by of ["plan", "bucket"]) {
+      await set("g", by);
+      await page.waitForURL(new RegExp(`[?&]g=${by}`));
+      await total(all);
+      assert.equal(await figures(page), all, by);
+    }
+    await set("model", { label: "GPT-4" });
+    await page.waitForURL(/[?&]model=gpt-4(&|$)/);
+    await page.getByRole("link", { name: /GPT-4.*remove/ }).waitFor();
+    const part = await figures(page);
+    assert.ok(part > 0 && part < all);
+    assert.equal(sum((await exported(window, "refill")).rows, "credits"), part);
+    await page.getByRole("link", { name: "Clear all" }).click();
+    await total(all);
+
+    // From the sentence to the agency, in the same period, and on to its page.
+    const named = page.locator(".prose a").first();
+    const name = await named.textContent();
+    await named.click();
+    await page.waitForURL((url) => url.searchParams.get("agency") && url.searchParams.get("i") === "week");
+    await page.getByRole("link", { name: `Agency: ${name}` }).waitFor();
+    const [chosen] = file.filter((r) => r.agency === name);
+    assert.equal(await figures(page), sum(file.filter((r) => r.agency === name), "credits"));
+    assert.equal(new URL(page.url()).searchParams.get("agency"), chosen.agency_id);
+    assert.match(await page.getByRole("link", { name: `Open ${name}` }).getAttribute("href"), /^\/admin\/agencies\/agy_/);
     seen.clean();
     await window.close();
   });
