@@ -39,8 +39,14 @@ type OverviewData struct {
 	Replies    []ReplyRate // the two most used pairs, or the cheapest and dearest
 	RepliesErr error
 
-	Attention    Attention // an agency's; empty for a client
+	// Of an agency; empty for a client.
+
+	Attention    Attention
 	AttentionErr error
+	Sales        SalesTotal // in the running cycle
+	SalesErr     error
+	Checklist    []CheckedStep
+	ChecklistErr error
 }
 
 // BalanceData is a balance and what it is made of.
@@ -66,19 +72,25 @@ type ReplyRate struct {
 
 // Attention is which clients need their agency.
 type Attention struct {
-	Paused int64
-	Low    int64             // low or critical
-	Below  int64             // in excess
-	List   []SubAccountState // at most five, the worst first
+	Clients int64 // all of them
+	Idle    int64 // prepaid ones that bought nothing in 30 days, of an agency that sells
+	Paused  int64
+	Low     int64             // low or critical
+	Below   int64             // in excess
+	List    []SubAccountState // at most five, the worst first
 }
 
 // SubAccountState is how one prepaid client stands.
 type SubAccountState struct {
 	models.SubAccount
-	State ledger.State
-	Left  models.Credits
-	Used  models.Credits // in the agency's running cycle
+	Funding models.Funding
+	State   ledger.State
+	Left    models.Credits
+	Used    models.Credits // in the agency's running cycle
 }
+
+// idleAfter is how long a client may buy nothing before its agency is told.
+const idleAfter = 30 * 24 * time.Hour
 
 // attentionRows is how many clients are listed.
 const attentionRows = 5
@@ -117,6 +129,12 @@ func (s *Service) Overview(ctx context.Context, a *Account) OverviewData {
 		if o.AttentionErr = cycleErr; cycleErr == nil {
 			o.Attention, o.AttentionErr = s.attention(ctx, a, c, now)
 		}
+		if o.SalesErr = cycleErr; cycleErr == nil {
+			var sold SalesBy[models.WalletID]
+			sold, o.SalesErr = s.SalesByClient(ctx, a.Agency.ID, c.Span)
+			o.Sales = sold.Total()
+		}
+		o.Checklist, o.ChecklistErr = s.Checklist(ctx, a)
 	}
 	return o
 }
@@ -281,7 +299,7 @@ func (s *Service) subAccountStates(ctx context.Context, a *Account, c cycle, now
 		if w == nil {
 			continue
 		}
-		row := SubAccountState{SubAccount: subs[i], State: states[w.ID], Left: spendable[w.ID] - w.Excess, Used: usedBy[w.ID]}
+		row := SubAccountState{SubAccount: subs[i], Funding: w.Funding, State: states[w.ID], Left: spendable[w.ID] - w.Excess, Used: usedBy[w.ID]}
 		if w.Funding == models.Pooled && w.Status == models.WalletActive {
 			row.State = ledger.StateHealthy
 			if states[w.PoolWalletID] == ledger.StatePaused {
@@ -298,9 +316,16 @@ func (s *Service) attention(ctx context.Context, a *Account, c cycle, now models
 	if err != nil {
 		return Attention{}, err
 	}
+	out := Attention{Clients: int64(len(rows))}
+	bought, err := s.LastSales(ctx, a.Agency.ID)
+	if err != nil {
+		return out, err
+	}
 	worst := map[ledger.State]int{ledger.StatePaused: 4, ledger.StateExcess: 3, ledger.StateCritical: 2, ledger.StateLow: 1}
-	var out Attention
 	for i := range rows {
+		if at := bought[rows[i].WalletID]; len(bought) > 0 && rows[i].Funding == models.Prepaid && now.Sub(at) > idleAfter {
+			out.Idle++
+		}
 		switch rows[i].State {
 		case ledger.StatePaused:
 			out.Paused++

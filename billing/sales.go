@@ -22,19 +22,6 @@ type SalesTotal struct {
 // Profit is what the agency kept.
 func (t SalesTotal) Profit() int64 { return t.Revenue - t.Cost - t.Fee }
 
-// Margin is the profit's share of the revenue, in whole percent rounded half away
-// from zero; ok is false where nothing was earned.
-func (t SalesTotal) Margin() (percent int64, ok bool) {
-	if t.Revenue <= 0 {
-		return 0, false
-	}
-	hundredfold := 200*t.Profit() + t.Revenue
-	if t.Profit() < 0 {
-		hundredfold -= 2 * t.Revenue
-	}
-	return hundredfold / (2 * t.Revenue), true
-}
-
 func (t *SalesTotal) add(o SalesTotal) {
 	t.Sales += o.Sales
 	t.Credits += o.Credits
@@ -134,6 +121,28 @@ func (s *Service) LastSales(ctx context.Context, agency models.AgencyID) (map[mo
 	out := make(map[models.WalletID]models.Time, len(rows))
 	for _, r := range rows {
 		out[r.WalletID] = r.At
+	}
+	return out, err
+}
+
+// PackageNames are the names of all an agency's packages, archived ones included.
+func (s *Service) PackageNames(ctx context.Context, agency models.AgencyID) (map[models.PackageID]string, error) {
+	var rows []models.Package
+	err := s.db.Read.WithContext(ctx).Select("id", "name").Where("agency_id = ?", agency).Find(&rows).Error
+	out := make(map[models.PackageID]string, len(rows))
+	for i := range rows {
+		out[rows[i].ID] = rows[i].Name
+	}
+	return out, err
+}
+
+// ClientNames are all an agency's clients by wallet, archived ones included.
+func (s *Service) ClientNames(ctx context.Context, agency models.AgencyID) (map[models.WalletID]models.SubAccount, error) {
+	var rows []models.SubAccount
+	err := s.db.Read.WithContext(ctx).Select("id", "name", "wallet_id").Where("agency_id = ?", agency).Find(&rows).Error
+	out := make(map[models.WalletID]models.SubAccount, len(rows))
+	for i := range rows {
+		out[rows[i].WalletID] = rows[i]
 	}
 	return out, err
 }

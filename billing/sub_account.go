@@ -16,10 +16,17 @@ import (
 type SubAccountStanding struct {
 	SubAccountState
 
-	Funding   models.Funding
 	PoolCap   models.Credits // 0: no cap on a pooled account, no pool for a prepaid one
 	PoolEvery models.PoolEvery
-	NotUsed   bool // no charge yet
+	NotUsed   bool        // no charge yet
+	Sold      SalesTotal  // to it in the agency's running cycle
+	BoughtAt  models.Time // when it last bought a package; 0: never
+}
+
+// Idle tells a prepaid client that bought nothing of its agency in the last 30
+// days.
+func (s *SubAccountStanding) Idle(now models.Time) bool {
+	return s.Funding == models.Prepaid && now.Sub(s.BoughtAt) > idleAfter
 }
 
 // SubAccountStandings tells how each active client of an agency stands and how
@@ -33,6 +40,18 @@ func (s *Service) SubAccountStandings(ctx context.Context, a *Account) ([]SubAcc
 	if err := s.db.Read.WithContext(ctx).Where("agency_id = ?", a.Agency.ID).Find(&wallets).Error; err != nil {
 		return nil, err
 	}
+	c, err := s.cycleOf(s.db.Read.WithContext(ctx), a, s.clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	sold, err := s.SalesByClient(ctx, a.Agency.ID, c.Span)
+	if err != nil {
+		return nil, err
+	}
+	bought, err := s.LastSales(ctx, a.Agency.ID)
+	if err != nil {
+		return nil, err
+	}
 	byID := make(map[models.WalletID]*models.Wallet, len(wallets))
 	for i := range wallets {
 		byID[wallets[i].ID] = &wallets[i]
@@ -44,7 +63,8 @@ func (s *Service) SubAccountStandings(ctx context.Context, a *Account) ([]SubAcc
 			continue
 		}
 		out = append(out, SubAccountStanding{
-			SubAccountState: states[i], Funding: w.Funding, PoolCap: w.PoolCap, PoolEvery: w.PoolEvery, NotUsed: w.UsedAt == 0,
+			SubAccountState: states[i], PoolCap: w.PoolCap, PoolEvery: w.PoolEvery, NotUsed: w.UsedAt == 0,
+			Sold: sold[w.ID], BoughtAt: bought[w.ID],
 		})
 	}
 	return out, nil

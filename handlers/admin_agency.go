@@ -117,7 +117,7 @@ func (a *app) agencyClients(c echo.Context, account *billing.Account) views.Agen
 	})
 	out := views.AgencyClients{Total: int64(len(all))}
 	for i := range all[:min(clientsShown, len(all))] {
-		row := subAccountRow(&all[i], nil)
+		row := subAccountRow(&all[i], nil, account.Agency.Currency)
 		row.Href = ""
 		out.Rows = append(out.Rows, row)
 	}

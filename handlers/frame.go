@@ -122,7 +122,7 @@ func navigation(r role, current string) []views.NavItem {
 	case roleOwner, roleBilling, roleMember:
 		nav = slices.Insert(nav, 3,
 			views.NavItem{Key: "sub-accounts", Label: "Sub-accounts", Href: "/sub-accounts"},
-			views.NavItem{Key: "packages", Label: "Packages", Href: "/packages"})
+			views.NavItem{Key: "packages", Label: "Packages", Href: "/packages"}, views.NavItem{Key: "sales", Label: "Sales", Href: "/sales"})
 	}
 	if r != "" {
 		settings := map[role]string{roleAdmin: "/settings/password", roleClient: "/settings/people"}

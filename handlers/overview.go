@@ -34,6 +34,7 @@ func (a *app) overview(c echo.Context) error {
 	o := a.Billing.Overview(c.Request().Context(), account)
 	out := views.Overview{
 		Balance: a.balanceCard(c, &o), Usage: a.usageCard(c, &o), Activity: a.activityCard(c, &o),
+		Checklist: a.checklistCard(c, &o), Attention: a.attentionCard(c, &o), Sales: a.salesCard(c, &o),
 	}
 	if o.BalanceErr == nil && o.Balance.Wallet.UsedAt == 0 {
 		out.First = a.firstReply(c, account)
@@ -90,11 +91,13 @@ func (a *app) balanceCard(c echo.Context, o *billing.OverviewData) views.Balance
 	switch {
 	case o.Account.SubAccount != nil:
 		out.From = o.Account.Agency.Name
-		switch sells, err := a.Billing.Sells(c.Request().Context(), o.Account); {
-		case err != nil:
-			a.sectionFailed(c, "packages", err)
-		case sells:
-			out.BuyHref = "/buy"
+		if v.role() == roleClient {
+			sells, err := a.Billing.Sells(c.Request().Context(), o.Account)
+			if err != nil {
+				a.sectionFailed(c, "packages", err)
+			} else if sells {
+				out.BuyHref = "/buy"
+			}
 		}
 	case mayBuy(v):
 		out.BuyHref = "/buy"
@@ -229,30 +232,43 @@ func (a *app) notice(c echo.Context, o *billing.OverviewData, b *views.Balance) 
 	if n := a.halted(o.Account); n != nil {
 		return n
 	}
-	client := o.Account.SubAccount != nil
-	n := views.Notice{}
+	return b.Notice(o.Now, o.Account.Zone, a.buyAgain(c, o, b))
+}
+
+// buyAgain is what was bought last, for a balance that is short; nil where nothing
+// was, or it is no longer sold.
+func (a *app) buyAgain(c echo.Context, o *billing.OverviewData, b *views.Balance) *views.BuyAgain {
+	ctx := c.Request().Context()
 	switch b.State {
-	case views.StatePaused:
-		n = views.Notice{Tone: views.ToneBad, Lead: "AI replies are paused.", Text: "There are no credits left. Everything else keeps working."}
-		if client {
-			n.Lead, n.Text = "Your AI assistant is paused.", "There are no credits left. Messages still arrive; people can answer by hand."
-		}
-	case views.StateUpstreamPaused:
-		return &views.Notice{Tone: views.ToneBad, Lead: "Your AI is paused.", Text: o.Account.Agency.Name + " is working on it."}
-	case views.StateExcess:
-		n = views.Notice{Tone: views.ToneBad, Lead: "Below zero.", Text: "You have used more credits than you had. They come off your next purchase."}
-	case views.StateCritical:
-		n = views.Notice{Tone: views.ToneBad, Lead: "Almost out.", Text: "At this pace your credits last less than a day."}
-	case views.StateLow:
-		n = views.Notice{Tone: views.ToneWarn, Lead: "Low balance.", Text: "At this pace your credits run out before long."}
-		if b.Forecast.Kind == views.ForecastRunsOut && b.Forecast.RunsOutAt.IsSet() {
-			n.Text = "At this pace your credits run out " + format.Days(b.Forecast.RunsOutAt, o.Now, o.Account.Zone) + "."
-		}
-	case views.StateNew, views.StateHealthy, views.StatePurchasePending, views.StateChargeFailed:
+	case views.StateNew, views.StateHealthy, views.StatePurchasePending, views.StateUpstreamPaused, views.StateChargeFailed:
+		return nil
+	case views.StateLow, views.StateCritical, views.StateExcess, views.StatePaused:
+	}
+	if b.BuyHref == "" {
 		return nil
 	}
-	if mayBuy(visitOf(c)) {
-		n.Action = &views.Link{Label: "Buy credits", Href: "/buy"}
+	if o.Account.SubAccount != nil {
+		front, err := a.Billing.Shopfront(ctx, o.Account)
+		if err != nil {
+			a.sectionFailed(c, "packages", err)
+			return nil
+		}
+		for _, offer := range front.Offers {
+			if front.Last != nil && offer.ID == front.Last.PackageID && offer.ID == front.Suggested {
+				return &views.BuyAgain{Credits: offer.Credits, Price: offer.Total(), Href: "/buy?pack=" + offer.ID.String()}
+			}
+		}
+		return nil
 	}
-	return &n
+	front, err := a.Billing.Storefront(ctx, o.Account)
+	if err != nil {
+		a.sectionFailed(c, "packs", err)
+		return nil
+	}
+	for _, offer := range front.Offers {
+		if front.Last != nil && offer.Pack.ID == front.Last.PackID && offer.Pack.ID == front.Suggested && offer.Pack.Kind == models.PackFixed {
+			return &views.BuyAgain{Credits: offer.Credits, Price: offer.Price, Href: "/buy?pack=" + offer.Pack.Code}
+		}
+	}
+	return nil
 }

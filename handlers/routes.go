@@ -85,6 +85,10 @@ func (a *app) table() []route {
 		{get, "/sub-accounts/:id/take-back", buyers, a.takeBackForm},
 		{post, "/sub-accounts/:id/take-back", buyers, a.takeBack},
 
+		{get, "/sales", agencies, a.sales},
+		{get, "/sales.csv", agencies, a.salesCSV},
+		{post, "/checklist/hide", agencies, a.hideChecklist},
+
 		{get, "/packages", agencies, a.packages},
 		{get, "/packages/new", buyers, a.newPackageForm},
 		{post, "/packages/new", buyers, a.newPackage},

@@ -31,15 +31,20 @@ func (a *app) standings(ctx context.Context, account *billing.Account, f views.S
 	if err != nil {
 		return nil, nil, err
 	}
+	sells := slices.ContainsFunc(all, func(s billing.SubAccountStanding) bool { return s.BoughtAt != 0 }) //nolint:gocritic // the signature is slices'
 	signals := []views.Signal{
 		{Label: "All"}, {Key: views.SignalPaused, Label: "Paused"}, {Key: views.SignalLow, Label: "Low"}, {Key: views.SignalNew, Label: "Not used yet"},
 	}
+	if sells { // an agency that sells nothing need not be told who buys nothing
+		signals = append(signals, views.Signal{Key: views.SignalIdle, Label: "No purchase in 30 days"}, views.Signal{Key: views.SignalLoss, Label: "Loss-making"})
+	}
+	now := a.Billing.Now()
 	var shown []billing.SubAccountStanding
 	for i := range signals {
 		s := &signals[i]
 		s.Current, s.Href = s.Key == f.Signal, views.SubAccountFilter{Signal: s.Key, Sort: f.Sort}.Href("/sub-accounts")
 		for j := range all {
-			if !signalled(&all[j], s.Key) {
+			if !signalled(&all[j], s.Key, now) {
 				continue
 			}
 			s.Count++
@@ -56,6 +61,8 @@ func (a *app) standings(ctx context.Context, account *billing.Account, f views.S
 			return cmp.Or(boolInt(x.Funding == models.Pooled)-boolInt(y.Funding == models.Pooled), cmp.Compare(x.Left, y.Left))
 		case views.SubAccountsByUsed:
 			return cmp.Compare(y.Used, x.Used)
+		case views.SubAccountsBySold:
+			return cmp.Compare(y.Sold.Revenue, x.Sold.Revenue)
 		case views.SubAccountsByName:
 		}
 		return 0 // they come by name
@@ -70,7 +77,7 @@ func boolInt(b bool) int {
 	return 0
 }
 
-func signalled(s *billing.SubAccountStanding, signal string) bool {
+func signalled(s *billing.SubAccountStanding, signal string, now models.Time) bool {
 	switch signal {
 	case views.SignalPaused:
 		return severity(s.State) >= severity(billing.StateUpstream)
@@ -78,6 +85,10 @@ func signalled(s *billing.SubAccountStanding, signal string) bool {
 		return severity(s.State) >= severity(billing.StateLow) && severity(s.State) <= severity(billing.StateExcess)
 	case views.SignalNew:
 		return s.NotUsed
+	case views.SignalIdle:
+		return s.Idle(now)
+	case views.SignalLoss:
+		return s.Sold.Sales > 0 && s.Sold.Profit() < 0
 	}
 	return true
 }
@@ -107,7 +118,7 @@ func (a *app) subAccounts(c echo.Context) error {
 		out.Failure = a.failure(c, "The list of clients", "", err)
 	} else {
 		for i := range shown {
-			out.Rows = append(out.Rows, subAccountRow(&shown[i], lasts))
+			out.Rows = append(out.Rows, subAccountRow(&shown[i], lasts, account.Agency.Currency))
 		}
 	}
 	if gone, err := a.Billing.ArchivedSubAccounts(ctx, account.Agency.ID); err != nil {
@@ -154,13 +165,17 @@ func onPage(c echo.Context, out *views.SubAccounts, shown []billing.SubAccountSt
 	return shown[from:to]
 }
 
-func subAccountRow(s *billing.SubAccountStanding, lasts map[models.WalletID]billing.Forecast) views.SubAccountRow {
+func subAccountRow(s *billing.SubAccountStanding, lasts map[models.WalletID]billing.Forecast, currency string) views.SubAccountRow {
 	row := views.SubAccountRow{
 		Name: s.Name, Href: subAccountPath(s.ID), Feed: feedOf(s.Funding, s.PoolCap, s.PoolEvery), State: views.State(s.State),
 		Left: s.Left, Used: s.Used, Unused: s.NotUsed,
 	}
 	if f, known := lasts[s.WalletID]; known {
 		row.Lasts = forecastOf(&f)
+	}
+	if s.Sold.Sales > 0 {
+		sum := salesSum(s.Sold, currency)
+		row.Sold, row.Margin = sum.Revenue, sum.Margin
 	}
 	return row
 }
@@ -186,11 +201,12 @@ func (a *app) subAccountsCSV(c echo.Context) error {
 		out.UseCRLF = true
 		if err := out.Write([]string{
 			"name", "id", "funding", "pool_limit", "pool_limit_per", "state", "left", "forecast", "runs_out_utc", "used_this_cycle",
+			"sales_this_cycle", "sold", "cost", "fees", "profit", "currency",
 		}); err != nil {
 			return err
 		}
 		for i := range shown {
-			if err := out.Write(standingCells(&shown[i], lasts)); err != nil {
+			if err := out.Write(standingCells(&shown[i], lasts, account.Agency.Currency)); err != nil {
 				return err
 			}
 		}
@@ -199,7 +215,7 @@ func (a *app) subAccountsCSV(c echo.Context) error {
 	})
 }
 
-func standingCells(s *billing.SubAccountStanding, lasts map[models.WalletID]billing.Forecast) []string {
+func standingCells(s *billing.SubAccountStanding, lasts map[models.WalletID]billing.Forecast, currency string) []string {
 	limit, per, left, kind, runsOut := "", "", "", "", ""
 	if s.PoolCap > 0 {
 		limit, per = s.PoolCap.String(), string(s.PoolEvery)
@@ -210,7 +226,8 @@ func standingCells(s *billing.SubAccountStanding, lasts map[models.WalletID]bill
 			runsOut = f.RunsOutAt.RFC3339()
 		}
 	}
-	return []string{text(s.Name), text(s.ExternalID), string(s.Funding), limit, per, string(s.State), left, kind, runsOut, s.Used.String()}
+	cells := []string{text(s.Name), text(s.ExternalID), string(s.Funding), limit, per, string(s.State), left, kind, runsOut, s.Used.String()}
+	return append(append(cells, soldCells(s.Sold, currency)...), currency)
 }
 
 // client finds the sub-account that the address names. Errors: not_found, which
@@ -268,6 +285,11 @@ func (a *app) subAccount(c echo.Context) error {
 			out.Own = o.Balance.Balance.Available
 		}
 	}
+	if sold, err := a.soldTo(ctx, agency, sub.WalletID); err != nil {
+		a.sectionFailed(c, "sales", err)
+	} else {
+		out.Sold = sold
+	}
 	if mayBuy(v) && out.ArchivedAt.IsSet() {
 		out.Restore = path + "/restore"
 	} else if mayBuy(v) {
@@ -284,4 +306,19 @@ func (a *app) subAccount(c echo.Context) error {
 	}
 	out.Frame.Zone = account.Zone // the client's days, as on its own pages
 	return page(c, http.StatusOK, views.SubAccountPage(out))
+}
+
+// soldTo is what the agency sold to a client in its running cycle; nil for
+// nothing.
+func (a *app) soldTo(ctx context.Context, agency *billing.Account, client models.WalletID) (*views.SalesSum, error) {
+	cycle, err := a.Billing.UsagePeriod(ctx, agency, billing.ThisCycle, "", "")
+	if err != nil {
+		return nil, err
+	}
+	sold, err := a.Billing.SalesByClient(ctx, agency.Agency.ID, cycle.Span)
+	if err != nil || sold[client].Sales == 0 {
+		return nil, err
+	}
+	sum := salesSum(sold[client], agency.Agency.Currency)
+	return &sum, nil
 }

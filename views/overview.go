@@ -15,6 +15,10 @@ type Overview struct {
 	Usage    UsageCard
 	First    *FirstReply // shown in place of usage until the first reply; nil afterwards
 	Activity ActivityCard
+
+	Checklist ChecklistCard
+	Attention AttentionCard
+	Sales     SalesCard
 }
 
 // UsageCard is usage over one period: a sentence, a chart and the largest users.

@@ -37,12 +37,13 @@ type Signal struct {
 type SubAccountSort string
 
 // The orders, each the sensible way round: names up, states worst first, amounts
-// left up and used down.
+// left up, used and sold down.
 const (
 	SubAccountsByName  SubAccountSort = "name"
 	SubAccountsByState SubAccountSort = "state"
 	SubAccountsByLeft  SubAccountSort = "left"
 	SubAccountsByUsed  SubAccountSort = "used"
+	SubAccountsBySold  SubAccountSort = "sold"
 )
 
 // SubAccountFilter is what the list's address says.
@@ -56,13 +57,15 @@ const (
 	SignalPaused = "paused"
 	SignalLow    = "low"
 	SignalNew    = "new"
+	SignalIdle   = "idle" // bought nothing in 30 days
+	SignalLoss   = "loss" // sold to at a loss this cycle
 )
 
 // ParseSubAccountFilter reads an address; what it does not know is the default.
 func ParseSubAccountFilter(q url.Values) SubAccountFilter {
 	return SubAccountFilter{
-		Signal: oneOf(q.Get("only"), "", SignalPaused, SignalLow, SignalNew),
-		Sort:   oneOf(SubAccountSort(q.Get("sort")), SubAccountsByName, SubAccountsByState, SubAccountsByLeft, SubAccountsByUsed),
+		Signal: oneOf(q.Get("only"), "", SignalPaused, SignalLow, SignalNew, SignalIdle, SignalLoss),
+		Sort:   oneOf(SubAccountSort(q.Get("sort")), SubAccountsByName, SubAccountsByState, SubAccountsByLeft, SubAccountsByUsed, SubAccountsBySold),
 	}
 }
 
@@ -96,6 +99,8 @@ type SubAccountRow struct {
 	Lasts  Forecast
 	Used   models.Credits // this cycle
 	Unused bool           // never used any
+	Sold   models.Money   // to it this cycle; no currency: nothing
+	Margin string         // of what was sold; "" where nothing was
 }
 
 // Feed is how a client gets credits.
@@ -146,6 +151,7 @@ func (v SubAccounts) columns() []Column {
 		column("Left", SubAccountsByLeft, "ascending", true),
 		{Label: "Lasts"},
 		column("Used this cycle", SubAccountsByUsed, "descending", true),
+		column("Sold this cycle", SubAccountsBySold, "descending", true),
 	}
 }
 
@@ -210,6 +216,7 @@ type SubAccount struct {
 	Balance Balance        // as the client sees it; not looked at when pooled
 	Pool    *PoolDraw      // what it has drawn on the agency's credits; nil when it may not
 	Used    models.Credits // this cycle, all of it
+	Sold    *SalesSum      // to it this cycle; nil for nothing
 	Own     models.Credits // of a pooled account: credits of its own, which lie still
 
 	Usage    UsageCard

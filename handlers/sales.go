@@ -1,0 +1,247 @@
+package handlers
+
+import (
+	"cmp"
+	"encoding/csv"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"refill/billing"
+	"refill/billing/period"
+	"refill/billing/problem"
+	"refill/models"
+	"refill/views"
+	"refill/views/format"
+)
+
+// salesPage is how many sales are listed at once.
+const salesPage = 50
+
+func salesPeriods() []views.Option {
+	return []views.Option{
+		{Value: string(billing.ThisCycle), Label: "This cycle"}, {Value: string(billing.PreviousCycle), Label: "Previous cycle"},
+		{Value: string(billing.Last30Days), Label: "30 days"}, {Value: string(billing.Last90Days), Label: "90 days"},
+	}
+}
+
+func (a *app) sales(c echo.Context) error {
+	v, ctx := visitOf(c), c.Request().Context()
+	account := v.viewer.Account()
+	out := views.Sales{Periods: salesPeriods(), Period: string(billing.ThisCycle), CSV: "/sales.csv"}
+	for _, o := range out.Periods {
+		if o.Value == c.QueryParam("p") {
+			out.Period, out.Span = o.Value, o.Label
+		}
+	}
+	out.Span = cmp.Or(out.Span, out.Periods[0].Label)
+	q := billing.SalesQuery{Agency: account.Agency.ID, Limit: salesPage + 1}
+	if ref := c.QueryParam("before"); ref != "" {
+		var err error
+		if q.Before, err = models.ParseID[models.PurchaseID](ref); err != nil {
+			return problem.Missing("page")
+		}
+		out.Pager.Newer = "/sales?p=" + out.Period
+	}
+	rows, err := a.Billing.Sales(ctx, q)
+	if err == nil {
+		err = a.salesSums(c, account, &out)
+	}
+	if err != nil {
+		out.Failure = a.failure(c, "Sales", "Your balance is not affected.", err)
+	}
+	if len(rows) > salesPage {
+		rows = rows[:salesPage]
+		out.Pager.Older = "/sales?p=" + out.Period + "&before=" + rows[salesPage-1].ID.String()
+	}
+	for i := range rows {
+		out.Rows = append(out.Rows, saleRow(&rows[i]))
+	}
+	if err == nil && len(rows) == 0 && out.Pager.Newer == "" {
+		out.Start = &views.Link{Label: "Set up your packages", Href: "/packages"}
+	}
+	if out.Frame, err = a.frame(c, "Sales", "sales", nil); err != nil {
+		return err
+	}
+	return page(c, http.StatusOK, views.SalesPage(out))
+}
+
+// salesSums adds the period's sales up, in all, by package and by client.
+func (a *app) salesSums(c echo.Context, account *billing.Account, out *views.Sales) error {
+	ctx := c.Request().Context()
+	span, err := a.Billing.UsagePeriod(ctx, account, billing.PeriodName(out.Period), "", "")
+	if err != nil {
+		return err
+	}
+	out.Span += ", " + spanWords(span.Span, account.Zone)
+	byPackage, err := a.Billing.SalesByPackage(ctx, account.Agency.ID, span.Span)
+	if err != nil {
+		return err
+	}
+	byClient, err := a.Billing.SalesByClient(ctx, account.Agency.ID, span.Span)
+	if err != nil {
+		return err
+	}
+	packages, err := a.Billing.PackageNames(ctx, account.Agency.ID)
+	if err != nil {
+		return err
+	}
+	clients, err := a.Billing.ClientNames(ctx, account.Agency.ID)
+	if err != nil {
+		return err
+	}
+	currency := account.Agency.Currency
+	out.Sum = salesSum(byPackage.Total(), currency)
+	for id, t := range byPackage {
+		out.ByPack = append(out.ByPack, views.SalesLine{Name: packages[id], Href: "/packages/" + id.String(), SalesSum: salesSum(t, currency)})
+	}
+	for wallet, t := range byClient {
+		sub := clients[wallet]
+		out.ByBuyer = append(out.ByBuyer, views.SalesLine{Name: sub.Name, Href: subAccountPath(sub.ID), SalesSum: salesSum(t, currency)})
+	}
+	for _, lines := range [][]views.SalesLine{out.ByPack, out.ByBuyer} {
+		slices.SortFunc(lines, func(x, y views.SalesLine) int { //nolint:gocritic // the signature is slices'
+			return cmp.Or(cmp.Compare(y.Revenue.Amount, x.Revenue.Amount), cmp.Compare(x.Name, y.Name))
+		})
+	}
+	return nil
+}
+
+func spanWords(s period.Span, zone *time.Location) string {
+	return s.Start.In(zone).Format("Jan 2") + " – " + (s.End - 1).In(zone).Format("Jan 2, 2006")
+}
+
+func salesSum(t billing.SalesTotal, currency string) views.SalesSum {
+	out := views.SalesSum{
+		Count: t.Sales, Credits: t.Credits, Revenue: models.Money{Amount: t.Revenue, Currency: currency}, Cost: models.Money{Amount: t.Cost, Currency: currency},
+		Fee: models.Money{Amount: t.Fee, Currency: currency}, Profit: models.Money{Amount: t.Profit(), Currency: currency}, Lossy: t.Profit() < 0,
+	}
+	if t.Revenue > 0 {
+		out.Margin = format.Percent(t.Profit(), t.Revenue)
+	}
+	return out
+}
+
+func saleRow(s *billing.Sale) views.SaleRow {
+	return views.SaleRow{
+		At: s.CreatedAt, Client: s.Client, Href: subAccountPath(s.Sub), Package: s.Title, Credits: s.Credits, Status: purchaseStatus(s.Status),
+		Note: s.StatusNote, Price: s.Total(), Cost: models.Money{Amount: s.Cost, Currency: s.Currency}, Fee: models.Money{Amount: s.Fee, Currency: s.Currency},
+		Profit: models.Money{Amount: s.Profit(), Currency: s.Currency}, Paid: s.Status == models.PurchaseCredited,
+	}
+}
+
+func (a *app) salesCSV(c echo.Context) error {
+	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
+	return a.download(c, "sales", 0, 0, func(w io.Writer) error {
+		out := csv.NewWriter(w)
+		out.UseCRLF = true
+		if err := out.Write([]string{
+			"time_local", "time_utc", "purchase", "client", "client_id", "package", "credits", "price", "cost", "fee", "profit", "currency", "status", "payment",
+		}); err != nil {
+			return err
+		}
+		q := billing.SalesQuery{Agency: account.Agency.ID, Limit: 1000}
+		for {
+			rows, err := a.Billing.Sales(ctx, q)
+			if err != nil {
+				return err
+			}
+			for i := range rows {
+				if err := out.Write(saleCells(&rows[i], account.Zone)); err != nil {
+					return err
+				}
+			}
+			if out.Flush(); out.Error() != nil || len(rows) < q.Limit {
+				return out.Error()
+			}
+			q.Before = rows[len(rows)-1].ID
+		}
+	})
+}
+
+func saleCells(s *billing.Sale, zone *time.Location) []string {
+	money := func(amount int64) string { return models.Money{Amount: amount, Currency: s.Currency}.Decimal() }
+	return []string{
+		s.CreatedAt.In(zone).Format(time.RFC3339), s.CreatedAt.Go().Format(time.RFC3339), s.ID.String(), text(s.Client), s.Sub.String(), text(s.Title),
+		s.Credits.String(), money(s.Price), money(s.Cost), money(s.Fee), money(s.Profit()), s.Currency, string(s.Status), text(s.PaymentIntent),
+	}
+}
+
+// The cards of an agency's first page that are about its clients.
+
+func (a *app) attentionCard(c echo.Context, o *billing.OverviewData) views.AttentionCard {
+	if o.AttentionErr != nil {
+		return views.AttentionCard{Failure: a.failure(c, "Your sub-accounts", "", o.AttentionErr)}
+	}
+	n := &o.Attention
+	out := views.AttentionCard{
+		Paused: n.Paused, Below: n.Below, Low: n.Low, Idle: n.Idle, Clients: n.Clients, Assign: mayBuy(visitOf(c)),
+	}
+	needy := make([]billing.SubAccountStanding, len(n.List))
+	for i := range n.List {
+		needy[i].SubAccountState = n.List[i]
+	}
+	lasts, err := a.Billing.Forecasts(c.Request().Context(), o.Account.Agency, needy)
+	if err != nil {
+		a.sectionFailed(c, "forecast", err)
+	}
+	for i := range needy {
+		out.Rows = append(out.Rows, subAccountRow(&needy[i], lasts, o.Account.Agency.Currency))
+	}
+	return out
+}
+
+func (a *app) salesCard(c echo.Context, o *billing.OverviewData) views.SalesCard {
+	if o.SalesErr != nil {
+		return views.SalesCard{Failure: a.failure(c, "Your sales", "", o.SalesErr)}
+	}
+	selling := slices.Contains(o.Checklist, billing.CheckedStep{Step: billing.StepPackage, Done: true})
+	return views.SalesCard{Sales: salesSum(o.Sales, o.Account.Agency.Currency), Selling: selling}
+}
+
+// checklistCookie says that this browser does not want to see the list.
+const checklistCookie = "checklist"
+
+func (a *app) checklistCard(c echo.Context, o *billing.OverviewData) views.ChecklistCard {
+	var out views.ChecklistCard
+	if _, err := c.Cookie(checklistCookie); err == nil || !mayBuy(visitOf(c)) {
+		return out
+	}
+	if o.ChecklistErr != nil {
+		a.sectionFailed(c, "checklist", o.ChecklistErr)
+		return out
+	}
+	steps := map[billing.Step]views.ChecklistStep{
+		billing.StepFirstReply: {Label: "Send a first reply and watch it arrive", Why: "One request; the API page has it ready to paste.", Href: "/usage", Minutes: 5},
+		billing.StepSubAccount: {Label: "Add your first sub-account", Why: "A client with a balance of its own, or a share of yours.", Href: "/sub-accounts/new", Minutes: 1},
+		billing.StepInvite:     {Label: "Invite a client", Why: "They get a link to their own page, in your name.", Href: "/sub-accounts", Minutes: 1},
+		billing.StepConnect:    {Label: "Connect Stripe", Why: "What clients pay goes to your own account.", Href: "/packages/connect", Minutes: 10},
+		billing.StepPackage:    {Label: "Put a package on sale", Why: "Three ready-made ones are a click away.", Href: "/packages", Minutes: 3},
+	}
+	for _, s := range o.Checklist {
+		step := steps[s.Step]
+		step.Done = s.Done
+		out.Steps = append(out.Steps, step)
+	}
+	return out
+}
+
+func (a *app) hideChecklist(c echo.Context) error {
+	c.SetCookie(&http.Cookie{ //nolint:gosec // Secure follows the base URL, as for the session
+		Name: checklistCookie, Value: "hidden", Path: "/", MaxAge: themeLife, Secure: a.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	return seeOther(c, "/")
+}
+
+// soldCells are what was sold to a client, as a file writes it.
+func soldCells(t billing.SalesTotal, currency string) []string {
+	if t.Sales == 0 {
+		return []string{"0", "", "", "", ""}
+	}
+	money := func(amount int64) string { return models.Money{Amount: amount, Currency: currency}.Decimal() }
+	return []string{strconv.FormatInt(t.Sales, 10), money(t.Revenue), money(t.Cost), money(t.Fee), money(t.Profit())}
+}
