@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -299,7 +300,8 @@ func (a *app) previewPackages(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(offers) == 0 && as == nil {
+	onSale := slices.ContainsFunc(list.Rows, func(r billing.PackageRow) bool { return r.OnSale }) //nolint:gocritic // the signature is slices'
+	if as == nil && !onSale {
 		for i := range list.Rows { // as they would be
 			offers = append(offers, packageOffer(&billing.PackageOffer{ShelfPackage: billing.ShelfPackage{Package: list.Rows[i].Package}}, account))
 		}
