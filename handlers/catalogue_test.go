@@ -467,3 +467,11 @@ func TestCatalogueAddressesOfNothing(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, b.get(path).StatusCode, path)
 	}
 }
+
+// defaultPlan is the code of the plan that the portal's agencies are on.
+func (p *portal) defaultPlan() string {
+	p.t.Helper()
+	code, err := p.billing.Setting(p.t.Context(), "default_plan")
+	require.NoError(p.t, err)
+	return code
+}

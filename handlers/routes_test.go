@@ -68,7 +68,7 @@ func TestEveryRouteByEveryRole(t *testing.T) {
 	})
 	require.NoError(t, err)
 	pkg := "/packages/" + offer.ID.String()
-	planAt := "/admin/plans/" + p.offered("full-saas").ID.String()
+	planAt := "/admin/plans/" + p.offered(p.defaultPlan()).ID.String()
 	packAt, cardAt := "/admin/packs/"+p.onSale("credits-2000").ID.String(), "/admin/rates/"+p.card().ID.String()
 	addresses := map[string]exercised{
 		"GET /packages":                                         {"/packages", http.StatusOK},
