@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { before, test } from "node:test";
-import { full, number, open, signIn, startDemo } from "./harness.mjs";
+import { full, number, open, signIn, startDemo, startServer } from "./harness.mjs";
 import { axeViolations, equalTotals, limits, measure, spaced, zipped } from "./measures.mjs";
 
 const shots = process.env.E2E_SHOTS;
@@ -265,6 +265,43 @@ test("the pages about people, their mails and archived accounts", async () => {
   await window.close();
 });
 
+test("the pages of the catalogue", async () => {
+  const window = await person(demo.ready.admin);
+  const { page } = window;
+  await page.goto(`${demo.base}/admin/plans`);
+  const plan = await href(page, "main table th a");
+  await visit(window, "plan", plan);
+  await visit(window, "plan-edit", `${plan}/edit`);
+  await page.getByLabel("Price per month").fill("107");
+  await page.getByRole("button", { name: "Review changes" }).click();
+  await page.getByRole("heading", { name: /^Review the plan/ }).waitFor();
+  await holdToBars(window, "plan-review");
+  await visit(window, "plan-archive", `${plan}/archive`);
+  await visit(window, "plan-move", `${plan}/move`);
+  await visit(window, "plan-new", "/admin/plans/new");
+  window.seen.expect(422);
+  await page.getByRole("button", { name: "Review changes" }).click();
+  await page.getByRole("alert").waitFor();
+  await holdToBars(window, "plan-new-wrong");
+  await page.goto(`${demo.base}/admin/packs`);
+  const pack = await href(page, "main table th a");
+  await visit(window, "pack", pack);
+  await visit(window, "pack-edit", `${pack}/edit`);
+  await visit(window, "pack-archive", `${pack}/archive`);
+  await visit(window, "pack-new", "/admin/packs/new");
+  await page.goto(`${demo.base}/admin/rates`);
+  const card = await href(page, "main table th a");
+  await visit(window, "rate-card", card);
+  await visit(window, "rate-edit", `${card}/edit?action=ai.crawl`);
+  await page.getByRole("button", { name: "Review changes" }).click();
+  await page.getByRole("heading", { name: /^Review the rates/ }).waitFor();
+  await holdToBars(window, "rate-review");
+  await visit(window, "rate-new", "/admin/rates/new");
+  await visit(window, "rate-version", `${card}/versions/1`);
+  window.seen.clean();
+  await window.close();
+});
+
 test("the pages of an admin", async () => {
   const window = await person(demo.ready.admin);
   const { page } = window;
@@ -273,7 +310,7 @@ test("the pages of an admin", async () => {
   assert.ok(nav.length, "an admin has somewhere to go");
   for (const address of nav) await visit(window, `admin${address.replaceAll(/[/?=&]/g, "-")}`, address);
   await page.goto(`${demo.base}/admin/agencies`);
-  const agency = await href(page, "table.agencies th a");
+  const agency = await href(page, "table.agencies tbody th a");
   await visit(window, "admin-agencies-sorted", "/admin/agencies?sort=used&q=a");
   await visit(window, "admin-agencies-no-match", "/admin/agencies?q=nobody-of-that-name");
   await visit(window, "admin-agency-new", "/admin/agencies/new");
@@ -291,7 +328,7 @@ test("the pages of an admin", async () => {
   await page.getByRole("textbox", { name: "Reason" }).fill("An outage");
   await page.getByRole("button", { name: "Adjust credits" }).click();
   await page.goto(`${demo.base}/admin/adjustments`);
-  const request = await href(page, "main table th a");
+  const request = await href(page, "main table tbody th a");
   await visit(window, "admin-adjustments-waiting", "/admin/adjustments");
   await visit(window, "admin-approval", request);
   await visit(window, "admin-audit-no-match", "/admin/audit?action=nothing");
@@ -300,9 +337,38 @@ test("the pages of an admin", async () => {
   await visit(window, "admin-usage-sold", "/admin/usage?v=cumulative&g=plan&cmp=1");
   await visit(window, "admin-usage-one", "/admin/usage?agency=northwind&p=90d&i=month");
   await visit(window, "admin-usage-empty", "/admin/usage?p=custom&from=2020-01-01&to=2020-01-31");
+  await visit(window, "admin-stripe", "/setup/stripe?check=1");
   await visit(window, "admin-forbidden", "/buy", { status: 403 });
   window.seen.clean();
   await window.close();
+});
+
+test("the pages of a first run", async () => {
+  const server = await startServer();
+  const window = await open(server);
+  window.home = server.base;
+  const { page } = window;
+  await visit(window, "setup", "/setup");
+  const become = async (code) => {
+    for (const [label, value] of [["One-time code", code], ["Your name", "Ana"], ["E-mail", "ana@harbour.example"], ["Password", "correct horse battery"]]) {
+      await page.getByLabel(label).fill(value);
+    }
+    await page.getByRole("button", { name: "Make me the admin" }).click();
+  };
+  window.seen.expect(422);
+  await become("AAAA-BBBB-CCCC-DDDD");
+  await page.getByRole("alert").waitFor();
+  await holdToBars(window, "setup-wrong");
+  await become(server.code);
+  await page.getByRole("heading", { name: "Address and time zone" }).waitFor();
+  for (const step of ["address", "database", "stripe", "catalogue", "done"]) await visit(window, `setup-${step}`, `/setup/${step}`);
+  await page.getByRole("button", { name: "Create an API key" }).click();
+  await page.locator("#key").waitFor();
+  await holdToBars(window, "setup-done-key");
+  await visit(window, "setup-unfinished", "/admin");
+  window.seen.clean();
+  await window.close();
+  await server.stop();
 });
 
 test("the states of a balance: low, almost out, paused", async () => {

@@ -79,7 +79,7 @@ func TestAnAdminAdjustsCredits(t *testing.T) {
 		preview := send(url.Values{"credits": {"500"}, "direction": {"give"}, "reason": {"Outage"}, "preview": {"1"}})
 		require.Equal(t, http.StatusSeeOther, preview.StatusCode)
 		sums := admin.get(preview.to())
-		require.Contains(t, sums.main(), "100,000 100,500")
+		require.Contains(t, sums.main(), "100,000100,500")
 		require.Equal(t, "Outage", sums.field("reason"))
 
 		for range 2 {
@@ -137,7 +137,7 @@ func TestASecondAdminApproves(t *testing.T) {
 
 	forged := sam.post(request, url.Values{"decision": {"approve"}})
 	require.Equal(t, http.StatusForbidden, forged.StatusCode, "without the token")
-	require.Contains(t, sam.get(request).main(), "100,000 160,000")
+	require.Contains(t, sam.get(request).main(), "100,000160,000")
 	for range 2 {
 		approved := sam.fill("/admin/adjustments", request, url.Values{"decision": {"approve"}})
 		require.Equal(t, http.StatusSeeOther, approved.StatusCode)

@@ -319,7 +319,7 @@ func fleetMovers(m FleetMovers) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "<p class=\"sub\">The last 7 whole days against the 7 before, the biggest change first.</p><table class=\"blocks\"><caption class=\"sr\">Agencies whose usage changed most</caption>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "<p class=\"sub\">The last 7 whole days against the 7 before, the biggest change first.</p><table class=\"blocks numbers\"><caption class=\"sr\">Agencies whose usage changed most</caption>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -832,7 +832,7 @@ func fleetMoney(m FleetMoney) templ.Component {
 				}
 			} else {
 				for _, c := range m.Currencies {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 55, "<table class=\"blocks\">")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 55, "<table class=\"blocks numbers\">")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
