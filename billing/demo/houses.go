@@ -8,7 +8,8 @@ import (
 // house is an agency of the demo.
 type house struct {
 	external, name, zone string
-	clients              []string // the first two are prepaid, the others draw on the agency's pool
+	clients              []string // the first ones are prepaid, the others draw on the agency's pool
+	thirsty              int      // a prepaid client that gets less than it uses; 0: none
 	tier                 int      // which plan, from the dearest down; the default plan for 0
 	busy                 float64  // charges a day, where the allowance lasts for them
 	thirst               float64  // above 1: it uses more than its allowance; 0 reads as 1
@@ -23,7 +24,7 @@ type house struct {
 // The agencies: one to live with, and eleven for the charts to tell apart.
 func houses() []*house {
 	return []*house{
-		{external: AgencyExternalID, name: "Northwind Agency", zone: "Europe/Paris", clients: []string{"Acme Dental", "Bright Solar", "Kite Legal", "Nord Gym", "Harbour Hotel"}, busy: 210, packs: 4, sells: 6},
+		{external: AgencyExternalID, name: "Northwind Agency", zone: "Europe/Paris", clients: []string{"Acme Dental", "Bright Solar", "Kite Legal", "Nord Gym", "Harbour Hotel"}, busy: 210, packs: 4, sells: 6, thirsty: 2},
 		{external: "bluebird", name: "Bluebird Studio", zone: "America/New_York", clients: []string{"Maple Bakery", "Union Cycles", "Fern Clinic"}, busy: 26, packs: 1},
 		{external: "copperfield", name: "Copperfield Media", zone: "Europe/London", clients: []string{"Dover Tyres", "Ivy Florist", "Oak Dental"}, busy: 18, packs: 1, sells: 20},
 		{external: "sakura", name: "Sakura Growth", zone: "Asia/Tokyo", clients: []string{"Hana Salon", "Kumo Coffee", "Nami Surf"}, busy: 14, packs: 1, tier: 1},

@@ -122,7 +122,7 @@ func (s *Seeder) open(ctx context.Context, h *house) (err error) {
 	}
 	for i, name := range h.clients {
 		in := billing.SubAccountInput{Agency: h.agency.ID, ExternalID: slug(name), Name: name, By: by}
-		if i > 1 {
+		if i > max(1, h.thirsty) {
 			in.Funding = models.Pooled
 		}
 		sub, err := s.Billing.CreateSubAccount(ctx, billing.Scope{}, in)
@@ -287,6 +287,11 @@ func (s *Seeder) daily(ctx context.Context, all []*house, day int) error {
 				return err
 			}
 		}
+		if h.thirsty > 0 && day%30 == 20 {
+			if err := s.assign(ctx, h, h.subs[h.thirsty], 60, fmt.Sprintf("%d:thirsty", day)); err != nil {
+				return err
+			}
+		}
 		if h.sells > 0 && day == min(6, s.Days/4) {
 			if err := s.openShop(ctx, h); err != nil {
 				return fmt.Errorf("open the shop of %s: %w", h.name, err)
@@ -328,8 +333,17 @@ func (s *Seeder) assign(ctx context.Context, h *house, sub models.SubAccount, pa
 	return err
 }
 
-// buy buys the preset's middle pack through the simulator, as a visitor would.
+// buy buys the preset's middle pack, stock the last: the cheapest per credit.
 func (s *Seeder) buy(ctx context.Context, h *house) error {
+	return s.buyPack(ctx, h, func(offers int) int { return offers / 2 })
+}
+
+func (s *Seeder) stock(ctx context.Context, h *house) error {
+	return s.buyPack(ctx, h, func(offers int) int { return offers - 1 })
+}
+
+// buyPack buys one of the packs on sale through the simulator, as a visitor would.
+func (s *Seeder) buyPack(ctx context.Context, h *house, which func(offers int) int) error {
 	account, err := s.Billing.AccountOf(ctx, h.agency.WalletID)
 	if err != nil {
 		return err
@@ -338,8 +352,8 @@ func (s *Seeder) buy(ctx context.Context, h *house) error {
 	if err != nil || len(front.Offers) == 0 {
 		return err
 	}
-	offer := front.Offers[len(front.Offers)/2]
-	in := billing.BuyInput{Account: account, Pack: offer.Pack.Code, Key: fmt.Sprintf("demo:buy:%s:%d", h.external, s.Clock.Now()), By: by}
+	offer := front.Offers[which(len(front.Offers))]
+	in := billing.BuyInput{Account: account, Pack: offer.Pack.Code, Key: fmt.Sprintf("demo:buy:%s:%s:%d", h.external, offer.Pack.Code, s.Clock.Now()), By: by}
 	if offer.Pack.Kind == models.PackQuantity {
 		in.Quantity = 10 * offer.Pack.Minimum
 	}
@@ -356,7 +370,7 @@ func (s *Seeder) openShop(ctx context.Context, h *house) error {
 	if _, err := s.Billing.ConnectExisting(ctx, h.agency.ID, h.account(), by); err != nil {
 		return err
 	}
-	if err := s.buy(ctx, h); err != nil { // something to sell, whose cost is known
+	if err := s.stock(ctx, h); err != nil { // something to sell, whose cost is known
 		return err
 	}
 	made, err := s.Billing.CreateReadyMade(ctx, billing.Scope{}, h.agency.ID, by)
@@ -387,7 +401,7 @@ func (s *Seeder) sell(ctx context.Context, h *house, to models.SubAccount, which
 		if !problem.Is(err, "out_of_stock") {
 			break
 		}
-		if err := s.buy(ctx, h); err != nil {
+		if err := s.stock(ctx, h); err != nil {
 			return err
 		}
 		p, err = s.Billing.BuyPackage(ctx, in)
