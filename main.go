@@ -642,6 +642,7 @@ Refill demo (%s) is ready. Payments are simulated; no money moves.
 
   API key (platform)   %s
   Simulated Stripe     %s
+  Mails (none leaves)  %s/demo/mail
 
 Charge a reply:
 
@@ -650,7 +651,7 @@ Charge a reply:
     -d '%s'
 
 Stop with Ctrl-C.
-`, d.catalogue.Title, ready.Agency.SignInURL, ready.Client.SignInURL, ready.Admin.SignInURL, ready.APIKey, ready.StripeURL,
+`, d.catalogue.Title, ready.Agency.SignInURL, ready.Client.SignInURL, ready.Admin.SignInURL, ready.APIKey, ready.StripeURL, ready.BaseURL,
 		ready.BaseURL, ready.APIKey, d.sampleCharge(ready))
 	return err
 }
@@ -869,11 +870,11 @@ func (c *stripeCheckCmd) Run(ctx context.Context, o *out) error {
 	checks := billing.CheckStripe(ctx, setup)
 	for i := range checks {
 		check := &checks[i]
-		if _, err := fmt.Fprintf(o.stdout, "%s: %s\n  What was tried: %s\n  What came back: %s\n", check.Name, check.Verdict.Word(), check.Tried, check.Found); err != nil {
+		if _, err := fmt.Fprintf(o.stdout, "%s: %s\n  Tried: %s\n  Came back: %s\n", check.Name, check.Verdict.Word(), check.Tried, check.Found); err != nil {
 			return err
 		}
 		if check.Next != "" {
-			if _, err := fmt.Fprintf(o.stdout, "  What to do next: %s\n", check.Next); err != nil {
+			if _, err := fmt.Fprintf(o.stdout, "  Do next: %s\n", check.Next); err != nil {
 				return err
 			}
 		}

@@ -1,20 +1,24 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"refill/billing/stripesim"
 	"refill/models"
 	"refill/models/modelstest"
 )
@@ -284,4 +288,158 @@ func TestSetupMayBeRunAgainAfterAMistake(t *testing.T) {
 		require.Equal(t, 1, code)
 		require.Contains(t, said, "set up before")
 	})
+}
+
+// serving is a portal as go run . starts it.
+type serving struct {
+	base, address, code string // the last two only while nobody administers it
+	log                 string // until it was ready
+	stop                func()
+}
+
+// startServe runs serve until it is ready. It is SQLite's: the PostgreSQL of the
+// tests forgets on a power cut, which serve refuses.
+func startServe(t *testing.T, data string, more ...string) serving {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	read, write := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, append([]string{"serve", "--data", data, "--addr", "127.0.0.1:0", "--database-url", ""}, more...), io.Discard, write)
+		_ = write.Close()
+	}()
+	var out serving
+	lines := bufio.NewScanner(read)
+	for lines.Scan() {
+		out.log += lines.Text() + "\n"
+		var line struct {
+			Msg, Address, Code string
+			BaseURL            string `json:"base_url"`
+		}
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &line), "%s", lines.Text())
+		if strings.HasPrefix(line.Msg, "set-up:") {
+			out.address, out.code = line.Address, line.Code
+		}
+		if line.Msg == "ready" {
+			out.base = line.BaseURL
+			break
+		}
+	}
+	require.NotEmpty(t, out.base, "it was not ready: %s", out.log)
+	go func() { _, _ = io.Copy(io.Discard, read) }()
+	stopped := false
+	out.stop = func() {
+		if !stopped {
+			stopped = true
+			cancel()
+			require.Zero(t, <-done)
+		}
+	}
+	t.Cleanup(out.stop)
+	return out
+}
+
+// An empty folder asks to be set up, with a new code at each start; once there
+// is an admin there is no code any more.
+func TestServeAsksToBeSetUp(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	first := startServe(t, data)
+	require.Equal(t, first.base+"/setup", first.address)
+	require.Regexp(t, `^([0-9A-Z]{4}-){3}[0-9A-Z]{4}$`, first.code)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	at := func(s serving, path string) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base+path, http.NoBody)
+		require.NoError(t, err)
+		res, err := client.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return res
+	}
+	for _, path := range []string{"/", "/sign-in", "/admin", "/setup/stripe"} {
+		require.Equal(t, "/setup", at(first, path).Header.Get("Location"), path)
+	}
+	require.Equal(t, http.StatusOK, at(first, "/readyz").StatusCode)
+	require.Equal(t, http.StatusOK, at(first, "/setup").StatusCode)
+	first.stop()
+
+	second := startServe(t, data)
+	require.NotEmpty(t, second.code)
+	require.NotEqual(t, first.code, second.code)
+	second.stop()
+
+	var stdout, stderr bytes.Buffer
+	require.Zero(t, run(t.Context(), []string{"setup", "--data", data, "--database-url", "", "--admin-email", "ana@example.com", "--admin-password", "long enough"}, &stdout, &stderr), "%s", stderr.String())
+	third := startServe(t, data)
+	require.Empty(t, third.code)
+	require.NotContains(t, third.log, "set-up")
+	require.Equal(t, "/sign-in?next=%2Fadmin", at(third, "/admin").Header.Get("Location"))
+}
+
+// A key without its webhook secret starts, says so, and takes no payments.
+func TestServeWithHalfOfStripe(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, t.TempDir(), "--stripe-secret-key", "sk_test_half_of_it")
+	require.Contains(t, s.log, "STRIPE_WEBHOOK_SECRET is not set")
+	require.NotContains(t, s.log, "half_of_it")
+}
+
+// The operator's two commands against a simulator: made once, found again,
+// checked in the words of the page, and no secret said twice.
+func TestStripeSetupAndCheck(t *testing.T) {
+	t.Parallel()
+	const key = "sk_test_operator_4242"
+	sim, err := stripesim.New(stripesim.Config{Clock: models.SystemClock{}, Secret: key, Merchant: "Harbour AI"})
+	require.NoError(t, err)
+	server := httptest.NewServer(sim)
+	t.Cleanup(func() {
+		server.Close()
+		require.NoError(t, sim.Close())
+	})
+	stripe := func(args ...string) (int, string) {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), append([]string{"stripe"}, args...), &stdout, &stderr)
+		require.NotContains(t, stderr.String(), "whsec_")
+		require.NotContains(t, stdout.String()+stderr.String(), key)
+		return code, stdout.String() + stderr.String()
+	}
+	at := []string{"--url", "http://localhost:8080/", "--stripe-url", server.URL, "--stripe-secret-key"}
+
+	code, said := stripe(append(append([]string{"check"}, at...), key)...)
+	require.Equal(t, 1, code, said)
+	require.Contains(t, said, "There is none.")
+	require.Contains(t, said, "Harbour AI")
+	require.Contains(t, said, "Run refill stripe setup --url http://localhost:8080")
+
+	code, said = stripe(append(append([]string{"setup"}, at...), key)...)
+	require.Zero(t, code, said)
+	secrets := regexp.MustCompile(`(?m)^(STRIPE_\w+)=(whsec_\w+)$`).FindAllStringSubmatch(said, -1)
+	require.Len(t, secrets, 2, said)
+	require.Equal(t, []string{"STRIPE_WEBHOOK_SECRET", "STRIPE_CONNECT_WEBHOOK_SECRET"}, []string{secrets[0][1], secrets[1][1]})
+	code, said = stripe(append(append([]string{"setup"}, at...), key)...)
+	require.Zero(t, code, said)
+	require.Equal(t, 2, strings.Count(said, "nothing to change"), said)
+	require.NotContains(t, said, "whsec_")
+
+	code, said = stripe(append(append([]string{"check"}, at...), key)...)
+	require.Equal(t, 1, code, said)
+	require.Contains(t, said, "Webhook secret: Not working")
+	code, said = stripe(append(append([]string{"check"}, at...), key, "--stripe-webhook-secret", secrets[0][2], "--stripe-connect-webhook-secret", secrets[1][2])...)
+	require.Zero(t, code, said)
+	require.NotContains(t, said, secrets[0][2])
+	require.Contains(t, said, "ends in …"+secrets[0][2][len(secrets[0][2])-4:])
+
+	for words, args := range map[string][]string{
+		"does not accept the key":   append(append([]string{"check"}, at...), "sk_test_not_this_one"),
+		"STRIPE_SECRET_KEY":         {"check", "--url", "https://credits.example", "--stripe-secret-key", ""},
+		"must start with sk_test_":  {"setup", "--url", "https://credits.example", "--stripe-secret-key", "pk_test_1"},
+		"cannot deliver to":         {"setup", "--url", "http://localhost:8080", "--stripe-secret-key", key},
+		"https only":                {"setup", "--url", "http://credits.example", "--stripe-secret-key", "sk_live_1"},
+		"never goes to a simulator": append(append([]string{"setup"}, at...), "sk_live_1"),
+		"is not like https":         {"check", "--url", "credits.example", "--stripe-secret-key", key},
+	} {
+		code, said := stripe(args...)
+		require.Equal(t, 1, code, "%v: %s", args, said)
+		require.Contains(t, said, words)
+	}
 }

@@ -65,6 +65,50 @@ export async function startDemo({ preset = "stammer" } = {}) {
   return new Demo(JSON.parse(readFileSync(file, "utf8")), Date.now() - begun, () => said);
 }
 
+// startServer runs the real thing on an empty folder, as go run . does, until the test
+// file ends or stop is called. Its code is the one from the log. It is SQLite's: the
+// server of the tests forgets on a power cut, which the real thing refuses.
+export async function startServer({ env = {}, data, port = 0 } = {}) {
+  assert.ok(binary, "REFILL_BINARY names the binary to test; make e2e sets it");
+  const dir = data ?? mkdtempSync(path.join(tmpdir(), "refill-e2e-serve-"));
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(REFILL_|STRIPE_|DATABASE_URL)/.test(name)));
+  const child = spawn(binary, ["serve", "--addr", `127.0.0.1:${port}`, "--data", dir], { stdio: ["ignore", "ignore", "pipe"], env: { ...clean, ...env } });
+  let said = "";
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  const stop = async () => {
+    child.kill("SIGTERM");
+    await ended;
+  };
+  endings.push(async () => {
+    await stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  await new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`the server was not ready after 30 seconds: ${said}`)), 30_000);
+    ended.then((code) => reject(new Error(`the server ended with ${code}: ${said}`)));
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      said += text;
+      if (!/"msg":"ready"/.test(said)) return;
+      clearTimeout(late);
+      resolve();
+    });
+  });
+  const lines = said.trim().split("\n").map((line) => JSON.parse(line));
+  const base = lines.find((line) => line.msg === "ready").base_url;
+  const server = new Demo({ base_url: base, stripe_url: base, client: { sign_in_url: base } }, 0, () => said);
+  return Object.assign(server, { dir, stop, ...lines.find((line) => line.code) });
+}
+
+// operator runs a command of the binary and answers what it printed.
+export async function operator(args, env = {}) {
+  try {
+    const { stdout } = await promisify(execFile)(binary, args, { env: { ...process.env, ...env } });
+    return { code: 0, stdout };
+  } catch (error) {
+    return { code: error.code, stdout: `${error.stdout}${error.stderr}` };
+  }
+}
+
 // newDatabase makes an empty database on the throw-away server, if there is one.
 async function newDatabase() {
   const server = process.env.TEST_DATABASE_URL;

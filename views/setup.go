@@ -22,6 +22,15 @@ type SetupLink struct {
 	Current bool
 }
 
+// words are the step's number and name, and that it is done.
+func (s SetupLink) words(i int) string {
+	out := strconv.Itoa(i+1) + " " + s.Label
+	if s.Done {
+		out += ", done"
+	}
+	return out
+}
+
 func (v Setup) progress() string {
 	return "Set-up, step " + strconv.Itoa(v.Step) + " of " + strconv.Itoa(v.Of)
 }

@@ -12,7 +12,7 @@ func setupFrame(step int, title string) views.Setup {
 	for i, label := range []string{"Admin", "Address and time zone", "Database", "Stripe", "Plans, packs and rates", "Done"} {
 		link := views.SetupLink{Label: label, Href: "/setup/" + string(rune('a'+i)), Done: i+1 < step, Current: i+1 == step}
 		if i == 0 {
-			link.Href = ""
+			link.Href, link.Done = "", true
 		}
 		out.Steps = append(out.Steps, link)
 	}
