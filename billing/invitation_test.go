@@ -312,6 +312,7 @@ func TestPeopleOfSeveralAgenciesChoose(t *testing.T) {
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		h := newInvites(t, db)
 		ctx := t.Context()
+		h.now.Add(time.Second.Microseconds()) // the owner came to Northwind first
 		other, err := h.s.CreateAgency(ctx, AgencyInput{ExternalID: "bluebird", Name: "Bluebird", By: "test"})
 		require.NoError(t, err)
 		boss, err := h.s.CreateUser(ctx, UserInput{Email: "boss@example.test", Name: "Boss", Admin: true, By: "test"})
