@@ -27,12 +27,17 @@ type CardInput struct {
 	By    Actor
 }
 
+// CheckCard tells what CreateRateCard would find wrong besides the rates.
+func CheckCard(code, name, note string) error {
+	return errors.Join(checkCode(code), checkName(name), checkNote(note, false))
+}
+
 // CreateRateCard makes a rate card. No plan uses it until one is published with
 // it. Errors: code_taken, invalid_rates, note_too_long, invalid_*.
 func (s *Service) CreateRateCard(ctx context.Context, in CardInput) (models.RateCard, error) { //nolint:gocritic // an edit is sent once
 	now := s.clock.Now()
 	row := models.RateCard{ID: models.NewID[models.RateCardID](now), Code: in.Code, Name: strings.TrimSpace(in.Name), CreatedAt: now}
-	if err := errors.Join(checkCode(in.Code), checkName(in.Name), checkNote(in.Note, false)); err != nil {
+	if err := CheckCard(in.Code, in.Name, in.Note); err != nil {
 		return row, err
 	}
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
