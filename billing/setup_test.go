@@ -336,6 +336,21 @@ func TestClockCheck(t *testing.T) {
 	})
 }
 
+// TestEndpointsAskForWhatIsActedOn holds the events that endpoints are made with
+// against the inbox: one that it ignores would be asked for in vain.
+func TestEndpointsAskForWhatIsActedOn(t *testing.T) {
+	t.Parallel()
+	for _, kind := range checkout.PlatformEvents() {
+		require.True(t, isPurchaseEvent(kind), kind)
+	}
+	for _, kind := range checkout.ConnectEvents() {
+		require.True(t, isPurchaseEvent(kind) || isConnectionEvent(EndpointConnect, kind, "acct_1"), kind)
+	}
+	for _, kind := range []string{"account.updated", "capability.updated", eventDeauthorized} {
+		require.Contains(t, checkout.ConnectEvents(), kind, "the inbox waits for it")
+	}
+}
+
 // stub answers as Stripe would, for the words of the checks.
 type stub struct {
 	live, sim bool
