@@ -5,9 +5,14 @@ import (
 	"slices"
 	"strings"
 
+	"gorm.io/gorm"
+
 	"refill/billing/period"
 	"refill/models"
 )
+
+// fleetNamed is how many agencies one statement names.
+const fleetNamed = 1000
 
 // stretch is a part of a period with the table that counts it.
 type stretch struct {
@@ -19,14 +24,14 @@ type stretch struct {
 // stretches divide [from, to): whole days of the platform that are added up, and
 // quarters for the rest and for every hour.
 func (f *fleetReader) stretches(q *UsageQuery, from, to models.Time) []stretch {
-	quarters := func(from, to models.Time) stretch { return stretch{"usage_quarters", "u.quarter", from, to} }
+	quarters := func(from, to models.Time) stretch { return stretch{"usage_quarters", "quarter", from, to} }
 	days := period.Span{Start: period.DayStart(from, q.Zone), End: period.DayStart(min(to, f.rolled), q.Zone)}
 	if days.Start < from {
 		days.Start = period.Day(from, q.Zone).End
 	}
 	parts := []stretch{quarters(from, to)}
 	if q.Interval != Hourly && days.Start < days.End {
-		parts = []stretch{quarters(from, days.Start), {"usage_platform_days", "u.day", days.Start, days.End}, quarters(days.End, to)}
+		parts = []stretch{quarters(from, days.Start), {"usage_platform_days", "day", days.Start, days.End}, quarters(days.End, to)}
 	}
 	return slices.DeleteFunc(parts, func(p stretch) bool { return p.from >= p.to || len(f.agencies) == 0 })
 }
@@ -40,16 +45,10 @@ func (f *fleetReader) counters(cols []string, q *UsageQuery, from, to models.Tim
 		if part.table == "usage_quarters" && q.wholeHours(part.from, part.to) {
 			at = fmt.Sprintf("%s - %[1]s %% %d", at, hour)
 		}
-		told, by := []string{at + " AS at"}, []string{at}
-		for _, c := range cols {
-			told, by = append(told, "u."+c), append(by, "u."+c)
-		}
-		for _, c := range counterColumns() {
-			told = append(told, fmt.Sprintf("CAST(SUM(u.%[1]s) AS bigint) AS %[1]s", c))
-		}
-		var rows []counted
-		from, args := f.of(part, q)
-		if err := f.tx.Raw("SELECT "+strings.Join(told, ", ")+from+" GROUP BY "+strings.Join(by, ", "), args...).Scan(&rows).Error; err != nil {
+		by := strings.Join(append([]string{at}, cols...), ", ")
+		told := strings.Join(append([]string{at + " AS at"}, cols...), ", ") + ", " + sums()
+		rows, err := readStretch[counted](f, part, q, told, by)
+		if err != nil {
 			return nil, err
 		}
 		out = append(out, rows...)
@@ -57,26 +56,35 @@ func (f *fleetReader) counters(cols []string, q *UsageQuery, from, to models.Tim
 	return out, nil
 }
 
-// of is where a stretch's counters are. Every agency is reached by its own key:
-// SQLite takes a cross join's tables in the order they are written in, where it
-// would otherwise read every quarter there is.
-func (f *fleetReader) of(part stretch, q *UsageQuery) (sql string, args []any) {
-	sql = " FROM agencies a CROSS JOIN " + part.table + " u WHERE u.agency_id = a.id AND " + part.when + " >= ? AND " + part.when + " < ?"
-	args = []any{part.from, part.to}
+// of finds a stretch's counters. Each agency is named, so that both databases
+// reach its counters by their key whatever they know of the table.
+func (f *fleetReader) of(part stretch, q *UsageQuery, agencies []fleetAgency) *gorm.DB {
+	ids := make([]models.AgencyID, len(agencies))
+	for i := range agencies {
+		ids[i] = agencies[i].ID
+	}
+	tx := f.tx.Table(part.table).Where("agency_id IN ? AND "+part.when+" >= ? AND "+part.when+" < ?", ids, part.from, part.to)
 	if q.Action != "" {
-		sql, args = sql+" AND u.action = ?", append(args, q.Action)
+		tx = tx.Where("action = ?", q.Action)
 	}
 	if q.Model != "" {
-		sql, args = sql+" AND u.model = ?", append(args, q.Model)
+		tx = tx.Where("model = ?", q.Model)
 	}
-	if len(f.agencies) < len(f.listed) {
-		ids := make([]models.AgencyID, 0, len(f.agencies))
-		for i := range f.agencies {
-			ids = append(ids, f.agencies[i].ID)
+	return tx
+}
+
+// readStretch selects from a stretch's counters by group; one group may come in
+// several rows.
+func readStretch[T any](f *fleetReader, part stretch, q *UsageQuery, told, by string) ([]T, error) {
+	var out []T
+	for agencies := range slices.Chunk(f.agencies, fleetNamed) {
+		var rows []T
+		if err := f.of(part, q, agencies).Select(told).Group(by).Scan(&rows).Error; err != nil {
+			return nil, err
 		}
-		sql, args = sql+" AND a.id IN ?", append(args, ids)
+		out = append(out, rows...)
 	}
-	return sql, args
+	return out, nil
 }
 
 // choices are the actions and models used in the period, whichever the query
@@ -86,9 +94,8 @@ func (f *fleetReader) choices() (UsageChoices, error) {
 	q.Action, q.Model = "", ""
 	var out UsageChoices
 	for _, part := range f.stretches(&q, q.From, q.To) {
-		var rows []slotName
-		from, args := f.of(part, &q)
-		if err := f.tx.Raw("SELECT DISTINCT u.action, u.model"+from, args...).Scan(&rows).Error; err != nil {
+		rows, err := readStretch[slotName](f, part, &q, "action, model", "action, model")
+		if err != nil {
 			return UsageChoices{}, err
 		}
 		for _, r := range rows {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 	"pgregory.net/rapid"
 
 	"refill/billing/problem"
@@ -276,4 +277,49 @@ func TestFleetUsageIsThePlatformsAlone(t *testing.T) {
 	q.Agency, q.Group = h.agency.ID, ByPlan
 	_, err = h.s.Usage(t.Context(), Scope{}, q)
 	require.True(t, problem.Is(err, "invalid_group"), "one agency's own page knows no plans: %v", err)
+}
+
+// However many charges there are, each agency's counters are reached by its key.
+func TestFleetCountersAreReachedByKey(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "", func(t *testing.T, h *house) {
+		for range 5 {
+			h.charge(h.agency.WalletID, "gpt-4", false)
+			h.wait(24 * time.Hour)
+		}
+		day := readsStart - readsStart%(24*hour)
+		q := UsageQuery{From: day + quarter, To: day + 7*24*hour, Interval: Daily, Group: ByModel, Model: "gpt-4"}
+		require.NoError(t, h.db.Snapshot(t.Context(), func(tx *gorm.DB) error {
+			f, err := openFleet(tx, q, h.s.Now())
+			require.NoError(t, err)
+			parts := f.stretches(&f.q, q.From, q.To)
+			require.Len(t, parts, 3, "the rest of the first day, whole days, today")
+			explain, reached := "EXPLAIN QUERY PLAN ", `SEARCH usage_\w+ USING PRIMARY KEY \(agency_id=\? AND (quarter|day)>\? AND (quarter|day)<\?`
+			if h.db.Dialect == models.Postgres {
+				explain, reached = "EXPLAIN ", `Index Cond: \(\(agency_id = .* AND \((quarter|day) >= .* AND \((quarter|day) <`
+				require.NoError(t, tx.Exec("SET LOCAL enable_seqscan = off").Error) // tables this small are read whole otherwise
+			}
+			for _, part := range parts {
+				asked := f.of(part, &f.q, f.agencies).Session(&gorm.Session{DryRun: true}).Select("model, " + sums()).Group("model").Find(&[]counted{}).Statement
+				require.Contains(t, asked.SQL.String(), part.table)
+				rows, err := tx.Statement.ConnPool.QueryContext(t.Context(), explain+asked.SQL.String(), asked.Vars...)
+				require.NoError(t, err)
+				defer rows.Close()
+				var plan strings.Builder
+				for rows.Next() {
+					columns, err := rows.Columns()
+					require.NoError(t, err)
+					cells := make([]any, len(columns))
+					for i := range cells {
+						cells[i] = new(string)
+					}
+					require.NoError(t, rows.Scan(cells...))
+					plan.WriteString(*cells[len(cells)-1].(*string) + "\n")
+				}
+				require.NoError(t, rows.Err())
+				require.Regexp(t, reached, plan.String())
+			}
+			return nil
+		}))
+	})
 }

@@ -114,7 +114,7 @@ func (v FleetUsage) soldShare(used models.Credits) string {
 }
 
 // small are the charts of the busiest agencies on one scale, and what their bars
-// stand for.
+// stand for; days and longer are named shortly, by where they begin.
 func (v FleetUsage) small() (minis []chart.Mini, buckets []chart.Bucket) {
 	data := chart.Data{Buckets: v.buckets(v.Starts)}
 	rows := v.ranked()
@@ -133,7 +133,13 @@ func (v FleetUsage) small() (minis []chart.Mini, buckets []chart.Bucket) {
 		}
 		minis = append(minis, m)
 	}
-	return minis, data.Buckets
+	buckets = slices.Clone(data.Buckets)
+	for i := range buckets {
+		if v.Unit != IntervalHour {
+			buckets[i].Label = buckets[i].Tick
+		}
+	}
+	return minis, buckets
 }
 
 // peakOf is the index of the highest value, −1 where none is above zero.
@@ -149,7 +155,7 @@ func peakOf(values []models.Credits) int {
 
 // smallColumns are the headings of the small charts' numbers.
 func smallColumns(minis []chart.Mini) []Column {
-	columns := []Column{{Label: "When"}}
+	columns := []Column{{Label: "From"}}
 	for _, m := range minis {
 		columns = append(columns, Column{Label: m.Name, Number: true})
 	}

@@ -132,6 +132,7 @@ func usages() []Page {
 		{"usage-client", clientUsage()},
 		fleetPage("agencies", func(*views.FleetUsage) {}),
 		fleetPage("agencies-compared", func(v *views.FleetUsage) {
+			week(v)
 			v.Filter.Compare = true
 			for i := range v.Starts {
 				var total models.Credits
@@ -141,8 +142,12 @@ func usages() []Page {
 				v.Previous = append(v.Previous, total)
 			}
 		}),
-		fleetPage("agencies-sold", func(v *views.FleetUsage) { v.Filter.View = views.ViewCumulative }),
+		fleetPage("agencies-sold", func(v *views.FleetUsage) {
+			week(v)
+			v.Filter.View = views.ViewCumulative
+		}),
 		fleetPage("agencies-plans", func(v *views.FleetUsage) {
+			week(v)
 			v.Filter.Group, v.Rows, v.Colour = views.GroupPlan, nil, []string{"Starter", "Agency", "No plan"}
 			for i, plan := range []views.Option{{Value: "starter", Label: "Starter"}, {Value: "agency", Label: "Agency"}, {Value: "-", Label: "No plan"}} {
 				row := views.UsageShare{Name: plan.Label, Only: views.UsageOnly{Plan: plan.Value}, Values: make([]models.Credits, len(v.Starts))}
@@ -187,6 +192,17 @@ func fleetPage(name string, change func(*views.FleetUsage)) Page {
 	v := fleetUsage()
 	change(&v)
 	return Page{"usage-" + name, views.FleetUsagePage(v)}
+}
+
+// week keeps the first seven days.
+func week(v *views.FleetUsage) {
+	v.Filter.Period, v.To, v.PreviousName = views.Period7Days, at(8, 0, 0), "the 7 days before"
+	v.Starts, v.Sold = v.Starts[:7], v.Sold[:7]
+	for i := range v.Each { // Rows as well
+		v.Each[i].Values, v.Each[i].Previous = v.Each[i].Values[:7], v.Each[i].Previous/3/models.Credit*models.Credit
+		v.Each[i].Units /= 3
+	}
+	v.Packs = credits(12_500)
 }
 
 func fleetUsage() views.FleetUsage {
