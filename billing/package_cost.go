@@ -26,6 +26,28 @@ type Costs struct {
 	Currency string
 	Fee      CardFee
 	Options  []CostOption
+	Stock    models.Credits // purchased credits that could be sold now
+
+	lots []*models.Lot // of the stock, in the order a sale draws them
+}
+
+// next is what the credits of the very next sale cost, lot by lot as the ledger
+// carves them; false where the stock is short.
+func (c *Costs) next(amount models.Credits) (cost int64, ok bool) {
+	for _, l := range c.lots {
+		part := min(amount, l.Remaining)
+		if part <= 0 {
+			break
+		}
+		used := int64(l.Granted - l.Remaining - l.Held)
+		of, err := models.Part(l.Cost, used, used+int64(part), int64(l.Granted))
+		if err != nil || l.Currency != c.Currency {
+			return 0, false
+		}
+		cost += of
+		amount -= part
+	}
+	return cost, amount <= 0
 }
 
 // Pick is the option for a basis. Where it has no value now, the first that has
@@ -65,7 +87,7 @@ func (c *Costs) reckon(credits models.Credits, price int64, basis CostOption) *M
 // currency than the agency sells in cannot be compared, and is left out.
 func (s *Service) costsOf(ctx context.Context, tx *gorm.DB, agency *models.Agency, now models.Time) (Costs, error) {
 	out := Costs{Currency: agency.Currency, Fee: CardFeeOf(agency.Currency)}
-	held, err := s.heldCost(ctx, tx, agency, now)
+	held, err := s.heldCost(ctx, tx, agency, now, &out)
 	if err != nil {
 		return out, err
 	}
@@ -85,8 +107,9 @@ func (s *Service) costsOf(ctx context.Context, tx *gorm.DB, agency *models.Agenc
 	return out, nil
 }
 
-// heldCost is the average of the purchased credits that could be sold now.
-func (s *Service) heldCost(ctx context.Context, tx *gorm.DB, agency *models.Agency, now models.Time) (CostOption, error) {
+// heldCost is the average of the purchased credits that could be sold now, which
+// it notes as the stock.
+func (s *Service) heldCost(ctx context.Context, tx *gorm.DB, agency *models.Agency, now models.Time, c *Costs) (CostOption, error) {
 	out := CostOption{Basis: models.CostHeld}
 	view, err := s.ledger.ViewIn(ctx, tx, agency.ID, agency.WalletID, now)
 	if err != nil {
@@ -95,11 +118,14 @@ func (s *Service) heldCost(ctx context.Context, tx *gorm.DB, agency *models.Agen
 	var costs []UnitCost
 	var amounts []models.Credits
 	for _, l := range view.Lots {
-		if l.Source != models.SourcePurchase || l.Remaining == 0 || l.Frozen || l.ExpiresAt != models.Never || l.Currency != agency.Currency {
+		if l.Source != models.SourcePurchase || l.Remaining == 0 || l.Frozen || l.ExpiresAt != models.Never || l.EffectiveAt > now {
 			continue
 		}
-		costs, amounts = append(costs, UnitCost{l.Cost, l.Granted}), append(amounts, l.Remaining)
-		out.Credits += l.Remaining
+		c.lots, c.Stock = append(c.lots, l), c.Stock+l.Remaining
+		if l.Currency == agency.Currency {
+			costs, amounts = append(costs, UnitCost{l.Cost, l.Granted}), append(amounts, l.Remaining)
+			out.Credits += l.Remaining
+		}
 	}
 	out.Cost = averageCost(costs, amounts)
 	return out, nil
@@ -198,6 +224,7 @@ type PackagePanel struct {
 	Costs       Costs
 	Basis       CostOption    // reckoned with: the one asked for, or what stands in for it
 	Margin      *Margin       // nil while credits or cost are missing; without a price its break-even and targets count
+	Next        *models.Money // what the credits of the very next sale cost; nil while the stock is short of one
 	Ladder      []LadderBreak // that this package takes part in
 	Reply       ReplyRate     // what a client's credits go to; zero when nothing is priced by the piece
 	PerTalk     int64         // replies that a conversation is reckoned with; 0: Reply is not part of one
@@ -241,6 +268,9 @@ func (s *Service) PackagePanel(ctx context.Context, scope Scope, in *PackageEdit
 	out.Currency, out.Least = agency.Currency, models.Money{Amount: MinimumCharge(agency.Currency), Currency: agency.Currency}
 	out.Basis = out.Costs.Pick(in.CostBasis, in.OwnCost)
 	out.Margin = out.Costs.reckon(in.Credits, max(0, in.Price), out.Basis)
+	if cost, ok := out.Costs.next(in.Credits); ok && in.Credits > 0 {
+		out.Next = &models.Money{Amount: cost, Currency: agency.Currency}
+	}
 	out.Reply, out.PerTalk, err = s.usualReply(ctx, &agency, now)
 	return out, err
 }

@@ -129,7 +129,7 @@ func (s *Service) savePackage(ctx context.Context, tx *gorm.DB, in *PackageEdit,
 	} else if len(rows) >= maxPackages {
 		return out, problem.New(problem.Conflict, "too_many_packages", "There are %d packages; change one that is there instead.", len(rows))
 	}
-	lossy, err := s.checkPackage(ctx, tx, &agency, in, now)
+	lossy, err := s.checkPackage(ctx, tx, &agency, in, in.OnSale && !old.OnSale, now)
 	if err != nil {
 		return out, err
 	}
@@ -202,8 +202,9 @@ func nextPosition(rows []models.Package) int {
 }
 
 // checkPackage tells everything that is wrong with an edit, and whether it sells
-// at a loss on purpose.
-func (s *Service) checkPackage(ctx context.Context, tx *gorm.DB, agency *models.Agency, in *PackageEdit, now models.Time) (lossy bool, err error) {
+// at a loss on purpose. A package that is put on sale needs an account that takes
+// the money; one that is on sale already may be changed while Stripe has paused it.
+func (s *Service) checkPackage(ctx context.Context, tx *gorm.DB, agency *models.Agency, in *PackageEdit, putOn bool, now models.Time) (lossy bool, err error) {
 	wrong := []error{checkName(in.Name), checkSize(in.Credits), checkPackagePrice(in.Price, agency.Currency), in.checkTexts(), in.checkReach()}
 	wrong = append(wrong, in.checkBasis())
 	if errors.Join(wrong...) == nil { // a margin of sound amounts only
@@ -225,7 +226,7 @@ func (s *Service) checkPackage(ctx context.Context, tx *gorm.DB, agency *models.
 			wrong = append(wrong, problem.Missing("sub-account").On("audience"))
 		}
 	}
-	if in.OnSale && errors.Join(wrong...) == nil {
+	if putOn && errors.Join(wrong...) == nil {
 		wrong = append(wrong, checkConnected(tx, agency.ID))
 	}
 	return lossy, errors.Join(wrong...)
@@ -432,7 +433,7 @@ func (s *Service) checkSellable(ctx context.Context, tx *gorm.DB, agency *models
 	for _, v := range viewers {
 		in.Viewers = append(in.Viewers, v.SubAccountID)
 	}
-	_, err := s.checkPackage(ctx, tx, agency, &in, now)
+	_, err := s.checkPackage(ctx, tx, agency, &in, true, now)
 	return err
 }
 
@@ -529,6 +530,7 @@ type PackageRow struct {
 	Margin  *Margin    // nil: the cost is not known
 	Viewers int        // of a chosen audience
 	Sold    int64      // in the last 30 days
+	Short   bool       // there is not enough stock for one sale
 }
 
 // PackageList is an agency's packages.
@@ -596,7 +598,7 @@ func (s *Service) Packages(ctx context.Context, scope Scope, agencyID models.Age
 }
 
 func packageRow(p *models.Package, costs *Costs) PackageRow {
-	row := PackageRow{Package: *p, Basis: costs.Pick(p.CostBasis, p.OwnCost)}
+	row := PackageRow{Package: *p, Basis: costs.Pick(p.CostBasis, p.OwnCost), Short: costs.Stock < p.Credits}
 	if p.Currency == costs.Currency {
 		row.Margin = costs.reckon(p.Credits, p.Price, row.Basis)
 	}

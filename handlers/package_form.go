@@ -257,6 +257,12 @@ func panelOf(p *billing.PackagePanel, edit *billing.PackageEdit) views.PackagePa
 	if m.Thin() {
 		out.Warnings = append(out.Warnings, "You keep less than 15% of the price. A refund or a dearer card can make it a loss.")
 	}
+	switch {
+	case p.Next == nil:
+		out.Warnings = append(out.Warnings, "You hold "+format.Credits(p.Costs.Stock)+" purchased credits, fewer than one sale needs. Clients can't buy this package until you have more.")
+	case *p.Next != m.Cost:
+		out.Next = "The credits of your next sale cost you " + format.Money(*p.Next) + ": a sale takes the cheapest you hold first."
+	}
 	for i := range p.Ladder {
 		out.Warnings = append(out.Warnings, ladderText(&p.Ladder[i], edit.ID))
 	}

@@ -49,7 +49,7 @@ func packagePath(id models.PackageID) string { return "/packages/" + id.String()
 
 func packageRow(r *billing.PackageRow) views.PackageRow {
 	out := views.PackageRow{
-		Name: r.Name, Path: packagePath(r.ID), Badge: r.Badge, Credits: r.Credits, Price: r.Total(), Sold: r.Sold, OnSale: r.OnSale,
+		Name: r.Name, Path: packagePath(r.ID), Badge: r.Badge, Credits: r.Credits, Price: r.Total(), Sold: r.Sold, OnSale: r.OnSale, Short: r.Short,
 	}
 	if r.Audience == models.AudienceChosen {
 		out.Chosen = r.Viewers

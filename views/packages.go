@@ -26,19 +26,19 @@ type Packages struct {
 
 // PackageRow is one package of the list.
 type PackageRow struct {
-	Name     string
-	Path     string // of its page; forms post below it
-	Badge    string
-	Credits  models.Credits
-	Price    models.Money
-	Basis    string // what the cost is reckoned with; "" when it is not known
-	Cost     models.Money
-	Keep     models.Money
-	Chosen   int // sub-accounts that see it; 0: all
-	Sold     int64
-	OnSale   bool
-	Thin     bool // little is kept
-	Accepted bool // a loss on purpose
+	Name    string
+	Path    string // of its page; forms post below it
+	Badge   string
+	Credits models.Credits
+	Price   models.Money
+	Basis   string // what the cost is reckoned with; "" when it is not known
+	Cost    models.Money
+	Keep    models.Money
+	Chosen  int // sub-accounts that see it; 0: all
+	Sold    int64
+	OnSale  bool
+	Thin    bool // little is kept
+	Short   bool // there is not enough stock for one sale
 }
 
 // ReadyPackage is one of the three that an agency may start from.
@@ -160,6 +160,7 @@ type PackagePanel struct {
 	ReplyCredits models.Credits
 	PerTalk      int64 // replies of one conversation; 0: none
 
+	Next     string // what the very next sale would cost, where that is another amount
 	Warnings []string
 }
 

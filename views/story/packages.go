@@ -35,7 +35,7 @@ func packages() []Page {
 		{Name: "Starter", Path: "/packages/1", Credits: credits(2_000), Price: usd(1_300), Basis: "x", Cost: usd(571), Keep: usd(661), Sold: 31, OnSale: true},
 		{Name: "Growth", Path: "/packages/2", Badge: "Most popular", Credits: credits(10_000), Price: usd(6_000), Basis: "x", Cost: usd(2_857), Keep: usd(2_939), Sold: 14, OnSale: true},
 		{Name: "Scale", Path: "/packages/3", Credits: credits(35_000), Price: usd(11_500), Basis: "x", Cost: usd(10_000), Keep: usd(1_136), Thin: true},
-		{Name: "Launch offer for the accounts that moved", Path: "/packages/4", Credits: credits(5_000), Price: usd(1_000), Basis: "x", Cost: usd(1_429), Keep: usd(-488), Chosen: 3, OnSale: true},
+		{Name: "Launch offer for the accounts that moved", Path: "/packages/4", Credits: credits(5_000), Price: usd(1_000), Basis: "x", Cost: usd(1_429), Keep: usd(-488), Chosen: 3, OnSale: true, Short: true},
 		{Name: "Large", Path: "/packages/5", Credits: credits(250_000), Price: usd(100_000), Chosen: 1},
 	}
 	list := views.Packages{
@@ -82,6 +82,7 @@ func packageEditors() []Page {
 		Note: "For a busy month.", Basis: models.CostBest, Audience: models.AudienceChosen, OnSale: true, Currency: "usd", Bases: bases, Clients: choices,
 		Connected: true, Connect: "/packages/connect", Panel: seedPanel(), Prices: prices, Past: 14,
 	}
+	edit.Panel.Next = "The credits of your next sale cost you $25.00: a sale takes the cheapest you hold first."
 	edit.Panel.Warnings = []string{"This package costs more per credit than your 5,000 package. Clients will notice."}
 	lossy := empty
 	lossy.Frame, lossy.Name, lossy.Credits, lossy.Price, lossy.Connected, lossy.Basis, lossy.OwnCost = failed(empty.Frame), "Growth", "10,000", "25", true, models.CostOwn, "0.0029"
