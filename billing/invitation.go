@@ -265,10 +265,10 @@ func (o *InvitationOffer) Place() string {
 // their agency's portal, an agency's on the platform (portal zero). Looking uses
 // nothing up. Errors: invitation_expired.
 func (s *Service) InvitationByToken(ctx context.Context, token string, portal models.AgencyID) (InvitationOffer, error) {
-	return s.offer(s.db.Read.WithContext(ctx), token, portal, s.clock.Now())
+	return s.openOffer(s.db.Read.WithContext(ctx), token, portal, s.clock.Now())
 }
 
-func (s *Service) offer(tx *gorm.DB, token string, portal models.AgencyID, now models.Time) (InvitationOffer, error) {
+func (s *Service) openOffer(tx *gorm.DB, token string, portal models.AgencyID, now models.Time) (InvitationOffer, error) {
 	var out InvitationOffer
 	err := tx.Where("token_hash = ? AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ?", secretHash(token), now).Take(&out.Invitation).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && doorOf(&out.Invitation) != portal {
@@ -335,7 +335,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, in AcceptInput) (models.
 		}
 	}
 	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
-		o, err := s.offer(tx, in.Token, in.Portal, now)
+		o, err := s.openOffer(tx, in.Token, in.Portal, now)
 		if err != nil {
 			return err
 		}
@@ -355,14 +355,14 @@ func (s *Service) AcceptInvitation(ctx context.Context, in AcceptInput) (models.
 				return err
 			}
 		}
-		return s.join(tx, &o.Invitation, user, now)
+		return s.takeUp(tx, &o.Invitation, user, now)
 	})
 	return user, o.Invitation, err
 }
 
-// join makes an open invitation's role the person's own. Errors:
+// takeUp makes an open invitation's role the person's own. Errors:
 // invitation_expired, already_member.
-func (s *Service) join(tx *gorm.DB, row *models.Invitation, user models.User, now models.Time) error {
+func (s *Service) takeUp(tx *gorm.DB, row *models.Invitation, user models.User, now models.Time) error {
 	r := tx.Model(&models.Invitation{}).
 		Where("token_hash = ? AND accepted_at = 0 AND revoked_at = 0 AND expires_at > ?", row.TokenHash, now).Update("accepted_at", now)
 	if r.Error != nil {
@@ -398,7 +398,7 @@ func (s *Service) RequestJoinLink(ctx context.Context, token string, portal mode
 		return err
 	}
 	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
-		o, err := s.offer(tx, token, portal, now)
+		o, err := s.openOffer(tx, token, portal, now)
 		if err != nil {
 			return err
 		}

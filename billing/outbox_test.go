@@ -342,7 +342,8 @@ func TestMailedLinks(t *testing.T) {
 		owner, client := p.person("owner@example.test", ""), p.person("client@example.test", "")
 		gone := p.person("gone@example.test", "")
 		for _, m := range []MemberInput{
-			{User: owner.ID, Role: models.RoleOwner}, {User: gone.ID, Role: models.RoleMember},
+			{User: owner.ID, Role: models.RoleOwner},
+			{User: gone.ID, Role: models.RoleMember},
 			{User: client.ID, Role: models.RoleClient, SubAccount: acme.SubAccount.ID},
 		} {
 			m.Agency, m.By = p.agency.ID, "test"

@@ -292,7 +292,7 @@ func (s *Service) UseSignInLink(ctx context.Context, token string) (models.User,
 			return err
 		}
 		joined = row.AgencyID
-		return s.join(tx, &row, user, now)
+		return s.takeUp(tx, &row, user, now)
 	})
 	return user, joined, linkExpired(err)
 }

@@ -163,6 +163,16 @@ type subAccountRef struct {
 	Agency string `query:"agency" doc:"With a platform key: the agency's id or external id." example:"northwind"`
 }
 
+// subAccountPatch archives a sub-account, or restores it.
+type subAccountPatch struct {
+	ID     string `path:"id" doc:"Its id or external id." example:"acme"`
+	Agency string `query:"agency" doc:"With a platform key: the agency's id or external id." example:"northwind"`
+	Body   struct {
+		Status         string `json:"status" enum:"active,archived" doc:"archived: it cannot be charged, its people have no entry, and it leaves the plan's room free."`
+		ReturnAssigned bool   `json:"return_assigned,omitempty" doc:"When archiving: unspent assigned credits return to the agency; bought ones stay in any case."`
+	}
+}
+
 type subAccountsQuery struct {
 	Paging
 
@@ -200,6 +210,27 @@ func (a *api) subAccounts() {
 		OperationID: "create-sub-account", Method: http.MethodPost, Path: "/v1/sub-accounts", Summary: "Make a sub-account", Tags: []string{"Sub-accounts"},
 		DefaultStatus: http.StatusCreated,
 	}, a.createSubAccount)
+	typed(a, AnyKey, huma.Operation{
+		OperationID: "change-sub-account", Method: http.MethodPatch, Path: "/v1/sub-accounts/{id}", Summary: "Archive or restore a sub-account", Tags: []string{"Sub-accounts"},
+		Description: "Sending the status it has changes nothing.",
+	}, func(ctx context.Context, who caller, in *subAccountPatch) (*found[subAccount], error) {
+		row, err := a.s.FindSubAccount(ctx, who.scope, in.Agency, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if models.SubAccountStatus(in.Body.Status) == models.SubAccountArchived {
+			_, err = a.s.ArchiveSubAccount(ctx, who.scope, billing.ArchiveInput{Agency: row.AgencyID, SubAccount: row.ID, TakeBack: in.Body.ReturnAssigned, By: who.by})
+		} else {
+			err = a.s.RestoreSubAccount(ctx, who.scope, row.AgencyID, row.ID, who.by)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if row, err = a.s.SubAccountRow(ctx, row.AgencyID, row.ID); err != nil {
+			return nil, err
+		}
+		return &found[subAccount]{subAccountOf(&row)}, nil
+	})
 }
 
 func (a *api) createSubAccount(ctx context.Context, who caller, in *subAccountIn) (*made[subAccount], error) {

@@ -99,6 +99,8 @@ func TestEveryOperation(t *testing.T) {
 	w.post(w.key, "/v1/sub-accounts", "s1", `{"external_id":"globex","name":"Globex","funding":"pooled","pool_cap":"100"}`).ok(t, 201)
 	w.get(w.key, "/v1/sub-accounts").ok(t, 200)
 	w.get(w.key, "/v1/sub-accounts/globex").ok(t, 200)
+	w.send(w.key, "PATCH", "/v1/sub-accounts/globex", "", `{"status":"archived"}`).ok(t, 200)
+	w.send(w.key, "PATCH", "/v1/sub-accounts/globex", "", `{"status":"active"}`).ok(t, 200)
 	w.post(w.key, "/v1/assignments", "as1", `{"sub_account":"acme","credits":"100"}`).ok(t, 201)
 	w.post(w.key, "/v1/take-backs", "tb1", `{"sub_account":"acme","credits":"40"}`).ok(t, 201)
 	for _, ref := range []string{"agency:northwind", "sub%3Aacme", "sub%3Anorthwind%2Fglobex"} {

@@ -92,7 +92,7 @@ func archives() []Page {
 	people := views.SubAccount{
 		Frame: clientsFrame("Acme Dental"), Name: "Acme Dental", Ref: "acme-dental", Zone: "Europe/Paris", Created: at(3, 9, 0), Used: credits(4_310),
 		Balance: views.Balance{State: views.StateHealthy, Left: credits(300), Purchased: credits(300), Forecast: views.Forecast{Kind: views.ForecastNoData}},
-		Usage: usage(), Activity: activity(), Edit: "/sub-accounts/1/edit", Archive: "/sub-accounts/1/archive",
+		Usage:   usage(), Activity: activity(), Edit: "/sub-accounts/1/edit", Archive: "/sub-accounts/1/archive",
 		Access: views.Access{Href: "/sub-accounts/1/people", Invited: 1, Rows: []views.PersonRow{{Name: "Ada Dental", Email: "ada@acme.example", Seen: "3 days ago"}}},
 	}
 	gone, none := people, people
