@@ -200,3 +200,18 @@ func (s *Service) PackData(ctx context.Context, id models.PackID) (PackData, err
 	})
 	return out, err
 }
+
+// SoldAs finds what packs are sold as now: each one's version on sale, if there
+// is one.
+func (s *Service) SoldAs(ctx context.Context, packs []models.PackID) (map[models.PackID]models.PackID, error) {
+	var rows []struct{ Was, Now models.PackID }
+	if err := s.db.Read.WithContext(ctx).Raw(`SELECT o.id AS was, n.id AS now FROM packs o JOIN packs n ON n.code = o.code AND n.archived_at = 0
+		WHERE o.id IN ?`, packs).Scan(&rows).Error; err != nil {
+		return nil, err
+	}
+	out := make(map[models.PackID]models.PackID, len(rows))
+	for _, r := range rows {
+		out[r.Was] = r.Now
+	}
+	return out, nil
+}

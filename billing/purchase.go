@@ -238,8 +238,11 @@ func (s *Service) Settle(ctx context.Context, agency models.AgencyID, id models.
 func (s *Service) Cancel(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
 	now := s.clock.Now()
 	p, err := s.Purchase(ctx, agency, id)
-	if err != nil || p.Status != models.PurchaseOpen || p.CheckoutSession == "" || s.payments == nil {
+	if err != nil || p.Status != models.PurchaseOpen || s.payments == nil {
 		return p, err
+	}
+	if p.CheckoutSession == "" { // no payment page was ever shown
+		return s.book(ctx, p, checkout.Session{Status: checkout.StatusExpired, PaymentStatus: checkout.PaymentUnpaid}, now, true)
 	}
 	session, err := s.payments.ExpireSession(ctx, p.Account, p.CheckoutSession)
 	if p.IsSale() && checkout.IsRevoked(err) {
@@ -442,9 +445,9 @@ type Offer struct {
 // Storefront is everything the purchase page shows.
 type Storefront struct {
 	Wallet    WalletView
-	Offers    []Offer // none: the plan does not sell packs
-	Last      *models.Purchase
-	Suggested models.PackID // last bought, else the smallest that clears the excess
+	Offers    []Offer          // none: the plan does not sell packs
+	Last      *models.Purchase // its pack is the version on sale now
+	Suggested models.PackID    // last bought, else the smallest that clears the excess
 }
 
 // Storefront reads the balance and what the account may buy.
@@ -470,6 +473,13 @@ func (s *Service) Storefront(ctx context.Context, a *Account) (Storefront, error
 		Order("id DESC").Take(&last).Error
 	switch {
 	case err == nil:
+		sold, err := s.SoldAs(ctx, []models.PackID{last.PackID})
+		if err != nil {
+			return out, err
+		}
+		if now, ok := sold[last.PackID]; ok {
+			last.PackID = now
+		}
 		out.Last = &last
 	case !errors.Is(err, gorm.ErrRecordNotFound):
 		return out, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -97,6 +98,7 @@ func offerOf(o billing.Offer, last *models.Purchase, chosen, quantity string) (v
 	out := views.Offer{
 		ID: o.Pack.Code, Name: o.Pack.Name, ByQuantity: o.Pack.Kind == models.PackQuantity, Credits: o.Credits, Price: o.Price,
 		Minimum: o.Pack.Minimum, Step: o.Pack.Step, Unit: o.Pack.UnitPrice, LastBought: last != nil && last.PackID == o.Pack.ID,
+		Version: o.Pack.Version,
 	}
 	if !out.ByQuantity || quantity == "" || chosen != o.Pack.Code {
 		return out, nil
@@ -193,6 +195,10 @@ func (a *app) buy(c echo.Context) error {
 		return err
 	}
 	for _, p := range packs {
+		if seen := c.FormValue("version-" + p.Code); p.Code == chosen.pack && seen != "" && seen != strconv.Itoa(p.Version) {
+			chosen.errors = views.FieldErrors{{Field: "pack", Text: "This pack changed while the page was open. Look at it once more, then pay."}}
+			return a.showBuy(c, http.StatusConflict, chosen)
+		}
 		if p.Kind == models.PackQuantity && (p.Code == chosen.pack || p.ID.String() == chosen.pack) {
 			if in.Quantity, err = typedCredits(chosen.quantity); err != nil {
 				chosen.errors = views.FieldErrors{{Field: "quantity", Text: amountText(err)}}

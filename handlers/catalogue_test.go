@@ -264,6 +264,9 @@ func TestAPacksPriceIsRaised(t *testing.T) {
 		bought, err := p.billing.Buy(t.Context(), billing.BuyInput{Account: account, Pack: "credits-12500", Key: "before", By: "test"})
 		require.NoError(t, err)
 
+		seen := owner.get("/buy").filled()
+		require.Equal(t, "1", seen.Get("version-credits-12500"))
+
 		form := b.get(at + "/edit").filled()
 		form.Set("price", "0")
 		wrong := b.step(at+"/edit", "review", form)
@@ -280,6 +283,17 @@ func TestAPacksPriceIsRaised(t *testing.T) {
 		require.Equal(t, done.to(), b.step(at+"/edit", "", look.filled()).to(), "sent twice is published once")
 		require.Contains(t, owner.get("/buy").main(), "$75.00")
 		require.NotContains(t, owner.get("/buy").main(), "$50.00")
+		seen.Set("pack", "credits-12500")
+		stale := owner.post("/buy", seen)
+		require.Equal(t, http.StatusConflict, stale.StatusCode)
+		require.Contains(t, stale.main(), "This pack changed while the page was open.")
+		require.Equal(t, http.StatusSeeOther, owner.post("/buy", stale.filled()).StatusCode, "seen, it can be bought")
+		require.NoError(t, p.db.Write.Model(&models.Purchase{}).Where("agency_id = ? AND id = ?", bought.AgencyID, bought.ID).
+			Updates(map[string]any{"status": models.PurchaseCredited, "credited_at": p.clock.Now()}).Error)
+		require.Contains(t, owner.get("/buy").main(), "12,500 credits Your last choice $75.00")
+		again, ok := owner.get("/purchases").doc().Find(`a[href^="/buy?pack="]`).Attr("href")
+		require.True(t, ok, "it can be bought again, as it is sold now")
+		require.Equal(t, "/buy?pack=credits-12500", again)
 		still, err := p.billing.Purchase(t.Context(), bought.AgencyID, bought.ID)
 		require.NoError(t, err)
 		require.EqualValues(t, 5000, still.Price, "a purchase keeps what it was")

@@ -92,7 +92,7 @@ func (a *app) plan(c echo.Context) error {
 		})
 	}
 	for _, g := range d.Agencies {
-		row := views.PlanAgency{Name: g.Name, ResetsAt: g.ResetsAt}
+		row := views.PlanAgency{Name: g.Name, Href: agencyPath(g.ID), ResetsAt: g.ResetsAt}
 		if !g.Next.IsZero() {
 			row.Moves = names[g.Next]
 			if row.Moves == "" {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"encoding/csv"
 	"io"
 	"net/http"
@@ -37,7 +38,9 @@ func (a *app) purchases(c echo.Context) error {
 	rows, err := a.Billing.Purchases(ctx, q)
 	var onSale []models.Pack
 	if err == nil && account.SubAccount == nil && mayBuy(v) {
-		onSale, err = a.Billing.PacksFor(ctx, account.Agency.ID)
+		if onSale, err = a.Billing.PacksFor(ctx, account.Agency.ID); err == nil {
+			err = a.soldNow(ctx, rows)
+		}
 	}
 	if err != nil {
 		out.Failure = a.failure(c, "Purchases", "Your balance is not affected.", err)
@@ -52,6 +55,26 @@ func (a *app) purchases(c echo.Context) error {
 		return err
 	}
 	return page(c, http.StatusOK, views.PurchasesPage(out))
+}
+
+// soldNow turns the packs of purchases into the versions on sale, to buy again.
+func (a *app) soldNow(ctx context.Context, rows []models.Purchase) error {
+	ids := make([]models.PackID, 0, len(rows))
+	for i := range rows {
+		if !rows[i].PackID.IsZero() {
+			ids = append(ids, rows[i].PackID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	sold, err := a.Billing.SoldAs(ctx, ids)
+	for i := range rows {
+		if now, ok := sold[rows[i].PackID]; ok {
+			rows[i].PackID = now
+		}
+	}
+	return err
 }
 
 func purchaseRow(p *models.Purchase, onSale []models.Pack) views.PurchaseRow {

@@ -66,6 +66,7 @@ type Offer struct {
 	Step       models.Credits
 	Unit       models.UnitPrice
 	LastBought bool
+	Version    int // of a pack: the form says which one was looked at; 0: none
 
 	// Of a package only.
 	Badge string
