@@ -202,9 +202,13 @@ func (s *Service) pollPurchases(ctx context.Context, now models.Time) error {
 	}
 	var errs []error
 	for _, p := range pending {
-		if _, err := s.Settle(ctx, p.AgencyID, p.ID); err != nil {
-			errs = append(errs, err)
+		_, err := s.Settle(ctx, p.AgencyID, p.ID)
+		if err == nil {
+			continue
 		}
+		// Asked in vain: the next time is as far off as after an answer.
+		errs = append(errs, err, s.db.Write.WithContext(ctx).Model(&models.Purchase{}).
+			Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).Update("checked_at", now).Error)
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -73,6 +74,12 @@ func (s *shop) read(t *testing.T, p models.Purchase) models.Purchase {
 	got, err := s.Purchase(t.Context(), p.AgencyID, p.ID)
 	require.NoError(t, err)
 	return got
+}
+
+// fault makes the next count calls of a path fail.
+func (s *shop) fault(t *testing.T, path string, count int) {
+	t.Helper()
+	require.Equal(t, http.StatusOK, s.sim(t, "faults", url.Values{"path": {path}, "fault": {"500"}, "count": {strconv.Itoa(count)}}))
 }
 
 // later moves the clock and does what is due.
@@ -223,6 +230,32 @@ func TestAClientHasOneCheckoutOpen(t *testing.T) {
 		require.NoError(t, db.Read.Model(&models.Purchase{}).Where("wallet_id = ? AND status = ?", acme.Wallet, models.PurchaseOpen).Count(&open).Error)
 		require.LessOrEqual(t, open, int64(1))
 		require.Equal(t, models.Credits(open)*thousand, s.balance(t, s.account).Held)
+	})
+}
+
+// A checkout that Stripe never opened does not stand in the way of the next, and
+// is not asked about every second.
+func TestACheckoutStripeNeverOpenedIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		s.fault(t, "/v1/checkout/sessions", 9)
+		_, err := s.order(t, acme, growth, "first")
+		require.True(t, problem.Is(err, "payment_unavailable"), "%v", err)
+		require.Equal(t, 10*thousand, s.balance(t, s.account).Held)
+		s.fault(t, "/v1/checkout/sessions", 0)
+		p, err := s.order(t, acme, growth, "second")
+		require.NoError(t, err)
+		require.NotEmpty(t, p.CheckoutURL)
+		require.Equal(t, 10*thousand, s.balance(t, s.account).Held, "the first gave its stock back")
+
+		s.mode(t, "drop")
+		s.fault(t, "/v1/checkout/sessions/"+p.CheckoutSession, 9)
+		require.NoError(t, s.clock.Advance(s.clock.Now().Add(time.Hour)))
+		require.Error(t, s.RunDue(t.Context(), s.clock.Now()))
+		require.NoError(t, s.RunDue(t.Context(), s.clock.Now().Add(time.Second)), "a second later nobody asks again")
+		s.fault(t, "/v1/checkout/sessions/"+p.CheckoutSession, 0)
 	})
 }
 

@@ -41,7 +41,7 @@ func (l *till) CreateSession(_ context.Context, p checkout.SessionParams) (check
 	}
 	id := fmt.Sprintf("cs_test_%d", len(l.sessions)+1)
 	l.sessions[id] = &checkout.Session{
-		ID: id, URL: "https://checkout.stripe.com/c/pay/" + id, Reference: p.Reference, Status: checkout.StatusOpen,
+		ID: id, Account: p.Account, URL: "https://checkout.stripe.com/c/pay/" + id, Reference: p.Reference, Status: checkout.StatusOpen,
 		PaymentStatus: checkout.PaymentUnpaid, AmountSubtotal: p.Amount, AmountTotal: p.Amount,
 	}
 	return *l.sessions[id], nil
@@ -89,6 +89,13 @@ func (l *till) change(id string, f func(*checkout.Session)) {
 func (l *till) pay(id string) {
 	l.change(id, func(s *checkout.Session) {
 		s.Status, s.PaymentStatus, s.PaymentIntent, s.IntentStatus = checkout.StatusComplete, checkout.PaymentPaid, "pi_"+id, checkout.IntentSucceeded
+	})
+}
+
+// promise is a buyer who chose to pay later.
+func (l *till) promise(id string) {
+	l.change(id, func(s *checkout.Session) {
+		s.Status, s.PaymentIntent, s.IntentStatus = checkout.StatusComplete, "pi_"+id, checkout.IntentProcessing
 	})
 }
 
