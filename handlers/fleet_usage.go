@@ -91,7 +91,7 @@ func (a *app) fillFleetUsage(ctx context.Context, out *views.FleetUsage, q billi
 	if slices.ContainsFunc(r.Listed, func(m billing.FleetMember) bool { return m.Plan == billing.NoPlan }) {
 		out.Plans = append(out.Plans, views.Option{Value: billing.NoPlan, Label: "No plan"})
 	}
-	out.Usage.Actions, out.Usage.Models = actionOptions(r.Actions), modelOptions(r.Models)
+	out.Actions, out.Models = actionOptions(r.Actions), modelOptions(r.Models)
 	for i := range r.Agencies {
 		row := &r.Agencies[i]
 		share := usageShare(row)

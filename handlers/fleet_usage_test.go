@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestFleetUsageIsOneNumber(t *testing.T) {
 			require.Contains(t, text, fmt.Sprintf("%d credits used", want/models.Credit), filter)
 			require.Contains(t, text, "in UTC, the platform's time zone", filter)
 			answer.doc().Find("[data-total]").Each(func(_ int, total *goquery.Selection) {
-				require.Equal(t, fmt.Sprint(int64(want/models.Credit)), strings.ReplaceAll(total.Text(), ",", ""), filter)
+				require.Equal(t, strconv.FormatInt(int64(want/models.Credit), 10), strings.ReplaceAll(total.Text(), ",", ""), filter)
 			})
 		}
 		require.NoError(t, p.billing.SetSetting(t.Context(), "time_zone", "Asia/Tokyo"))
