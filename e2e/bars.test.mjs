@@ -137,6 +137,7 @@ test("the pages of an agency", async () => {
   await visit(window, "usage-cumulative", "/usage?v=cumulative&cmp=1");
   await visit(window, "usage-no-match", "/usage?model=nothing");
   await visit(window, "usage-empty", "/usage?p=custom&from=2020-01-01&to=2020-01-31");
+  await visit(window, "sales", "/sales?p=90d");
   await visit(window, "history", "/history");
   await visit(window, "history-no-match", "/history?q=nothing-like-it");
   const group = await href((await page.goto(`${demo.base}/history?type=used`), page), "table.lines a[href*='/history/group']");
