@@ -944,7 +944,7 @@ func SetupStripePage(v SetupStripe) templ.Component {
 						}()
 					}
 					ctx = templ.InitializeContext(ctx)
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 70, "<p>No Stripe key is set, so agencies cannot buy credits here. Everything else works, and you can come back to this step later.</p><p>Keys are read from the server's environment when it starts. They are never kept in the database.</p><dl class=\"ways\"><div><dt>STRIPE_SECRET_KEY</dt><dd>The secret key from Stripe's dashboard, under Developers, API keys. One that begins with sk_test_ moves no real money.</dd></div><div><dt>STRIPE_WEBHOOK_SECRET</dt><dd>Tells events of your own account from forgeries. The command below prints it.</dd></div><div><dt>STRIPE_CONNECT_WEBHOOK_SECRET</dt><dd>The same for the accounts of agencies that sell to their clients.</dd></div></dl>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 70, "<p>No Stripe key is set, so agencies cannot buy credits here. Everything else works, and you can come back to this step later.</p><p>Keys are read from the server's environment when it starts. They are never kept in the database.</p><dl class=\"ways\"><div><dt class=\"ref\">STRIPE_SECRET_KEY</dt><dd>The secret key from Stripe's dashboard, under Developers, API keys. One that begins with sk_test_ moves no real money.</dd></div><div><dt class=\"ref\">STRIPE_WEBHOOK_SECRET</dt><dd>Tells events of your own account from forgeries. The command below prints it.</dd></div><div><dt class=\"ref\">STRIPE_CONNECT_WEBHOOK_SECRET</dt><dd>The same for the accounts of agencies that sell to their clients.</dd></div></dl>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
