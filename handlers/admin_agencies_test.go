@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"refill/billing"
+	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
 )
@@ -195,8 +196,12 @@ func TestAnAdminPausesAnAgency(t *testing.T) {
 			require.NotContains(t, a.body, "There are no credits left")
 		}
 	}
-	buying := owner.fill("/buy", "/buy", url.Values{"pack": {"pack-2000"}, "attempt": {"x"}})
-	require.NotEqual(t, http.StatusSeeOther, buying.StatusCode)
+	account, err := p.billing.AccountOf(t.Context(), p.northwind.WalletID)
+	require.NoError(t, err)
+	packs, err := p.billing.PacksFor(t.Context(), p.northwind.ID)
+	require.NoError(t, err)
+	_, err = p.billing.Buy(t.Context(), billing.BuyInput{Account: account, Pack: packs[0].Code, Key: "paused", By: "test"})
+	require.True(t, problem.Is(err, "agency_paused"), "%v", err)
 	seen := client.get("/")
 	require.Equal(t, http.StatusOK, seen.StatusCode)
 	require.Contains(t, strings.Join(strings.Fields(seen.doc().Text()), " "), "Your AI is paused. Northwind Agency has been told and is working on it.")

@@ -85,7 +85,7 @@ func (b Banded) describe() string {
 			below++
 		}
 	}
-	return strconv.Itoa(above) + " bars stand above the usual range and " + strconv.Itoa(below) + " below it. " + text
+	return format.Plural(int64(above), "bar", "bars") + " above the usual range, " + format.Count(int64(below)) + " below it. " + text
 }
 
 // weeksWord is "the same hours of the last 4 weeks".
