@@ -92,6 +92,10 @@ func TestFleetUsageAddsUp(t *testing.T) {
 		agencies := []models.Agency{
 			h.agency, h.another("Contoso", "agency", "America/Los_Angeles"), h.another("Kite", "starter", "Asia/Kathmandu"),
 		}
+		for _, a := range agencies { // none runs dry
+			_, err := h.s.Adjust(t.Context(), AdjustInput{Agency: a.ID, Wallet: a.WalletID, Credits: credits(1_000_000), Reason: "goodwill", Key: h.key(), By: "test"})
+			require.NoError(t, err)
+		}
 		plans := map[models.AgencyID]string{}
 		for _, a := range h.fleet(UsageQuery{From: readsStart, To: readsStart.Add(time.Hour)}).Listed {
 			plans[a.ID] = a.Plan
