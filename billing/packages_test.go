@@ -67,7 +67,7 @@ func (h *house) audits(action string) []models.AuditEntry {
 
 // codes are the codes of everything that a joined error names.
 func codes(err error) []string {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the join itself
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []string
 		for _, one := range many.Unwrap() {
 			out = append(out, codes(one)...)

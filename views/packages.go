@@ -79,14 +79,20 @@ func (r PackageRow) verdict() (Tone, string) {
 
 func (v Packages) columns() []Column {
 	return []Column{
-		{Label: "Package"}, {Label: "Credits", Number: true}, {Label: "Price", Number: true}, {Label: "Your cost", Number: true},
-		{Label: "You keep", Number: true}, {Label: "Sold, 30 days", Number: true}, {Label: "On sale"}, {Label: "Order"},
+		{Label: "Package"},
+		{Label: "Credits", Number: true},
+		{Label: "Price", Number: true},
+		{Label: "Your cost", Number: true},
+		{Label: "You keep", Number: true},
+		{Label: "Sold, 30 days", Number: true},
+		{Label: "On sale"},
+		{Label: "Order"},
 	}
 }
 
 // PackageForm makes a package or changes one. Field names: name, credits, price,
 // cost_basis (held, last, best, plan, own), own_cost, audience (all, chosen), sub
-// (ids), monthly_limit, badge, note, accept_loss, attempt, and was_on_sale. A post
+// (ids), monthly_limit, badge, note, accept_loss and attempt. A post
 // with preview=1 only wants the sums; with target=50 at the price for that margin;
 // with fragment=1 only what follows the numbers. on_sale=1 in the address puts it
 // on sale.
