@@ -290,7 +290,7 @@ func TestAnOwnerStays(t *testing.T) {
 		wait.Go(func() { results[0] = h.s.RemoveFrom(ctx, h.team, h.owner.ID, "test") })
 		wait.Go(func() { results[1] = h.s.ChangeRole(ctx, h.agency.ID, second.ID, models.RoleMember, "test") })
 		wait.Wait()
-		require.True(t, (results[0] == nil) != (results[1] == nil), "%v", results)
+		require.NotEqual(t, results[0] == nil, results[1] == nil, "%v", results)
 		for _, err := range results {
 			require.True(t, err == nil || problem.Is(err, "last_owner"), "%v", err)
 		}

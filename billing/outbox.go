@@ -188,8 +188,12 @@ func (s *Service) sendMail(ctx context.Context, m *models.Mail) error {
 		return claim.Error // another process has it
 	}
 	if m.Text == "" {
-		if wanted, err := s.writeSignIn(ctx, m); err != nil || !wanted {
-			return errors.Join(err, s.unlessFailed(ctx, m, err))
+		wanted, err := s.writeSignIn(ctx, m)
+		if err != nil {
+			return err // the lease runs out, and it is tried again
+		}
+		if !wanted {
+			return s.endMail(ctx, m, models.MailDropped, "Nobody with this address has access there.")
 		}
 	}
 	err := s.post.mailer.Send(ctx, mail.Message{
@@ -212,14 +216,6 @@ func (s *Service) sendMail(ctx context.Context, m *models.Mail) error {
 		return s.endMail(ctx, m, models.MailDead, err.Error())
 	}
 	return s.retryMail(ctx, m, m.Attempts+1, wall.Add(backOff(m.Attempts, mailSoonest, mailLatest)), err)
-}
-
-// unlessFailed drops a mail that nobody is to get.
-func (s *Service) unlessFailed(ctx context.Context, m *models.Mail, err error) error {
-	if err != nil {
-		return nil // its lease runs out, and it is tried again
-	}
-	return s.endMail(ctx, m, models.MailDropped, "Nobody with this address has access there.")
 }
 
 func (s *Service) retryMail(ctx context.Context, m *models.Mail, attempts int, at models.Time, why error) error {

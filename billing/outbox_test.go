@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -179,8 +180,8 @@ func TestMailsAreTriedAgainInOrder(t *testing.T) {
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		p := newPost(t, db)
 		for i := range 3 {
-			p.write("slow@example.test", fmt.Sprint(i))
-			p.write("ben@example.test", fmt.Sprint(i))
+			p.write("slow@example.test", strconv.Itoa(i))
+			p.write("ben@example.test", strconv.Itoa(i))
 		}
 		p.tray.failing(func(m *mail.Message) error {
 			if m.To == "slow@example.test" {
@@ -267,7 +268,7 @@ func TestTwoSendersShareTheWork(t *testing.T) {
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		p := newPost(t, db)
 		for i := range 30 {
-			p.write(fmt.Sprintf("%d@example.test", i%10), fmt.Sprint(i/10))
+			p.write(fmt.Sprintf("%d@example.test", i%10), strconv.Itoa(i/10))
 		}
 		var wait sync.WaitGroup
 		for range 4 {
