@@ -72,7 +72,8 @@ func plans() []Page {
 	wrong := form
 	wrong.Frame, wrong.New, wrong.Name, wrong.Price, wrong.Every = failed(catalogueFrame("Edit Starter", "plans")), false, " ", "many", "once"
 	wrong.Errors = views.FieldErrors{
-		{Field: "name", Text: "A name has 1 to 120 characters."}, {Field: "price", Text: "Enter an amount of USD, such as 97 or 97.00."},
+		{Field: "name", Text: "A name has 1 to 120 characters."},
+		{Field: "price", Text: "Enter an amount of USD, such as 97 or 97.00."},
 		{Field: "packs", Text: "The pack \"gone\" is not on sale any more; choose from those shown."},
 	}
 	move := views.PlanMove{
@@ -92,11 +93,20 @@ func plans() []Page {
 	whyless := archive
 	whyless.Frame, whyless.Errors = failed(archive.Frame), views.FieldErrors{{Field: "note", Text: "Say why in a few words; the audit log keeps it."}}
 	return []Page{
-		{"plans", views.PlansPage(list)}, {"plans-empty", views.PlansPage(empty)}, {"plans-broken", views.PlansPage(broken)},
-		{"plan", views.PlanPage(plan)}, {"plan-older", views.PlanPage(older)}, {"plan-retired", views.PlanPage(retired)},
-		{"plan-new", views.PlanFormPage(form)}, {"plan-new-bare", views.PlanFormPage(bare)}, {"plan-wrong", views.PlanFormPage(wrong)},
-		{"plan-move", views.PlanMovePage(move)}, {"plan-move-nobody", views.PlanMovePage(nobody)}, {"plan-move-wrong", views.PlanMovePage(unsure)},
-		{"plan-archive", views.ConfirmFormPage(archive)}, {"plan-archive-wrong", views.ConfirmFormPage(whyless)},
+		{"plans", views.PlansPage(list)},
+		{"plans-empty", views.PlansPage(empty)},
+		{"plans-broken", views.PlansPage(broken)},
+		{"plan", views.PlanPage(plan)},
+		{"plan-older", views.PlanPage(older)},
+		{"plan-retired", views.PlanPage(retired)},
+		{"plan-new", views.PlanFormPage(form)},
+		{"plan-new-bare", views.PlanFormPage(bare)},
+		{"plan-wrong", views.PlanFormPage(wrong)},
+		{"plan-move", views.PlanMovePage(move)},
+		{"plan-move-nobody", views.PlanMovePage(nobody)},
+		{"plan-move-wrong", views.PlanMovePage(unsure)},
+		{"plan-archive", views.ConfirmFormPage(archive)},
+		{"plan-archive-wrong", views.ConfirmFormPage(whyless)},
 		{"plan-review", views.ReviewPage(views.Review{
 			Frame: catalogueFrame("Review the plan Starter", "plans"), Back: views.Link{Label: "Starter", Href: "/admin/plans/1"}, Action: "/admin/plans/1/edit",
 			Lead: "Version 5 takes the place of version 4, from now on.", Caption: "Changes", Note: "Prices rise",
@@ -114,14 +124,14 @@ func packPages() []Page {
 	fixed := func(n, cents int64, plans ...string) views.PackFacts {
 		return views.PackFacts{Credits: credits(n), Price: usd(cents), Plans: plans}
 	}
-	any := views.PackFacts{ByQuantity: true, Minimum: credits(1_000), Step: credits(1_000), Unit: 3_000_000, Price: usd(0), Plans: []string{"Growth"}}
+	loose := views.PackFacts{ByQuantity: true, Minimum: credits(1_000), Step: credits(1_000), Unit: 3_000_000, Price: usd(0), Plans: []string{"Growth"}}
 	tiny := fixed(100_000_000, 100)
 	list := views.Packs{
 		Frame: catalogueFrame("Packs", "packs"),
 		Rows: []views.PackRow{
 			{Name: "2,000 credits", Href: "/admin/packs/1", Version: 2, Terms: fixed(2_000, 1_000, "Starter", "Agency Pro")},
 			{Name: "12,500 credits", Href: "/admin/packs/2", Version: 1, Terms: fixed(12_500, 5_000, "Starter"), Less: "20% less than 2,000 credits"},
-			{Name: "Credits", Href: "/admin/packs/3", Version: 1, Terms: any},
+			{Name: "Credits", Href: "/admin/packs/3", Version: 1, Terms: loose},
 			{Name: "Tiny", Href: "/admin/packs/4", Version: 1, Terms: tiny},
 		},
 		Retired: []views.PackRow{{Name: "Founders", Href: "/admin/packs/5", Version: 1, Terms: fixed(500, 100)}},
@@ -148,10 +158,13 @@ func packPages() []Page {
 		{Field: "unit_price", Text: "Enter the price of one credit, such as 0.03."},
 	}
 	return []Page{
-		{"packs", views.PacksPage(list)}, {"packs-empty", views.PacksPage(views.Packs{Frame: list.Frame})},
+		{"packs", views.PacksPage(list)},
+		{"packs-empty", views.PacksPage(views.Packs{Frame: list.Frame})},
 		{"packs-broken", views.PacksPage(views.Packs{Frame: list.Frame, Failure: failure("The packs")})},
-		{"pack", views.PackPage(pack)}, {"pack-older", views.PackPage(older)},
-		{"pack-new", views.PackFormPage(form)}, {"pack-wrong", views.PackFormPage(wrong)},
+		{"pack", views.PackPage(pack)},
+		{"pack-older", views.PackPage(older)},
+		{"pack-new", views.PackFormPage(form)},
+		{"pack-wrong", views.PackFormPage(wrong)},
 	}
 }
 
@@ -216,10 +229,14 @@ func rates() []Page {
 		{Field: "r1_p0_size", Text: "Size must be above 0 and at most 1000000000000; write how much the credits pay for, such as 1 or 5000."},
 	}
 	return []Page{
-		{"rate-cards", views.RateCardsPage(list)}, {"rate-cards-empty", views.RateCardsPage(views.RateCards{Frame: list.Frame})},
+		{"rate-cards", views.RateCardsPage(list)},
+		{"rate-cards-empty", views.RateCardsPage(views.RateCards{Frame: list.Frame})},
 		{"rate-cards-broken", views.RateCardsPage(views.RateCards{Frame: list.Frame, Failure: failure("The rate cards")})},
-		{"rate-card", views.RateCardPage(card)}, {"rate-card-bare", views.RateCardPage(bare)},
-		{"rate-version", views.RateVersionPage(edition)}, {"rate-version-first", views.RateVersionPage(first)},
-		{"rate-form", views.RateFormPage(form)}, {"rate-form-wrong", views.RateFormPage(wrong)},
+		{"rate-card", views.RateCardPage(card)},
+		{"rate-card-bare", views.RateCardPage(bare)},
+		{"rate-version", views.RateVersionPage(edition)},
+		{"rate-version-first", views.RateVersionPage(first)},
+		{"rate-form", views.RateFormPage(form)},
+		{"rate-form-wrong", views.RateFormPage(wrong)},
 	}
 }

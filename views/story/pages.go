@@ -7,6 +7,7 @@ import (
 
 	"refill/models"
 	"refill/views"
+	"refill/views/format"
 )
 
 // Page is one page in one state.
@@ -34,6 +35,7 @@ func Pages() []Page {
 	pages = append(pages, adjusts()...)
 	pages = append(pages, subAccounts()...)
 	pages = append(pages, packages()...)
+	pages = append(pages, sales()...)
 	pages = append(pages, connects()...)
 	pages = append(pages, usages()...)
 	pages = append(pages, histories()...)
@@ -83,6 +85,21 @@ func overviews() []Page {
 	quiet.Frame.Flash = &views.Flash{Tone: views.ToneOK, Text: "You are signed in."}
 	dark := views.Overview{Frame: withState(agencyFrame("Overview", "overview"), views.StateLow, low().Left, low().Notice(now, paris(), nil)), Balance: low(), Usage: usage(), Activity: activity()}
 	dark.Frame.Theme = "dark"
+	busy := dark
+	busy.Frame.Theme = ""
+	busy.Checklist = views.ChecklistCard{Steps: []views.ChecklistStep{
+		{Label: "Send a first reply and watch it arrive", Minutes: 5, Done: true},
+		{Label: "Add your first sub-account", Minutes: 1, Done: true},
+		{Label: "Connect Stripe", Why: "What clients pay goes to your own account.", Href: "/packages/connect", Minutes: 10},
+	}}
+	busy.Attention = views.AttentionCard{Paused: 1, Low: 2, Idle: 3, Clients: 42, Assign: true, Rows: []views.SubAccountRow{
+		{Name: "Kite Legal", Href: "/sub-accounts/sub_1", State: views.StatePaused, Used: credits(4_310), Lasts: views.Forecast{Kind: views.ForecastNothingNow}},
+		{Name: "Acme Dental", Href: "/sub-accounts/sub_2", State: views.StateLow, Left: credits(204), Used: credits(1_850), Lasts: views.Forecast{Kind: views.ForecastRunsOut, RunsOutAt: at(26, 9, 0)}},
+		{Name: "Nord Gym", Href: "/sub-accounts/sub_3", Feed: views.Feed{Pooled: true}, State: views.StateUpstreamPaused, Used: credits(96), Lasts: views.Forecast{Kind: views.ForecastNoData}},
+	}}
+	busy.Sales = views.SalesCard{Selling: true, Sales: sold(14, 1_240_00, 593_00, 37_20)}
+	idleShop := busy
+	idleShop.Checklist, idleShop.Attention, idleShop.Sales = views.ChecklistCard{}, views.AttentionCard{Clients: 5}, views.SalesCard{Selling: true}
 
 	return []Page{
 		page("healthy", healthy()),
@@ -97,6 +114,45 @@ func overviews() []Page {
 		{"overview-error", views.OverviewPage(broken)},
 		{"overview-usage-error", views.OverviewPage(partly)},
 		{"overview-dark", views.OverviewPage(dark)},
+		{"overview-business", views.OverviewPage(busy)},
+		{"overview-all-fine", views.OverviewPage(idleShop)},
+	}
+}
+
+// sold is sales of so much, at such a cost and such fees, in cents.
+func sold(n, revenue, cost, fee int64) views.SalesSum {
+	profit := revenue - cost - fee
+	return views.SalesSum{
+		Count: n, Credits: credits(n * 2_000), Revenue: usd(revenue), Cost: usd(cost), Fee: usd(fee), Profit: usd(profit), Lossy: profit < 0,
+		Margin: format.Percent(profit, revenue),
+	}
+}
+
+func sales() []Page {
+	frame := agencyFrame("Sales", "sales")
+	periods := []views.Option{{Value: "cycle", Label: "This cycle"}, {Value: "90d", Label: "90 days"}}
+	row := func(day int, client string, status views.PurchaseStatus, paid bool, s views.SalesSum) views.SaleRow {
+		return views.SaleRow{
+			At: at(day, 14, 2), Client: client, Href: "/sub-accounts/sub_1", Package: "Growth", Credits: credits(10_000), Status: status,
+			Price: s.Revenue, Cost: s.Cost, Fee: s.Fee, Profit: s.Profit, Paid: paid,
+		}
+	}
+	good, bad := sold(1, 60_00, 28_57, 2_04), sold(1, 20_00, 28_57, 88)
+	waiting := row(24, "Bright Solar", views.PurchasePending, false, views.SalesSum{Revenue: usd(60_00)})
+	waiting.Note = "Paid. The credits are on the way."
+	full := views.Sales{
+		Frame: frame, Periods: periods, Period: "cycle", Span: "This cycle, Nov 1 – Nov 30, 2026", Sum: sold(2, 80_00, 57_14, 2_92), CSV: "/sales.csv",
+		ByPack:  []views.SalesLine{{Name: "Growth", Href: "/packages/pkg_1", SalesSum: sold(2, 80_00, 57_14, 2_92)}},
+		ByBuyer: []views.SalesLine{{Name: "Acme Dental", Href: "/sub-accounts/sub_2", SalesSum: good}, {Name: "Bright Solar", Href: "/sub-accounts/sub_1", SalesSum: bad}},
+		Rows:    []views.SaleRow{waiting, row(22, "Acme Dental", views.PurchasePaid, true, good), row(3, "Bright Solar", views.PurchasePaid, true, bad)},
+		Pager:   views.Pager{Older: "/sales?p=cycle&before=pur_1"},
+	}
+	nothing := views.Sales{Frame: frame, Periods: periods, Period: "cycle", Start: &views.Link{Label: "Set up your packages", Href: "/packages"}}
+	quiet := full
+	quiet.Sum, quiet.ByPack, quiet.ByBuyer = views.SalesSum{}, nil, nil
+	failed := views.Sales{Frame: frame, Failure: failure("Sales")}
+	return []Page{
+		{"sales", views.SalesPage(full)}, {"sales-none", views.SalesPage(nothing)}, {"sales-quiet", views.SalesPage(quiet)}, {"sales-error", views.SalesPage(failed)},
 	}
 }
 
