@@ -263,18 +263,18 @@ func TestAPublishedPackIsSoldEverywhereItWas(t *testing.T) {
 			fields = append(fields, problem.Of(one).Field)
 		}
 		require.ElementsMatch(t, []string{"minimum", "unit_price", "plans"}, fields)
-		any, err := h.s.PublishPack(ctx, PackInput{Code: "any", PackTerms: PackTerms{
+		loose, err := h.s.PublishPack(ctx, PackInput{Code: "any", PackTerms: PackTerms{
 			Name: "Any", Kind: models.PackQuantity, Credits: credits(7), Minimum: credits(1000), Step: credits(500), UnitPrice: 3_000_000, Plans: []string{old.Code},
 		}})
 		require.NoError(t, err)
-		require.Zero(t, any.New.Credits, "what is not of its kind is left out")
+		require.Zero(t, loose.New.Credits, "what is not of its kind is left out")
 		packs, err = h.s.PacksFor(ctx, h.agency.ID)
 		require.NoError(t, err)
 		require.Len(t, packs, 3, "sold to who is on an older version of the plan too")
 
-		require.True(t, problem.Is(h.s.ArchivePack(ctx, any.New.ID, " ", "test"), "note_missing"))
-		require.NoError(t, h.s.ArchivePack(ctx, any.New.ID, "nobody bought it", "test"))
-		require.True(t, problem.Is(h.s.ArchivePack(ctx, any.New.ID, "again", "test"), "published_meanwhile"))
+		require.True(t, problem.Is(h.s.ArchivePack(ctx, loose.New.ID, " ", "test"), "note_missing"))
+		require.NoError(t, h.s.ArchivePack(ctx, loose.New.ID, "nobody bought it", "test"))
+		require.True(t, problem.Is(h.s.ArchivePack(ctx, loose.New.ID, "again", "test"), "published_meanwhile"))
 		require.Equal(t, "nobody bought it", h.lastAudit("pack.archive").Reason)
 		packs, err = h.s.PacksFor(ctx, h.agency.ID)
 		require.NoError(t, err)

@@ -243,8 +243,13 @@ func emptyRow(r *views.RateRow) bool {
 // rateHidden is the form's fields, for the page that publishes them.
 func rateHidden(f *views.RateForm) []views.Hidden {
 	out := []views.Hidden{
-		{Name: "rows", Value: strconv.Itoa(len(f.Rows))}, {Name: "after", Value: strconv.Itoa(f.After)}, {Name: "attempt", Value: f.Attempt},
-		{Name: "note", Value: f.Note}, {Name: "effective_on", Value: f.EffectiveOn}, {Name: "code", Value: f.Code}, {Name: "name", Value: f.Name},
+		{Name: "rows", Value: strconv.Itoa(len(f.Rows))},
+		{Name: "after", Value: strconv.Itoa(f.After)},
+		{Name: "attempt", Value: f.Attempt},
+		{Name: "note", Value: f.Note},
+		{Name: "effective_on", Value: f.EffectiveOn},
+		{Name: "code", Value: f.Code},
+		{Name: "name", Value: f.Name},
 	}
 	add := func(name, value string) {
 		if value != "" {

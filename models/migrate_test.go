@@ -1,6 +1,7 @@
 package models_test
 
 import (
+	"cmp"
 	"database/sql"
 	"io/fs"
 	"os"
@@ -19,14 +20,14 @@ import (
 func atSchema(t *testing.T, d models.Dialect, version int64) (*sql.DB, *goose.Provider, models.Options) {
 	t.Helper()
 	var o models.Options
-	driver, source, dialect := "sqlite3", "", goose.DialectSQLite3
+	driver, dialect := "sqlite3", goose.DialectSQLite3
 	if d == models.Postgres {
 		o.DatabaseURL = modelstest.Postgres(t)
-		driver, source, dialect = "pgx", o.DatabaseURL, goose.DialectPostgres
+		driver, dialect = "pgx", goose.DialectPostgres
 	} else {
 		o.SQLitePath = modelstest.SQLite(t)
-		source = "file:" + filepath.ToSlash(o.SQLitePath) + "?_pragma=foreign_keys(on)&_pragma=journal_mode(wal)"
 	}
+	source := cmp.Or(o.DatabaseURL, "file:"+filepath.ToSlash(o.SQLitePath)+"?_pragma=foreign_keys(on)&_pragma=journal_mode(wal)")
 	conn, err := sql.Open(driver, source)
 	require.NoError(t, err)
 	conn.SetMaxOpenConns(1)

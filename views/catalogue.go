@@ -3,6 +3,7 @@ package views
 import (
 	"math/big"
 	"strconv"
+	"strings"
 
 	"refill/models"
 	"refill/views/format"
@@ -142,7 +143,7 @@ func (f PlanFacts) Lines() []Fact {
 		trial = format.Plural(int64(f.TrialDays), "day", "days")
 	}
 	if len(f.Packs) > 0 {
-		packs = joinNames(f.Packs)
+		packs = strings.Join(f.Packs, ", ")
 	}
 	return []Fact{
 		{Label: "Price", Value: f.PriceText()},
@@ -155,17 +156,6 @@ func (f PlanFacts) Lines() []Fact {
 		{Label: "Packs on sale", Value: packs},
 		{Label: "Order in lists", Value: strconv.Itoa(f.Position)},
 	}
-}
-
-func joinNames(names []string) string {
-	text := ""
-	for i, n := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += n
-	}
-	return text
 }
 
 // Plan is one version of a plan.
@@ -310,7 +300,7 @@ func (f PackFacts) PerCredit() *big.Rat {
 func (f PackFacts) Lines() []Fact {
 	plans := "None"
 	if len(f.Plans) > 0 {
-		plans = joinNames(f.Plans)
+		plans = strings.Join(f.Plans, ", ")
 	}
 	return []Fact{
 		{Label: "Credits", Value: f.SizeText()},
