@@ -256,7 +256,8 @@ func agencyStandings(tx *gorm.DB, now models.Time) ([]AgencyStanding, map[models
 			func(a *AgencyStanding, f *fact) { a.Plan = f.Name },
 		},
 		{
-			"SELECT agency_id, COUNT(*) AS n FROM sub_accounts WHERE status = ? GROUP BY agency_id", []any{models.SubAccountActive},
+			"SELECT agency_id, COUNT(*) AS n FROM sub_accounts WHERE status = ? GROUP BY agency_id",
+			[]any{models.SubAccountActive},
 			func(a *AgencyStanding, f *fact) { a.SubAccounts = f.N },
 		},
 		{
@@ -267,11 +268,13 @@ func agencyStandings(tx *gorm.DB, now models.Time) ([]AgencyStanding, map[models
 			func(a *AgencyStanding, f *fact) { a.LastPurchaseAt, a.Bought = models.Time(f.N), models.Credits(f.Sum) },
 		},
 		{
-			"SELECT agency_id, COUNT(*) AS n FROM purchases WHERE status = ? GROUP BY agency_id", []any{models.PurchaseReview},
+			"SELECT agency_id, COUNT(*) AS n FROM purchases WHERE status = ? GROUP BY agency_id",
+			[]any{models.PurchaseReview},
 			func(a *AgencyStanding, f *fact) { a.Review = f.N > 0 },
 		},
 		{
-			"SELECT agency_id, COUNT(*) AS n FROM adjustment_requests WHERE state = ? GROUP BY agency_id", []any{models.AdjustmentPending},
+			"SELECT agency_id, COUNT(*) AS n FROM adjustment_requests WHERE state = ? GROUP BY agency_id",
+			[]any{models.AdjustmentPending},
 			func(a *AgencyStanding, f *fact) { a.Asked = f.N > 0 },
 		},
 	} {

@@ -86,9 +86,16 @@ func (v Agencies) columns() []Column {
 	}
 	out := []Column{}
 	for _, c := range []column{
-		{"name", "Name", false, true}, {"state", "State", false, false}, {"plan", "Plan", false, true}, {"left", "Left", true, true},
-		{"lasts", "Lasts", false, true}, {"used", "Used in 30 days", true, false}, {"bought", "Bought in 30 days", true, false},
-		{"excess", "Excess", true, false}, {"clients", "Sub-accounts", true, false}, {"last", "Last purchase", false, false},
+		{"name", "Name", false, true},
+		{"state", "State", false, false},
+		{"plan", "Plan", false, true},
+		{"left", "Left", true, true},
+		{"lasts", "Lasts", false, true},
+		{"used", "Used in 30 days", true, false},
+		{"bought", "Bought in 30 days", true, false},
+		{"excess", "Excess", true, false},
+		{"clients", "Sub-accounts", true, false},
+		{"last", "Last purchase", false, false},
 	} {
 		f := v.Filter
 		f.Sort, f.Turned = c.key, false

@@ -45,8 +45,11 @@ func fleetFacts() views.Fleet {
 	out.States = views.FleetStates{
 		Total: 30, Paused: 3, Low: 11, Below: 2,
 		Rows: []views.Signal{
-			{Label: "Healthy", Count: 12}, {Label: "New", Count: 2}, {Label: "Low", Count: 11, Href: "/admin/agencies?only=low"},
-			{Label: "Below zero", Count: 2, Href: "/admin/agencies?only=below"}, {Label: "Paused: no credits", Count: 2, Href: "/admin/agencies?only=paused"},
+			{Label: "Healthy", Count: 12},
+			{Label: "New", Count: 2},
+			{Label: "Low", Count: 11, Href: "/admin/agencies?only=low"},
+			{Label: "Below zero", Count: 2, Href: "/admin/agencies?only=below"},
+			{Label: "Paused: no credits", Count: 2, Href: "/admin/agencies?only=paused"},
 			{Label: "Paused by an admin", Count: 1, Href: "/admin/agencies?only=suspended"},
 		},
 	}
@@ -84,9 +87,12 @@ func agencies() []Page {
 	list := views.Agencies{
 		Frame: platformFrame("Agencies", "agencies"), Filter: views.ParseAgencyFilter(nil), Total: 120,
 		Signals: []views.Signal{
-			{Label: "All", Count: 120, Href: "/admin/agencies", Current: true}, {Key: "paused", Label: "Paused", Count: 3, Href: "/admin/agencies?only=paused"},
-			{Key: "low", Label: "Low", Count: 11, Href: "/admin/agencies?only=low"}, {Key: "below", Label: "Below zero", Count: 2, Href: "/admin/agencies?only=below"},
-			{Key: "quiet", Label: "No purchase in 30 days", Count: 40, Href: "/admin/agencies?only=quiet"}, {Key: "suspended", Label: "Suspended", Count: 1, Href: "/admin/agencies?only=suspended"},
+			{Label: "All", Count: 120, Href: "/admin/agencies", Current: true},
+			{Key: "paused", Label: "Paused", Count: 3, Href: "/admin/agencies?only=paused"},
+			{Key: "low", Label: "Low", Count: 11, Href: "/admin/agencies?only=low"},
+			{Key: "below", Label: "Below zero", Count: 2, Href: "/admin/agencies?only=below"},
+			{Key: "quiet", Label: "No purchase in 30 days", Count: 40, Href: "/admin/agencies?only=quiet"},
+			{Key: "suspended", Label: "Suspended", Count: 1, Href: "/admin/agencies?only=suspended"},
 		},
 		Rows: []views.AgencyRow{
 			{Name: "Northwind Agency", Href: "/admin/agencies/1", Plan: "Agency Pro", State: views.StateHealthy, Left: credits(18_420), Lasts: views.Forecast{Kind: views.ForecastBeyond}, Daily: wave(30, 3_000), Used: credits(91_409), Bought: credits(12_500), SubAccounts: 42, LastAt: at(20, 9, 0)},
@@ -200,12 +206,24 @@ func adjusts() []Page {
 	never.Rows, never.Pager = nil, views.Pager{}
 	days.Frame, days.Filter, days.Errors = failed(audit.Frame), views.AuditFilter{From: "soon"}, views.FieldErrors{{Field: "from", Text: "Enter a date in From, such as 2026-11-01."}}
 	return []Page{
-		{"adjust", views.AdjustPage(adjust)}, {"adjust-large", views.AdjustPage(large)}, {"adjust-wrong", views.AdjustPage(wrong)},
-		{"agency-plan", views.PlanChoicePage(plan)}, {"agency-plan-chosen", views.PlanChoicePage(chosen)},
-		{"agency-pause", views.HaltPage(halt)}, {"agency-resume", views.HaltPage(resume)}, {"agency-pause-wrong", views.HaltPage(unsaid)},
+		{"adjust", views.AdjustPage(adjust)},
+		{"adjust-large", views.AdjustPage(large)},
+		{"adjust-wrong", views.AdjustPage(wrong)},
+		{"agency-plan", views.PlanChoicePage(plan)},
+		{"agency-plan-chosen", views.PlanChoicePage(chosen)},
+		{"agency-pause", views.HaltPage(halt)},
+		{"agency-resume", views.HaltPage(resume)},
+		{"agency-pause-wrong", views.HaltPage(unsaid)},
 		{"agency-excess", views.ExcessFormPage(excess)},
-		{"adjustments", views.AdjustmentsPage(all)}, {"adjustments-wrong", views.AdjustmentsPage(bad)},
-		{"approval", views.ApprovalPage(ask)}, {"approval-own", views.ApprovalPage(own)}, {"approval-done", views.ApprovalPage(done)}, {"approval-late", views.ApprovalPage(late)},
-		{"audit", views.AuditLogPage(audit)}, {"audit-no-match", views.AuditLogPage(unmatched)}, {"audit-empty", views.AuditLogPage(never)}, {"audit-wrong", views.AuditLogPage(days)},
+		{"adjustments", views.AdjustmentsPage(all)},
+		{"adjustments-wrong", views.AdjustmentsPage(bad)},
+		{"approval", views.ApprovalPage(ask)},
+		{"approval-own", views.ApprovalPage(own)},
+		{"approval-done", views.ApprovalPage(done)},
+		{"approval-late", views.ApprovalPage(late)},
+		{"audit", views.AuditLogPage(audit)},
+		{"audit-no-match", views.AuditLogPage(unmatched)},
+		{"audit-empty", views.AuditLogPage(never)},
+		{"audit-wrong", views.AuditLogPage(days)},
 	}
 }
