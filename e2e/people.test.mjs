@@ -87,7 +87,7 @@ for (const { script, words } of both) {
     await hand.getByText("owner@northwind.example").waitFor();
     assert.doesNotMatch(await hand.content(), /refill/i);
     await measured(hand, "invitation");
-    assert.equal(await hand.getByLabel("E-mail").inputValue(), email);
+    assert.equal(await hand.locator("input[autocomplete=username]").inputValue(), email);
     assert.equal(await hand.getByLabel("Choose a password").getAttribute("autocomplete"), "new-password");
     phone.seen.expect(422);
     await hand.getByLabel("Your name").fill("Dana Harbour");
