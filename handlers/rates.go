@@ -211,7 +211,7 @@ func rateForm(c echo.Context) views.RateForm {
 	f := views.RateForm{
 		Code: field(c, "code"), Name: c.FormValue("name"), EffectiveOn: field(c, "effective_on"), Note: c.FormValue("note"), Attempt: c.FormValue("attempt"),
 	}
-	f.After, _ = strconv.Atoi(c.FormValue("after")) //nolint:errcheck // what is no number is none
+	f.After, _ = strconv.Atoi(c.FormValue("after")) // what is no number is none
 	rows, err := strconv.Atoi(c.FormValue("rows"))
 	if err != nil {
 		rows = 0
@@ -355,7 +355,11 @@ func capital(s string) string {
 
 func (a *app) newCardForm(c echo.Context) error {
 	f := views.RateForm{Rows: []views.RateRow{{}}}
-	if from, err := models.ParseID[models.RateCardID](c.QueryParam("from")); err == nil {
+	if ref := c.QueryParam("from"); ref != "" {
+		from, err := models.ParseID[models.RateCardID](ref)
+		if err != nil {
+			return problem.Missing("rate card")
+		}
 		d, err := a.Billing.CardData(c.Request().Context(), from)
 		if err != nil {
 			return err
