@@ -364,6 +364,7 @@ func (s *stub) Simulated() bool { return s.sim }
 func (s *stub) Account(context.Context) (checkout.OwnAccount, error) {
 	return s.account, s.err
 }
+
 func (s *stub) Endpoints(context.Context) ([]checkout.WebhookEndpoint, error) {
 	return s.endpoints, nil
 }

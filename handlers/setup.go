@@ -330,8 +330,11 @@ func databaseFacts(out *views.SetupDatabase, f *models.Facts) {
 		migrated.Tag, migrated.Tone = "Behind", views.ToneBad
 	}
 	out.Facts = []views.SetupFact{
-		{Name: "Kind", Value: program}, {Name: "Version", Value: f.Version}, {Name: place, Value: f.Place},
-		{Name: "Size", Value: bytesText(f.Size)}, migrated,
+		{Name: "Kind", Value: program},
+		{Name: "Version", Value: f.Version},
+		{Name: place, Value: f.Place},
+		{Name: "Size", Value: bytesText(f.Size)},
+		migrated,
 	}
 	if f.Role != "" {
 		out.Facts = append(out.Facts, views.SetupFact{Name: "Role", Value: f.Role})
@@ -377,6 +380,9 @@ func (a *app) finishStep(c echo.Context, step billing.SetupStep) error {
 func (a *app) setupStripeForm(c echo.Context) error {
 	s := a.Stripe
 	out := views.SetupStripe{HasKey: s.Console != nil, Mode: s.Mode(), Ready: s.Complete(), Tool: "refill stripe setup --url " + origin(a.base)}
+	if !s.Reachable() && s.Mode() != "simulated" { // Stripe would be told an address that leads nowhere
+		out.Tool = "refill stripe setup --url https://your-public-address"
+	}
 	if c.QueryParam("check") != "" && out.HasKey {
 		out.Checks = checked(billing.CheckStripe(c.Request().Context(), s))
 	}
@@ -541,8 +547,15 @@ func (a *app) showSetupDone(c echo.Context, key string) error {
 	}
 	out.Next = append(out.Next,
 		views.SetupNext{Link: views.Link{Label: "Add your first agency", Href: "/admin/agencies/new"}, Why: "It gets a wallet, the plan's credits and a portal for its clients."},
-		views.SetupNext{Link: views.Link{Label: "Invite its people"}, Why: "On the agency's page, by e-mail: an owner buys credits and invites the rest."},
+		views.SetupNext{Link: views.Link{Label: "Invite its people"}, Why: "Its owner is invited with the agency, by e-mail, and invites the rest."},
 	)
+	if m, err := a.Billing.MailStanding(ctx); err != nil {
+		return err
+	} else if !m.Ready {
+		out.Next = append(out.Next, views.SetupNext{
+			Link: views.Link{Label: "Switch e-mail on"}, Why: "Set REFILL_SMTP_URL and REFILL_MAIL_FROM and start the server again. Until then invitations and sign-in links wait.",
+		})
+	}
 	if !a.Stripe.Complete() {
 		out.Next = append(out.Next, views.SetupNext{Link: views.Link{Label: "Switch payments on", Href: setupPath(billing.SetupStripe)}, Why: "Nothing can be bought until Stripe's key and webhook secrets are set."})
 	}

@@ -203,12 +203,12 @@ func (c *Console) PrepareEndpoint(ctx context.Context, base string, connect bool
 // create makes an endpoint in our version: its version is what it stays.
 func (c *Console) create(ctx context.Context, address string, connect bool) (WebhookEndpoint, error) {
 	params := &stripe.WebhookEndpointParams{
-		URL: stripe.String(address), EnabledEvents: stripe.StringSlice(eventsOf(connect)), APIVersion: stripe.String(APIVersion),
-		Description: stripe.String("Prepaid credits"),
+		URL: new(address), EnabledEvents: stripe.StringSlice(eventsOf(connect)), APIVersion: new(APIVersion),
+		Description: new("Prepaid credits"),
 	}
 	params.Context = ctx
 	if connect {
-		params.Connect = stripe.Bool(true)
+		params.Connect = new(true)
 	}
 	made, err := c.api.WebhookEndpoints.New(params)
 	if err != nil {
@@ -219,7 +219,7 @@ func (c *Console) create(ctx context.Context, address string, connect bool) (Web
 
 // Mend switches an endpoint on and has it send the events that are acted on.
 func (c *Console) Mend(ctx context.Context, e *WebhookEndpoint) error {
-	params := &stripe.WebhookEndpointParams{EnabledEvents: stripe.StringSlice(eventsOf(e.Connect)), Disabled: stripe.Bool(false)}
+	params := &stripe.WebhookEndpointParams{EnabledEvents: stripe.StringSlice(eventsOf(e.Connect)), Disabled: new(false)}
 	params.Context = ctx
 	changed, err := c.api.WebhookEndpoints.Update(e.ID, params)
 	if err != nil {

@@ -51,7 +51,6 @@ func hookParams(more ...string) []string {
 	return append([]string{"url", "enabled_events[]", "description", "metadata[*]"}, more...)
 }
 
-//nolint:gochecknoglobals // compiled once
 var (
 	knownVersion = regexp.MustCompile(`^20\d\d-\d\d-\d\d(\.[a-z]+)?$`)
 	knownEvent   = regexp.MustCompile(`^(\*|[a-z0-9_]+(\.[a-z0-9_]+)+)$`)

@@ -25,7 +25,8 @@ func setups() []Page {
 	wrong := door
 	wrong.Frame.Failed = true
 	wrong.Errors = views.FieldErrors{
-		{Field: "code", Text: "This is not the code."}, {Field: "email", Text: "Enter an e-mail address such as ana@example.com."},
+		{Field: "code", Text: "This is not the code."},
+		{Field: "email", Text: "Enter an e-mail address such as ana@example.com."},
 		{Field: "password", Text: "A password has 8 to 128 characters."},
 	}
 	good := views.SetupCheck{Name: "Address", Tone: views.ToneOK, Word: "Good", Tried: "Compared the two.", Found: "Both are https://credits.example."}
