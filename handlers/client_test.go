@@ -18,8 +18,13 @@ import (
 // 10,000 credits for $60 on sale.
 func (p *portal) sells() models.Package {
 	p.t.Helper()
+	return p.selling(p.northwind)
+}
+
+func (p *portal) selling(agency models.Agency) models.Package {
+	p.t.Helper()
 	ctx := p.t.Context()
-	account, err := p.billing.AccountOf(ctx, p.northwind.WalletID)
+	account, err := p.billing.AccountOf(ctx, agency.WalletID)
 	require.NoError(p.t, err)
 	bought, err := p.billing.Buy(ctx, billing.BuyInput{Account: account, Pack: "credits-35000", Key: "stock", By: "test"})
 	require.NoError(p.t, err)
@@ -27,10 +32,10 @@ func (p *portal) sells() models.Package {
 	_, err = p.billing.Settle(ctx, bought.AgencyID, bought.ID)
 	require.NoError(p.t, err)
 	require.NoError(p.t, p.db.Write.Create(&models.StripeAccount{
-		AgencyID: p.northwind.ID, Account: "acct_northwind", ChargesEnabled: true, Statement: "NORTHWIND", CreatedAt: begin,
+		AgencyID: agency.ID, Account: "acct_" + agency.ExternalID, ChargesEnabled: true, Statement: strings.ToUpper(agency.ExternalID), CreatedAt: begin,
 	}).Error)
 	saved, err := p.billing.SavePackage(ctx, billing.Scope{}, billing.PackageEdit{
-		Agency: p.northwind.ID, Name: "Growth", Credits: 10_000 * models.Credit, Price: 60_00, Audience: models.AudienceAll, CostBasis: models.CostHeld,
+		Agency: agency.ID, Name: "Growth", Credits: 10_000 * models.Credit, Price: 60_00, Audience: models.AudienceAll, CostBasis: models.CostHeld,
 		OnSale: true, By: "test",
 	})
 	require.NoError(p.t, err)

@@ -325,7 +325,7 @@ func (a *app) previewPackages(c echo.Context) error {
 }
 
 // previewAs is the client whose page is shown, nil for none in particular, with
-// those there are to choose from.
+// those there are to choose from. Errors: not_found.
 func (a *app) previewAs(c echo.Context, out *views.PackagePreview) (*billing.Account, error) {
 	agency := visitOf(c).viewer.Agency
 	subs, err := a.Billing.SubAccounts(c.Request().Context(), agency.ID)
@@ -344,6 +344,9 @@ func (a *app) previewAs(c echo.Context, out *views.PackagePreview) (*billing.Acc
 			choice.Chosen, out.As[0].Chosen = true, false
 		}
 		out.As = append(out.As, choice)
+	}
+	if as == nil && c.QueryParam("client") != "" {
+		return nil, problem.Missing("client")
 	}
 	return as, nil
 }

@@ -172,10 +172,15 @@ func (p *portal) visitor(at string) *browser {
 // as opens a browser that is signed in, by a link.
 func (p *portal) as(name string) *browser {
 	p.t.Helper()
-	at := home
 	if name == "client" {
-		at = clients
+		return p.signedIn(name, clients)
 	}
+	return p.signedIn(name, home)
+}
+
+// signedIn opens a browser of somebody at a host.
+func (p *portal) signedIn(name, at string) *browser {
+	p.t.Helper()
 	b := p.visitor(at)
 	token, err := p.billing.NewSignInLink(p.t.Context(), p.users[name].ID, 1e12, 1)
 	require.NoError(p.t, err)
