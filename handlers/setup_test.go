@@ -303,3 +303,56 @@ func TestStripeStep(t *testing.T) {
 	require.Contains(t, a.doc().Find("main").Text(), "Copy the secret key from Stripe's dashboard once more")
 	require.NotContains(t, a.body, "sk_test_wrong_key_1")
 }
+
+// TestBlankCatalogue: with nothing in the catalogue, and then with a plan that
+// has neither rates nor packs, every page says what is missing and none fails.
+func TestBlankCatalogue(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		p, code := newEmptyPortal(t, db)
+		ctx := t.Context()
+		admin := p.visitor(home)
+		require.Equal(t, http.StatusSeeOther, admin.fill("/setup", "/setup", founding(code)).StatusCode)
+		a := admin.fill("/setup/catalogue", "/setup/catalogue", url.Values{"preset": {billing.BlankCatalogue}})
+		require.Equal(t, http.StatusSeeOther, a.StatusCode, a.body)
+		cards, err := p.billing.RateCards(ctx)
+		require.NoError(t, err)
+		require.Len(t, cards, 1)
+		whole := func(b *browser, path string) string {
+			a := b.get(path)
+			require.Equal(t, http.StatusOK, a.StatusCode, "%s: %s", path, a.body)
+			require.NotContains(t, a.body, "couldn't be loaded", path)
+			require.NotContains(t, a.body, "can't be shown", path)
+			return a.doc().Find("main").Text()
+		}
+		card := "/admin/rates/" + cards[0].ID.String()
+		for _, path := range []string{
+			"/admin", "/admin/agencies", "/admin/agencies/new", "/admin/usage", "/admin/audit", "/admin/plans", "/admin/plans/new",
+			"/admin/packs", "/admin/packs/new", "/admin/rates", card, card + "/edit", "/setup/catalogue", "/setup/done",
+		} {
+			whole(admin, path)
+		}
+		require.Contains(t, whole(admin, "/setup/done"), "Set rates and make the first plan")
+
+		// A plan on the empty card, an agency on the plan: still nothing to sell or to charge.
+		currency, err := p.billing.CatalogueCurrency(ctx)
+		require.NoError(t, err)
+		plan := models.Plan{
+			ID: models.NewID[models.PlanID](begin), Code: "first", Name: "First", Version: 1, Currency: currency, Price: 1000,
+			Allowance: 100 * models.Credit, Every: models.EveryMonth, RateCardID: cards[0].ID, CreatedAt: begin,
+		}
+		require.NoError(t, db.Write.Create(&plan).Error)
+		p.northwind, err = p.billing.CreateAgency(ctx, billing.AgencyInput{ExternalID: "northwind", Name: "Northwind", Plan: "first", By: "test"})
+		require.NoError(t, err)
+		p.person(ctx, "owner", p.northwind, models.RoleOwner, models.SubAccountID{})
+		owner := p.as("owner")
+		for _, path := range []string{"/", "/usage", "/history", "/purchases", "/sub-accounts", "/sub-accounts/new", "/packages"} {
+			whole(owner, path)
+		}
+		require.Contains(t, whole(owner, "/"), "100")
+		require.NotContains(t, whole(owner, "/buy"), "Continue to payment")
+		for _, path := range []string{"/admin", "/admin/agencies", "/admin/agencies/" + p.northwind.ID.String(), "/admin/plans", "/admin/usage"} {
+			whole(admin, path)
+		}
+	})
+}
