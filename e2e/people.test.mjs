@@ -71,9 +71,7 @@ for (const { script, words } of both) {
 
     await message(page).getByRole("link", { name: "Open the outbox" }).click();
     await page.getByRole("heading", { name: "Outbox" }).waitFor();
-    await measured(page, "outbox");
     const link = await mailTo(page, email, "You are invited to Acme Dental at Northwind Agency");
-    await measured(page, "mail");
     assert.equal(new URL(link).origin, demo.portal, "a client is led to their agency's host");
     assert.doesNotMatch(await page.locator("article").textContent(), /refill/i);
 
@@ -113,25 +111,20 @@ for (const { script, words } of both) {
     await hand.locator("#nav").getByRole("link", { name: "Settings" }).click();
     await hand.getByText("Dana Harbour").first().waitFor();
     assert.doesNotMatch(await hand.locator("main").textContent(), /Nora Wind|Max Member/);
-    await measured(hand, "own-people");
 
     // Out, and in again by a link.
     await hand.getByRole("button", { name: "More" }).click();
     await hand.getByRole("button", { name: "Sign out" }).click();
     await hand.getByRole("heading", { name: "Sign in" }).waitFor();
-    await measured(hand, "sign-in");
     await hand.getByLabel("E-mail", { exact: true }).fill(email);
     await hand.getByRole("button", { name: "E-mail me a link" }).click();
     await hand.getByRole("heading", { name: "Check your e-mail" }).waitFor();
-    await measured(hand, "sent");
     const way = await mailTo(page, email, "Sign in to Northwind Agency");
     assert.equal(new URL(way).origin, demo.portal);
     await hand.goto(way);
     await hand.getByText(email).waitFor();
-    await measured(hand, "link");
     await hand.getByRole("button", { name: "Sign in" }).click();
     await message(hand).getByRole("link", { name: "Set a new password" }).click();
-    await measured(hand, "password");
     assert.equal(await hand.locator("#current").count(), 0, "who came by a fresh link is not asked again");
     await hand.getByLabel("New password").fill("another long sentence");
     await hand.getByRole("button", { name: "Set password" }).click();
@@ -142,7 +135,6 @@ for (const { script, words } of both) {
     // The owner takes the access away, at once.
     await page.goto(`${account}/people`);
     await page.getByRole("link", { name: "Dana Harbour" }).click();
-    await measured(page, "person");
     await page.getByRole("button", { name: "Remove Dana Harbour" }).click();
     await message(page).getByText("Dana Harbour has no access to Acme Dental any more.").waitFor();
     await hand.goto(demo.portal);
@@ -164,7 +156,6 @@ for (const { script, words } of both) {
     await page.goto(`${demo.base}/sub-accounts/${sub.id}`);
     await page.getByRole("link", { name: "Archive", exact: true }).click();
     await page.getByText("Return 1,204 assigned credits to you?").waitFor();
-    await measured(page, "archive");
     await page.getByRole("button", { name: `Archive ${name}` }).click();
     await message(page).getByText(`${name} is archived. 1,204 credits returned to you.`).waitFor();
     await measured(page, "archived");
@@ -173,7 +164,6 @@ for (const { script, words } of both) {
     await page.goto(`${demo.base}/sub-accounts`);
     assert.equal(await page.locator("table.clients").getByText(name).count(), 0);
     await page.getByRole("link", { name: /^Archived/ }).click();
-    await measured(page, "archived-list");
     await page.getByRole("button", { name: `Restore ${name}` }).click();
     await message(page).getByText(`${name} is back.`).waitFor();
     seen.clean();
