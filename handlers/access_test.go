@@ -572,16 +572,18 @@ func (h *hall) try(x *attempt) string {
 		return "in"
 	case a.StatusCode == http.StatusSeeOther && x.line.method == http.MethodPost && x.public:
 		h.enter(x.who) // they may be somebody else now, or nobody
-	case x.want == "none" && a.StatusCode == http.StatusOK && a.shows(x.at) == h.send(x, nothing(x)).shows(nothing(x)):
+	case x.want == "none" && a.StatusCode == http.StatusOK && a.shows(x.at) == h.send(x, h.nothing(x)).shows(h.nothing(x)):
 		return "none"
 	}
 	return strconv.Itoa(a.StatusCode)
 }
 
 // nothing is an attempt's address with a name in its query that nothing has.
-func nothing(x *attempt) string {
+func (h *hall) nothing(x *attempt) string {
+	h.p.t.Helper()
 	at, query, _ := strings.Cut(x.at, "?")
-	q, _ := url.ParseQuery(query) //nolint:errcheck // the test's own
+	q, err := url.ParseQuery(query)
+	require.NoError(h.p.t, err)
 	for name, values := range q {
 		if strings.Contains(x.line.address, name+"={") || strings.Contains(x.line.address, "?{") && name == "sub" {
 			q[name] = []string{strings.Repeat("z", len(values[0]))}
