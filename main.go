@@ -225,7 +225,7 @@ func (f *stripeFlags) payments(ctx context.Context, web *handlers.Config, log *s
 	}
 	if len(f.StripeSecret) == 0 {
 		// Without the secret anybody could claim a payment; without the portal nobody could see what is missing.
-		log.LogAttrs(ctx, slog.LevelWarn, "buying is off: STRIPE_WEBHOOK_SECRET is not set; run refill stripe setup --url "+web.BaseURL)
+		log.LogAttrs(ctx, slog.LevelWarn, "buying is off: STRIPE_WEBHOOK_SECRET is not set; run refill stripe setup --url URL", slog.String("url", web.BaseURL))
 		return nil, nil //nolint:nilnil // as above
 	}
 	if f.StripeURL != "" {

@@ -39,7 +39,10 @@ func (s *Service) Checklist(ctx context.Context, a *Account) ([]CheckedStep, err
 			EXISTS (SELECT 1 FROM packages WHERE agency_id = @id AND on_sale AND archived_at = 0) AS package`,
 		map[string]any{"id": id, "client": models.RoleClient}).Scan(&done).Error
 	return []CheckedStep{
-		{StepFirstReply, done.FirstReply}, {StepSubAccount, done.SubAccount}, {StepInvite, done.Invite},
-		{StepConnect, done.Connect}, {StepPackage, done.Package},
+		{StepFirstReply, done.FirstReply},
+		{StepSubAccount, done.SubAccount},
+		{StepInvite, done.Invite},
+		{StepConnect, done.Connect},
+		{StepPackage, done.Package},
 	}, err
 }

@@ -212,7 +212,7 @@ func fleetUse(tx *gorm.DB, now models.Time) (FleetUse, error) {
 	for i, s := range spans {
 		out.Hours[i] = FleetHour{Span: s, Partial: s.End > now}
 	}
-	whole := now - mod(now, quarter)
+	whole := now - intoQuarter(now)
 	for back := range fleetWeeks + 1 {
 		apart := time.Duration(back) * week
 		from := spans[0].Start.Add(-apart)

@@ -60,7 +60,7 @@ func TestTheFleetsFiguresAreTheCounters(t *testing.T) {
 		now := h.s.Now()
 		require.Equal(t, h.drawnByAll(now.Add(-24*time.Hour), now+1), out.Use.Used24h)
 		require.Equal(t, 4, out.Use.Weeks)
-		whole := now - mod(now, quarter)
+		whole := now - intoQuarter(now)
 		var usual models.Credits
 		for k := range 4 {
 			back := time.Duration(k+1) * week

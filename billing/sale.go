@@ -118,14 +118,14 @@ func (s *Service) sell(ctx context.Context, tx *gorm.DB, p *models.Purchase, ses
 	sold, err := s.ledger.Sell(ctx, tx, ledger.SaleRequest{
 		Agency: p.AgencyID, From: stock, To: p.WalletID, Purchase: p.ID, Credits: p.Credits, Actor: p.BoughtBy, Note: p.Title, At: now,
 	})
-	switch {
-	case problem.Is(err, "out_of_stock"):
-		p.Status, p.StatusNote = models.PurchaseProcessing, "Paid. The credits are on the way."
-		return false, nil
-	case problem.Of(err) != nil:
-		p.Status, p.StatusNote = models.PurchaseReview, "Paid, but the credits do not fit: "+problem.Of(err).Message
-		return false, nil
-	case err != nil:
+	if refused := problem.Of(err); refused != nil {
+		p.Status, p.StatusNote = models.PurchaseReview, "Paid, but the credits do not fit: "+refused.Message
+		if refused.Code == "out_of_stock" {
+			p.Status, p.StatusNote = models.PurchaseProcessing, "Paid. The credits are on the way."
+		}
+		return false, nil // booked as it stands: the money is there, the credits are not
+	}
+	if err != nil {
 		return false, fmt.Errorf("book sale %s: %w", p.ID, err)
 	}
 	p.ActID, p.BalanceBefore, p.BalanceAfter, p.Cost = sold.Act.ID, sold.ToBefore.Left(), sold.ToAfter.Left(), sold.Cost

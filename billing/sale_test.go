@@ -158,7 +158,7 @@ func TestTwoHundredBuyersForAHundred(t *testing.T) {
 		for _, p := range paid {
 			wg.Go(func() {
 				form := url.Values{"card": {"4242424242424242"}}
-				res, err := http.Post(s.box+"/_sim/checkout/sessions/"+p.CheckoutSession+"/pay", "application/x-www-form-urlencoded", strings.NewReader(form.Encode())) //nolint:noctx // a test's own server
+				res, err := http.Post(s.box+"/_sim/checkout/sessions/"+p.CheckoutSession+"/pay", "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
 				if err != nil || res.Body.Close() != nil || res.StatusCode != http.StatusOK {
 					t.Error("payment", err, res)
 				}

@@ -253,8 +253,8 @@ func (s *Service) Usage(ctx context.Context, scope Scope, q UsageQuery) (UsageRe
 
 // check fills the defaults in and holds the query against its bounds.
 func (q *UsageQuery) check() error {
-	q.From -= mod(q.From, quarter)
-	q.To += mod(-q.To, quarter)
+	q.From -= intoQuarter(q.From)
+	q.To += intoQuarter(-q.To)
 	span := q.To.Sub(q.From)
 	if q.From < 0 || span <= 0 || span > (MaxUsageDays+1)*24*time.Hour {
 		return problem.New(problem.Invalid, "invalid_range", "Give a period that ends after it begins and lasts up to %d days.", MaxUsageDays).On("from")
@@ -290,7 +290,8 @@ func wrongGroup() error {
 	return problem.New(problem.Invalid, "invalid_group", "group is model, action or sub_account.").On("group")
 }
 
-func mod(t, by models.Time) models.Time { return (t%by + by) % by }
+// intoQuarter is how far an instant lies into its quarter of an hour.
+func intoQuarter(t models.Time) models.Time { return (t%quarter + quarter) % quarter }
 
 // UsageChoices is what a report can be narrowed to.
 type UsageChoices struct {

@@ -292,7 +292,7 @@ func (b *usageBuilder) matched() []period.Span {
 	for i := range out {
 		s := b.spans[i]
 		if s.Contains(b.now) {
-			s.End = b.now + mod(-b.now, quarter)
+			s.End = b.now + intoQuarter(-b.now)
 		}
 		out[i] = period.Span{Start: daysBack(s.Start, b.q.Zone, back), End: daysBack(s.End, b.q.Zone, back)}
 	}

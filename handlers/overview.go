@@ -150,6 +150,7 @@ func (a *app) onTheWay(c echo.Context, o *billing.OverviewData, out *views.Balan
 	switch out.State {
 	case views.StateNew, views.StateHealthy, views.StateLow:
 		out.State = views.StatePurchasePending
+	case views.StateCritical, views.StateExcess, views.StatePaused, views.StateUpstreamPaused, views.StatePurchasePending, views.StateChargeFailed:
 	}
 	return nil
 }

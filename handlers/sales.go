@@ -24,8 +24,10 @@ const salesPage = 50
 
 func salesPeriods() []views.Option {
 	return []views.Option{
-		{Value: string(billing.ThisCycle), Label: "This cycle"}, {Value: string(billing.PreviousCycle), Label: "Previous cycle"},
-		{Value: string(billing.Last30Days), Label: "30 days"}, {Value: string(billing.Last90Days), Label: "90 days"},
+		{Value: string(billing.ThisCycle), Label: "This cycle"},
+		{Value: string(billing.PreviousCycle), Label: "Previous cycle"},
+		{Value: string(billing.Last30Days), Label: "30 days"},
+		{Value: string(billing.Last90Days), Label: "90 days"},
 	}
 }
 

@@ -54,7 +54,12 @@ func profit(m models.Money) string {
 
 func salesColumns(first string) []Column {
 	return []Column{
-		{Label: first}, {Label: "Sales", Number: true}, {Label: "Sold", Number: true}, {Label: "Your cost", Number: true}, {Label: "Card fees", Number: true},
-		{Label: "Profit", Number: true}, {Label: "Margin", Number: true},
+		{Label: first},
+		{Label: "Sales", Number: true},
+		{Label: "Sold", Number: true},
+		{Label: "Your cost", Number: true},
+		{Label: "Card fees", Number: true},
+		{Label: "Profit", Number: true},
+		{Label: "Margin", Number: true},
 	}
 }

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -92,7 +93,7 @@ func (f *family) next() int64 {
 }
 
 func (f *family) purchase(wallet models.WalletID, n models.Credits, price int64) models.Purchase {
-	k := fmt.Sprint(f.next())
+	k := strconv.FormatInt(f.next(), 10)
 	p := models.Purchase{
 		AgencyID: f.agency, ID: models.NewID[models.PurchaseID](f.now), WalletID: wallet, Title: "p", Credits: n, Price: price, Currency: "usd",
 		Status: models.PurchaseOpen, IdempotencyKey: k, Fingerprint: []byte(k), ExpiresAt: models.Never, CreatedAt: f.now,
@@ -271,8 +272,9 @@ func (f *family) inherited() {
 		parent := byID[l.ParentLotID]
 		require.Equal(f.t, f.wallet, parent.WalletID)
 		require.Equal(f.t, []any{parent.ExpiresAt, parent.UnitCost, parent.Currency}, []any{l.ExpiresAt, l.UnitCost, l.Currency})
-		share := float64(parent.Cost) * float64(l.Granted) / float64(parent.Granted)
-		require.InDelta(f.t, share, float64(l.Cost), 1, "its part of the cost, to the cent")
+		share, err := models.MulDiv(parent.Cost, int64(l.Granted), int64(parent.Granted))
+		require.NoError(f.t, err)
+		require.InDelta(f.t, share, l.Cost, 1, "its part of the cost, to the cent")
 		if l.Source == models.SourcePurchase {
 			require.Equal(f.t, models.Never, l.ExpiresAt)
 			require.Equal(f.t, models.SourcePurchase, parent.Source)

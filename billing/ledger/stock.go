@@ -141,10 +141,11 @@ func (l *Ledger) Sell(ctx context.Context, tx *gorm.DB, r SaleRequest) (Sold, er
 	if h == nil || h.State != models.HoldOpen {
 		out = SellOut
 		c.settleDue(from, at)
-		missing := models.Credits(0)
-		if draws, missing = from.purchased().take(r.Credits, at); missing > 0 || from.Excess > 0 {
+		free, missing := from.purchased().take(r.Credits, at)
+		if missing > 0 || from.Excess > 0 {
 			return Sold{}, outOfStock()
 		}
+		draws = free
 	}
 	if err := to.roomFor(r.Credits, len(draws)); err != nil {
 		return Sold{}, err

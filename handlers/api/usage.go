@@ -127,7 +127,7 @@ func groupOf(g billing.UsageGroup, row *billing.UsageRow) *string {
 		return &row.Key.Action
 	case billing.BySubAccount:
 		return orNull(row.ExternalID)
-	case billing.ByNothing, billing.ByModelAction, billing.ByBucket, billing.ByAgency:
+	case billing.ByNothing, billing.ByModelAction, billing.ByBucket, billing.ByAgency, billing.ByPlan:
 	}
 	return nil
 }

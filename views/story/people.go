@@ -42,11 +42,11 @@ func peoplePages() []Page {
 		Lede: "Everybody here sees the same. To take somebody's access away, ask Northwind Agency.", Action: "/settings/people",
 		Rows: []views.PersonRow{{Name: "Ada Dental", Email: "ada@acme.example", Seen: "3 days ago", You: true}},
 	}
-	max := views.Person{
+	single := views.Person{
 		Frame: agencyFrame("Max Member", ""), Back: views.Link{Label: "Team", Href: "/settings/team"}, Row: team.Rows[1], From: "Northwind Agency",
 		Action: "/settings/team/2", Roles: roles, Role: "member", Remove: "/settings/team/2/remove",
 	}
-	last := max
+	last := single
 	last.Frame, last.Row, last.Role = failed(agencyFrame("Olive Owner", "")), team.Rows[0], "owner"
 	last.Errors = views.FieldErrors{{Field: "role", Text: "This is the last owner. Make somebody else an owner first."}}
 	password := views.PasswordForm{Frame: agencyFrame("Password", ""), Tabs: tabs, Email: "olive@northwind.example"}
@@ -62,7 +62,7 @@ func peoplePages() []Page {
 		{"people-team-wrong", views.PeoplePage(wrong)},
 		{"people-of-client", views.PeoplePage(client)},
 		{"client-people", views.PeoplePage(own)},
-		{"person", views.PersonPage(max)},
+		{"person", views.PersonPage(single)},
 		{"person-last-owner", views.PersonPage(last)},
 		{"password", views.PasswordPage(password)},
 		{"password-wrong", views.PasswordPage(ask)},
