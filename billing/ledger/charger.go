@@ -25,6 +25,7 @@ type command struct {
 	release *ReleaseRequest
 
 	pool    models.WalletID // locked as well when set
+	lacks   models.WalletID // what another transaction held when it was tried
 	receipt Receipt
 	held    HoldReceipt
 	err     error
@@ -249,7 +250,7 @@ func (n *lane) serve() {
 				break fill
 			}
 		}
-		l.process(commands, true)
+		l.process(l.around(commands), true)
 	}
 }
 
@@ -268,7 +269,7 @@ func (l *Ledger) process(commands []*command, skip bool) {
 		again, locked, err := l.attempt(ctx, commands, skip)
 		switch {
 		case err == nil:
-			l.aside(locked)
+			l.await(locked)
 			commands = again
 		case isConflict(err) && tries < 5 && ctx.Err() == nil:
 			// Another process used a key first: read it and answer from it.
@@ -292,27 +293,6 @@ func (l *Ledger) fail(commands []*command, err error) {
 		c.err = err
 	}
 	finish(commands)
-}
-
-// aside waits for wallets that another transaction holds, away from the lane,
-// so that one slow wallet stalls nobody. What waits there is bounded as a lane's
-// queue is.
-func (l *Ledger) aside(commands []*command) {
-	if len(commands) == 0 {
-		return
-	}
-	n := int64(len(commands))
-	if l.waiting.Add(n) > l.queue {
-		l.waiting.Add(-n)
-		l.fail(commands, overloaded())
-		return
-	}
-	l.work.Go(func() {
-		l.side <- struct{}{}
-		l.waiting.Add(-n)
-		defer func() { <-l.side }()
-		l.process(commands, false)
-	})
 }
 
 // brokenError is an invariant that a batch would have broken.
@@ -482,8 +462,8 @@ func (l *Ledger) decide(b *book, commands []*command, skip bool) (answered, agai
 	b.sortLots()
 	for _, c := range commands {
 		place := c.place()
-		missing := b.accounts[place.wallet] == nil || !c.pool.IsZero() && b.accounts[c.pool] == nil
-		if missing && skip {
+		c.lacks = b.lacking(c)
+		if skip && !c.lacks.IsZero() {
 			locked = append(locked, c)
 			continue
 		}
@@ -506,6 +486,17 @@ func (l *Ledger) decide(b *book, commands []*command, skip bool) (answered, agai
 		answered = append(answered, c)
 	}
 	return answered, again, locked
+}
+
+// lacking is the wallet a command needs and the book has not; zero: none.
+func (b *book) lacking(c *command) models.WalletID {
+	if own := c.place().wallet; b.accounts[own] == nil {
+		return own
+	}
+	if !c.pool.IsZero() && b.accounts[c.pool] == nil {
+		return c.pool
+	}
+	return models.WalletID{}
 }
 
 // forget drops the hint of an account that can pay alone again.

@@ -35,6 +35,16 @@ func (w *world) block(t *testing.T, wallet models.WalletID) (release func()) {
 	return release
 }
 
+// waits until n transactions wait for a lock.
+func (w *world) waits(t *testing.T, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var waiting int
+		err := w.db.Read.Raw("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting).Error
+		return err == nil && waiting == n
+	}, 20*time.Second, 5*time.Millisecond, "%d transactions wait for a lock", n)
+}
+
 // queuedBehindALock sends one charge through each of two ledgers while a third
 // connection has the wallet, lets both queue, and tells how many were booked.
 // There are credits for one.
@@ -57,11 +67,7 @@ func queuedBehindALock(t *testing.T, prepare func(*ledger.Ledger)) (*world, int6
 			}
 		})
 	}
-	require.Eventually(t, func() bool {
-		var waiting int
-		err := db.Read.Raw("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting).Error
-		return err == nil && waiting == 2
-	}, 20*time.Second, 5*time.Millisecond, "both charges wait for the wallet")
+	w.waits(t, 2)
 	release()
 	wg.Wait()
 	return w, booked.Load()
@@ -111,6 +117,35 @@ func TestGivingUpDoesNotCancel(t *testing.T) {
 		require.Equal(t, credits(7), w.balance(t, w.wallet).Available)
 		w.audit(t)
 	})
+}
+
+// A busy wallet that was locked elsewhere for a moment is charged in batches
+// again: if its commands were tried beside the batch that waited for it, each of
+// the next would find it locked by the one before.
+func TestABusyWalletThatWasLockedIsBatchedAgain(t *testing.T) {
+	t.Parallel()
+	db := modelstest.OpenPostgres(t)
+	w := newWorld(t, db)
+	w.grant(t, w.wallet, models.SourcePurchase, 1000)
+	const callers, each = 32, 20
+	release := w.block(t, w.wallet)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			for j := range each {
+				if _, err := w.ledger.Charge(t.Context(), w.request(fmt.Sprint("k", i, "-", j), 1)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	w.waits(t, 1)
+	release()
+	wg.Wait()
+	var batches int
+	require.NoError(t, db.Read.Raw("SELECT COUNT(DISTINCT xmin::text) FROM charges WHERE agency_id = ?", w.agency).Scan(&batches).Error)
+	require.Less(t, batches, callers*each/4, "transactions for %d charges", callers*each)
+	w.audit(t)
 }
 
 func TestAFullQueueSaysOverloaded(t *testing.T) {

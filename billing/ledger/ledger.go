@@ -8,7 +8,6 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"refill/models"
 )
@@ -28,6 +27,7 @@ type Ledger struct {
 	tables *tables
 	log    *slog.Logger
 	batch  int
+	queue  int
 
 	lanes []*lane
 	seed  maphash.Seed
@@ -40,9 +40,7 @@ type Ledger struct {
 	gone chan struct{} // closed when nothing runs any more
 	once sync.Once
 
-	side    chan struct{} // bounds the side batches
-	waiting atomic.Int64  // commands on their way into one
-	queue   int64         // and the most there may be
+	aside aside
 
 	// How a batch locks wallets and reads their lots; a test replaces it to
 	// show that it would notice.
@@ -68,8 +66,9 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 	}
 	l := &Ledger{
 		db: db, tables: newTables(), log: o.Log, batch: o.Batch,
-		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, side: make(chan struct{}, 4),
-		gone: make(chan struct{}), queue: int64(o.Queue), lockAndRead: lockThenRead,
+		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, gone: make(chan struct{}), queue: o.Queue,
+		aside:       aside{queues: map[models.WalletID][]*command{}, turns: make(chan struct{}, sideBatches)},
+		lockAndRead: lockThenRead,
 	}
 	if err := l.prepare(ctx); err != nil {
 		return nil, err
