@@ -96,6 +96,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 		cfg.MaxConns = int32(min(o.MaxConns, 1000))
 	}
 	cfg.ConnConfig.RuntimeParams["application_name"] = "refill"
+	cfg.AfterConnect = passWire
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)

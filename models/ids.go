@@ -1,6 +1,7 @@
 package models
 
 import (
+	"bytes"
 	"database/sql/driver"
 	"encoding/base32"
 	"encoding/binary"
@@ -138,7 +139,7 @@ func (id ID[K]) String() string {
 }
 
 // Compare orders ids by their bytes, as both databases do.
-func (id ID[K]) Compare(other ID[K]) int { return strings.Compare(string(id[:]), string(other[:])) }
+func (id ID[K]) Compare(other ID[K]) int { return bytes.Compare(id[:], other[:]) }
 
 // MarshalText is the text form, for JSON.
 func (id ID[K]) MarshalText() ([]byte, error) { return []byte(id.String()), nil }

@@ -22,6 +22,8 @@ type account struct {
 // book is the state of one transaction: what was read under the locks, and what
 // is to be written. All changes of credits go through move.
 type book struct {
+	tables *tables
+
 	accounts map[models.WalletID]*account
 	lots     map[models.LotID]*models.Lot
 	fresh    map[models.LotID]bool // lots to insert
@@ -35,7 +37,7 @@ type book struct {
 	holdKeys map[key]*models.Hold
 
 	entries  []models.Entry
-	charges  []models.Charge
+	charges  []*models.Charge
 	newHolds []models.HoldID // holds to insert
 	acts     []models.Act
 	counters map[counterKey]*models.UsageQuarter
@@ -55,8 +57,9 @@ type counterKey struct {
 	model        string
 }
 
-func newBook() *book {
+func newBook(t *tables) *book {
 	return &book{
+		tables:   t,
 		accounts: map[models.WalletID]*account{}, lots: map[models.LotID]*models.Lot{},
 		fresh: map[models.LotID]bool{}, seen: map[models.LotID]bool{},
 		holds: map[models.HoldID]*models.Hold{}, byKey: map[key]*models.Charge{}, paid: map[key][]Draw{}, holdKeys: map[key]*models.Hold{},
@@ -349,55 +352,56 @@ func (b *book) check() error {
 
 // writes is everything the book changed, as statements in a fixed order: keys
 // first and sorted, so that two transactions meet in the same order.
-func (b *book) writes(d models.Dialect, t *tables) []statement {
-	slices.SortFunc(b.charges, func(x, y models.Charge) int {
+func (b *book) writes(d models.Dialect) []statement {
+	t := b.tables
+	slices.SortFunc(b.charges, func(x, y *models.Charge) int {
 		return cmp.Or(x.AgencyID.Compare(y.AgencyID), cmp.Compare(x.IdempotencyKey, y.IdempotencyKey))
 	})
 	out := t.charges.insert(d, b.charges)
-	holds := make([]models.Hold, 0, len(b.newHolds))
+	holds := make([]*models.Hold, 0, len(b.newHolds))
 	inserted := map[models.HoldID]bool{}
 	for _, id := range b.newHolds {
-		holds = append(holds, *b.holds[id])
+		holds = append(holds, b.holds[id])
 		inserted[id] = true
 	}
 	out = append(out, t.holds.insert(d, holds)...)
-	ended := make([]models.Hold, 0, len(b.ended))
+	ended := make([]*models.Hold, 0, len(b.ended))
 	for _, id := range b.ended {
 		if !inserted[id] {
 			inserted[id] = true // once, in its last state
-			ended = append(ended, *b.holds[id])
+			ended = append(ended, b.holds[id])
 		}
 	}
 	out = append(out, t.holdEnds.update(d, ended)...)
-	out = append(out, t.acts.insert(d, b.acts)...)
+	out = append(out, t.acts.insert(d, pointers(b.acts))...)
 
-	wallets := make([]models.Wallet, 0, len(b.accounts))
+	wallets := make([]*models.Wallet, 0, len(b.accounts))
 	for _, a := range b.accounts {
 		if a.changed {
-			wallets = append(wallets, a.Wallet)
+			wallets = append(wallets, &a.Wallet)
 		}
 	}
-	slices.SortFunc(wallets, func(x, y models.Wallet) int { return x.ID.Compare(y.ID) })
+	slices.SortFunc(wallets, func(x, y *models.Wallet) int { return x.ID.Compare(y.ID) })
 	out = append(out, t.wallets.update(d, wallets)...)
 
-	fresh := make([]models.Lot, 0, len(b.fresh))
+	fresh := make([]*models.Lot, 0, len(b.fresh))
 	for id := range b.fresh {
-		fresh = append(fresh, *b.lots[id])
+		fresh = append(fresh, b.lots[id])
 	}
-	slices.SortFunc(fresh, func(x, y models.Lot) int { return x.ID.Compare(y.ID) })
+	slices.SortFunc(fresh, func(x, y *models.Lot) int { return x.ID.Compare(y.ID) })
 	out = append(out, t.newLots.insert(d, fresh)...)
-	moved := make([]models.Lot, 0, len(b.moved))
+	moved := make([]*models.Lot, 0, len(b.moved))
 	for _, id := range b.moved {
-		moved = append(moved, *b.lots[id])
+		moved = append(moved, b.lots[id])
 	}
 	out = append(out, t.lots.update(d, moved)...)
-	out = append(out, t.entries.insert(d, b.entries)...)
+	out = append(out, t.entries.insert(d, pointers(b.entries))...)
 
-	counters := make([]models.UsageQuarter, 0, len(b.counters))
+	counters := make([]*models.UsageQuarter, 0, len(b.counters))
 	for _, c := range b.counters {
-		counters = append(counters, *c)
+		counters = append(counters, c)
 	}
-	slices.SortFunc(counters, func(x, y models.UsageQuarter) int {
+	slices.SortFunc(counters, func(x, y *models.UsageQuarter) int {
 		return cmp.Or(x.AgencyID.Compare(y.AgencyID), cmp.Compare(x.Quarter, y.Quarter), x.PaidWalletID.Compare(y.PaidWalletID),
 			x.WalletID.Compare(y.WalletID), cmp.Compare(x.Action, y.Action), cmp.Compare(x.Model, y.Model))
 	})

@@ -335,7 +335,7 @@ func (b *book) finish(a *account, c *models.Charge, draws []Draw, k key, at mode
 	c.State = string(b.stateAfter(a, after))
 	b.locate(a, c)
 	b.tally(a, c, draws)
-	b.charges = append(b.charges, *c)
+	b.charges = append(b.charges, c)
 	b.byKey[k], b.paid[k] = c, draws
 	return Receipt{Charge: *c, Draws: draws}, nil
 }

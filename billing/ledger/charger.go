@@ -328,7 +328,7 @@ func isConflict(err error) bool {
 // agency's wallet locked too, locked those whose wallet another transaction
 // holds. All others are answered when err is nil.
 func (l *Ledger) attempt(ctx context.Context, commands []*command, skip bool) (again, locked []*command, err error) {
-	b := newBook()
+	b := newBook(l.tables)
 	if l.db.Dialect == models.Postgres {
 		return l.attemptPostgres(ctx, b, commands, skip)
 	}
@@ -348,7 +348,7 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command, skip bool) (a
 	if err := b.check(); err != nil {
 		return nil, nil, brokenError{err}
 	}
-	if err := run.run(ctx, b.writes(models.SQLite, l.tables)); err != nil {
+	if err := run.run(ctx, b.writes(models.SQLite)); err != nil {
 		return nil, nil, err
 	}
 	if err := tx.Commit(); err != nil {
@@ -388,7 +388,7 @@ func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*comma
 	if err := b.check(); err != nil {
 		return nil, nil, brokenError{err}
 	}
-	if err := run.run(ctx, append(b.writes(models.Postgres, l.tables), statement{sql: "COMMIT"})); err != nil {
+	if err := run.run(ctx, append(b.writes(models.Postgres), statement{sql: "COMMIT"})); err != nil {
 		return nil, nil, err
 	}
 	open = false
@@ -434,15 +434,15 @@ func (l *Ledger) reads(b *book, commands []*command, skip bool) []statement {
 		}
 	}
 	out := l.lockAndRead(d, b, wallets, skip)
-	out = append(out, readKeys(d, b, unique(keys))...)
-	out = append(out, readHoldKeys(d, b, unique(holdKeys))...)
-	return append(out, readHolds(d, b, unique(holds))...)
+	out = append(out, b.readKeys(d, unique(keys))...)
+	out = append(out, b.readHoldKeys(d, unique(holdKeys))...)
+	return append(out, b.readHolds(d, unique(holds))...)
 }
 
 // lockThenRead locks wallets and reads their lots, in this order and never in
 // one statement.
 func lockThenRead(d models.Dialect, b *book, wallets []walletKey, skip bool) []statement {
-	return append(lockWallets(d, b, wallets, skip), readLots(d, b, wallets)...)
+	return append(b.lockWallets(d, wallets, skip), b.readLots(d, wallets)...)
 }
 
 func unique[K comparable](in []K) []K {

@@ -1,10 +1,9 @@
 package ledger
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"refill/models"
 )
@@ -14,114 +13,232 @@ import (
 type statement struct {
 	sql  string
 	args []any
-	scan func(row) error
+	scan func(record) error
 }
 
 type row interface{ Scan(dest ...any) error }
 
+// record is one row of an answer: as PostgreSQL sent it, or to be scanned.
+type record struct {
+	wire [][]byte // in binary form; nil is NULL
+	row  row
+}
+
 // column maps one field of a row type to a column, in both dialects: one array
-// parameter for a whole set on PostgreSQL, one parameter a row on SQLite.
+// parameter for a whole set on PostgreSQL, one parameter a row on SQLite. The
+// charge path reads and writes PostgreSQL's binary form itself, because a
+// driver that finds out by reflection costs more than the rest of a charge.
 type column[T any] struct {
 	name string
-	cast string
-	list func(rows []T) any
-	one  func(r *T) any
+	cast string                      // the SQL type parameters are cast to
+	put  func(b []byte, r *T) []byte // appends the value's binary form behind its length
+	take func(r *T, b []byte)        // sets the field from it
+	arg  func(r *T) any              // the field as SQLite's parameter
+	at   func(r *T) any              // where database/sql scans to
 }
 
-func integer[T any, V ~int | ~int16 | ~int64](name string, get func(*T) V) column[T] {
+type columns[T any] []column[T]
+
+func integer[T any, V ~int | ~int16 | ~int64](name string, at func(*T) *V) column[T] {
 	return column[T]{
-		name, "bigint",
-		func(rows []T) any {
-			out := make([]int64, len(rows))
-			for i := range rows {
-				out[i] = int64(get(&rows[i]))
-			}
-			return out
+		name: name, cast: "bigint",
+		put: func(b []byte, r *T) []byte {
+			return binary.BigEndian.AppendUint64(append(b, 0, 0, 0, 8), uint64(*at(r))) //nolint:gosec // two's complement is the form
 		},
-		func(r *T) any { return int64(get(r)) },
+		take: func(r *T, b []byte) { *at(r) = V(signed(b)) },
+		arg:  func(r *T) any { return int64(*at(r)) },
+		at:   func(r *T) any { return at(r) },
 	}
 }
 
-func text[T any, V ~string](name string, get func(*T) V) column[T] {
+// signed reads an integer of two, four or eight bytes.
+func signed(b []byte) int64 {
+	var n int64
+	for i, c := range b {
+		if i == 0 {
+			n = int64(int8(c)) //nolint:gosec // the first byte has the sign
+			continue
+		}
+		n = n<<8 | int64(c)
+	}
+	return n
+}
+
+func text[T any, V ~string](name string, at func(*T) *V) column[T] {
 	return column[T]{
-		name, "text",
-		func(rows []T) any {
-			out := make([]string, len(rows))
-			for i := range rows {
-				out[i] = string(get(&rows[i]))
-			}
-			return out
-		},
-		func(r *T) any { return string(get(r)) },
+		name: name, cast: "text",
+		put:  func(b []byte, r *T) []byte { return append(size(b, len(*at(r))), *at(r)...) },
+		take: func(r *T, b []byte) { *at(r) = V(b) },
+		arg:  func(r *T) any { return string(*at(r)) },
+		at:   func(r *T) any { return at(r) },
 	}
 }
 
-func boolean[T any](name string, get func(*T) bool) column[T] {
+// nullText is a text column that may be NULL; it is only written.
+func nullText[T any](name string, get func(*T) *string) column[T] {
 	return column[T]{
-		name, "boolean",
-		func(rows []T) any {
-			out := make([]bool, len(rows))
-			for i := range rows {
-				out[i] = get(&rows[i])
+		name: name, cast: "text",
+		put: func(b []byte, r *T) []byte {
+			if s := get(r); s != nil {
+				return append(size(b, len(*s)), *s...)
 			}
-			return out
+			return null(b)
 		},
-		func(r *T) any { return get(r) },
+		arg: func(r *T) any {
+			if s := get(r); s != nil {
+				return *s
+			}
+			return nil
+		},
 	}
 }
 
-func octets[T any](name string, get func(*T) []byte) column[T] {
+func boolean[T any](name string, at func(*T) *bool) column[T] {
 	return column[T]{
-		name, "bytea",
-		func(rows []T) any {
-			out := make([][]byte, len(rows))
-			for i := range rows {
-				out[i] = get(&rows[i])
+		name: name, cast: "boolean",
+		put: func(b []byte, r *T) []byte {
+			if *at(r) {
+				return append(b, 0, 0, 0, 1, 1)
 			}
-			return out
+			return append(b, 0, 0, 0, 1, 0)
 		},
-		func(r *T) any { return get(r) },
+		take: func(r *T, b []byte) { *at(r) = b[0] != 0 },
+		arg:  func(r *T) any { return *at(r) },
+		at:   func(r *T) any { return at(r) },
+	}
+}
+
+func octets[T any](name string, at func(*T) *[]byte) column[T] {
+	return column[T]{
+		name: name, cast: "bytea",
+		put: func(b []byte, r *T) []byte {
+			if *at(r) == nil {
+				return null(b)
+			}
+			return append(size(b, len(*at(r))), *at(r)...)
+		},
+		take: func(r *T, b []byte) { *at(r) = append([]byte(nil), b...) },
+		arg:  func(r *T) any { return *at(r) },
+		at:   func(r *T) any { return at(r) },
 	}
 }
 
 // ident is a column of ids; the zero id is NULL.
-func ident[T any](name string, get func(*T) [16]byte) column[T] {
+func ident[T any, V ~[16]byte](name string, at func(*T) *V) column[T] {
 	return column[T]{
-		name, "uuid",
-		func(rows []T) any {
-			out := make([]pgtype.UUID, len(rows))
-			for i := range rows {
-				id := get(&rows[i])
-				out[i] = pgtype.UUID{Bytes: id, Valid: id != [16]byte{}}
+		name: name, cast: "uuid",
+		put: func(b []byte, r *T) []byte {
+			id := [16]byte(*at(r))
+			if id == [16]byte{} {
+				return null(b)
 			}
-			return out
+			return append(append(b, 0, 0, 0, 16), id[:]...)
 		},
-		func(r *T) any {
-			id := get(r)
+		take: func(r *T, b []byte) {
+			*at(r) = V{}
+			if b != nil {
+				*at(r) = V([16]byte(b))
+			}
+		},
+		arg: func(r *T) any {
+			id := [16]byte(*at(r))
 			if id == [16]byte{} {
 				return nil
 			}
 			return id[:]
 		},
+		at: func(r *T) any { return at(r) },
 	}
+}
+
+func size(b []byte, n int) []byte { return binary.BigEndian.AppendUint32(b, uint32(n)) } //nolint:gosec // no value has 4 GB
+
+func null(b []byte) []byte { return append(b, 0xff, 0xff, 0xff, 0xff) }
+
+// elements are the types of the arrays' elements, as PostgreSQL numbers them.
+//
+//nolint:gochecknoglobals // constants
+var elements = map[string]uint32{"boolean": 16, "bytea": 17, "bigint": 20, "text": 25, "uuid": 2950}
+
+// array is the column of rows as an array of one dimension that begins at 1.
+func (c *column[T]) array(rows []*T) models.Wire {
+	const usual = 20 // bytes of a value
+	b := make([]byte, 0, 20+usual*len(rows))
+	for _, n := range []uint32{1, 0, elements[c.cast], uint32(len(rows)), 1} { //nolint:gosec // rows of one batch
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	for _, r := range rows {
+		b = c.put(b, r)
+	}
+	return b
+}
+
+func (cols columns[T]) arrays(rows []*T) []any {
+	out := make([]any, len(cols))
+	for i := range cols {
+		out[i] = cols[i].array(rows)
+	}
+	return out
+}
+
+// args are one row's parameters on SQLite.
+func (cols columns[T]) args(r *T) []any {
+	out := make([]any, len(cols))
+	for i := range cols {
+		out[i] = cols[i].arg(r)
+	}
+	return out
+}
+
+// read sets the columns' fields from a row that begins with them.
+func (cols columns[T]) read(from record, into *T) error {
+	if from.row == nil {
+		for i := range cols {
+			cols[i].take(into, from.wire[i])
+		}
+		return nil
+	}
+	dest := make([]any, len(cols))
+	for i := range cols {
+		dest[i] = cols[i].at(into)
+	}
+	return from.row.Scan(dest...)
+}
+
+// names lists the columns, each behind the prefix.
+func (cols columns[T]) names(prefix string) string {
+	out := make([]string, len(cols))
+	for i, c := range cols {
+		out[i] = prefix + c.name
+	}
+	return strings.Join(out, ", ")
+}
+
+// unnested turns array parameters into rows. It belongs into a select list:
+// there the arrays are walked side by side, in FROM each would first be copied.
+func (cols columns[T]) unnested() string {
+	out := make([]string, len(cols))
+	for i, c := range cols {
+		out[i] = fmt.Sprintf("unnest($%d::%s[]) AS %s", i+1, c.cast, c.name)
+	}
+	return strings.Join(out, ", ")
 }
 
 // table is how a row type is written. Its parameters come in one of two orders,
 // made once: all is keys then values, rest is values then keys.
 type table[T any] struct {
-	name       string
-	all, rest  []column[T]
+	all, rest  columns[T]
 	insertPG   string
 	insertLite string
 	updatePG   string
 	updateLite string
 }
 
-func newTable[T any](name string, keys, values []column[T]) *table[T] {
-	all := append(append([]column[T]{}, keys...), values...)
-	t := &table[T]{name: name, all: all, rest: append(append([]column[T]{}, values...), keys...)}
-	t.insertPG = fmt.Sprintf("INSERT INTO %s (%s) SELECT %s", name, names(all), unnested(all))
-	t.insertLite = fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", name, names(all), strings.TrimSuffix(strings.Repeat("?,", len(all)), ","))
+func newTable[T any](name string, keys, values columns[T]) *table[T] {
+	all := append(append(columns[T]{}, keys...), values...)
+	t := &table[T]{all: all, rest: append(append(columns[T]{}, values...), keys...)}
+	t.insertPG = fmt.Sprintf("INSERT INTO %s (%s) SELECT %s", name, all.names(""), all.unnested())
+	t.insertLite = fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", name, all.names(""), strings.TrimSuffix(strings.Repeat("?,", len(all)), ","))
 	var setPG, setLite, onPG, onLite []string
 	for _, c := range values {
 		setPG = append(setPG, c.name+" = v."+c.name)
@@ -132,60 +249,69 @@ func newTable[T any](name string, keys, values []column[T]) *table[T] {
 		onLite = append(onLite, c.name+" = ?")
 	}
 	t.updatePG = fmt.Sprintf("UPDATE %s AS t SET %s FROM (SELECT %s) AS v WHERE %s",
-		name, strings.Join(setPG, ", "), unnested(all), strings.Join(onPG, " AND "))
+		name, strings.Join(setPG, ", "), all.unnested(), strings.Join(onPG, " AND "))
 	t.updateLite = fmt.Sprintf("UPDATE %s SET %s WHERE %s", name, strings.Join(setLite, ", "), strings.Join(onLite, " AND "))
 	return t
 }
 
-func names[T any](cols []column[T]) string {
-	out := make([]string, len(cols))
-	for i, c := range cols {
-		out[i] = c.name
-	}
-	return strings.Join(out, ", ")
+func (t *table[T]) insert(d models.Dialect, rows []*T) []statement {
+	return set(d, rows, t.insertPG, t.insertLite, t.all, t.all)
 }
 
-// unnested turns array parameters into rows. It belongs into a select list:
-// there the arrays are walked side by side, in FROM each would first be copied.
-func unnested[T any](cols []column[T]) string {
-	out := make([]string, len(cols))
-	for i, c := range cols {
-		out[i] = fmt.Sprintf("unnest($%d::%s[]) AS %s", i+1, c.cast, c.name)
-	}
-	return strings.Join(out, ", ")
-}
-
-func (t *table[T]) insert(d models.Dialect, rows []T) []statement {
-	return set(d, rows, t.insertPG, t.insertLite, t.all, nil)
-}
-
-func (t *table[T]) update(d models.Dialect, rows []T) []statement {
+func (t *table[T]) update(d models.Dialect, rows []*T) []statement {
 	return set(d, rows, t.updatePG, t.updateLite, t.all, t.rest)
 }
 
 // set is one statement for all rows on PostgreSQL, one a row on SQLite.
-// liteOrder is the order of SQLite's parameters where it differs.
-func set[T any](d models.Dialect, rows []T, pg, lite string, cols, liteOrder []column[T]) []statement {
+func set[T any](d models.Dialect, rows []*T, pg, lite string, pgOrder, liteOrder columns[T]) []statement {
 	if len(rows) == 0 {
 		return nil
 	}
 	if d == models.Postgres {
-		args := make([]any, len(cols))
-		for i, c := range cols {
-			args[i] = c.list(rows)
-		}
-		return []statement{{sql: pg, args: args}}
-	}
-	if liteOrder == nil {
-		liteOrder = cols
+		return []statement{{sql: pg, args: pgOrder.arrays(rows)}}
 	}
 	out := make([]statement, len(rows))
+	for i, r := range rows {
+		out[i] = statement{sql: lite, args: liteOrder.args(r)}
+	}
+	return out
+}
+
+// search finds rows by many keys at once.
+type search[K any] struct {
+	keys columns[K]
+	pg   string
+	lite string // for one key
+}
+
+// newSearch selects columns from a table, as t, whose columns are equal to the
+// keys; more is further SQL behind that.
+func newSearch[K any](keys columns[K], selected, table, more string) search[K] {
+	var onPG, onLite []string
+	for _, c := range keys {
+		onPG = append(onPG, "t."+c.name+" = k."+c.name)
+		onLite = append(onLite, "t."+c.name+" = ?")
+	}
+	return search[K]{
+		keys: keys,
+		pg: fmt.Sprintf("SELECT %s FROM (SELECT %s) AS k JOIN %s t ON %s%s",
+			selected, keys.unnested(), table, strings.Join(onPG, " AND "), more),
+		lite: fmt.Sprintf("SELECT %s FROM %s t WHERE %s%s", selected, table, strings.Join(onLite, " AND "), more),
+	}
+}
+
+func (s *search[K]) find(d models.Dialect, keys []K, scan func(record) error) []statement {
+	found := set(d, pointers(keys), s.pg, s.lite, s.keys, s.keys)
+	for i := range found {
+		found[i].scan = scan
+	}
+	return found
+}
+
+func pointers[T any](rows []T) []*T {
+	out := make([]*T, len(rows))
 	for i := range rows {
-		args := make([]any, len(liteOrder))
-		for j, c := range liteOrder {
-			args[j] = c.one(&rows[i])
-		}
-		out[i] = statement{sql: lite, args: args}
+		out[i] = &rows[i]
 	}
 	return out
 }

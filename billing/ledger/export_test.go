@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"gorm.io/gorm"
@@ -20,21 +21,23 @@ func AuditIn(tx *gorm.DB, agency models.AgencyID, now models.Time) (Report, erro
 // MergeLockAndRead is a deliberate defect: wallets are locked and their lots
 // read in one statement, which sees the lots as they were before it waited.
 func (l *Ledger) MergeLockAndRead() {
-	l.lockAndRead = func(_ models.Dialect, b *book, keys []walletKey, skip bool) []statement {
-		agencies, ids := walletArrays(keys)
-		sql := "SELECT " + walletColumns + ", " + lotColumns + ` FROM unnest($1::uuid[], $2::uuid[]) AS k (agency_id, id)
-			JOIN wallets w ON w.agency_id = k.agency_id AND w.id = k.id
-			JOIN lots l ON l.agency_id = w.agency_id AND l.wallet_id = w.id AND l.open
-			ORDER BY w.agency_id, w.id FOR NO KEY UPDATE OF w`
+	lots := l.tables.newLots.all
+	merged := l.tables.lock
+	merged.pg = fmt.Sprintf(`SELECT %s, %s FROM (SELECT %s) AS k
+		JOIN wallets w ON w.agency_id = k.agency_id AND w.id = k.id
+		JOIN lots l ON l.agency_id = w.agency_id AND l.wallet_id = w.id AND l.open
+		ORDER BY w.agency_id, w.id FOR NO KEY UPDATE OF w`, lots.names("l."), l.tables.wallet.names("w."), merged.keys.unnested())
+	l.lockAndRead = func(d models.Dialect, b *book, keys []walletKey, skip bool) []statement {
+		search := merged
 		if skip {
-			sql += " SKIP LOCKED"
+			search.pg += " SKIP LOCKED"
 		}
-		return []statement{{sql: sql, args: []any{agencies, ids}, scan: func(r row) error {
-			var into places
+		return search.find(d, keys, func(r record) error {
 			a, l := &account{}, &models.Lot{}
-			_ = scanWallet(&into, &a.Wallet)
-			_ = scanLot(&into, l)
-			if err := r.Scan(into...); err != nil {
+			if err := lots.read(r, l); err != nil {
+				return err
+			}
+			if err := b.tables.wallet.read(record{wire: r.wire[len(lots):]}, &a.Wallet); err != nil {
 				return err
 			}
 			if b.accounts[a.ID] == nil {
@@ -43,14 +46,9 @@ func (l *Ledger) MergeLockAndRead() {
 			b.lots[l.ID] = l
 			b.accounts[a.ID].lots = append(b.accounts[a.ID].lots, l)
 			return nil
-		}}}
+		})
 	}
 }
-
-// places collects where a row's columns go.
-type places []any
-
-func (p *places) Scan(dest ...any) error { *p = append(*p, dest...); return nil }
 
 // WaitUnserved waits for a command that no lane will ever take.
 func (l *Ledger) WaitUnserved(ctx context.Context) error {

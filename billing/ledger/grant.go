@@ -30,7 +30,7 @@ func (l *Ledger) lock(ctx context.Context, tx *gorm.DB, agency models.AgencyID, 
 	if err != nil {
 		return nil, err
 	}
-	c := &cold{book: newBook(), ledger: l, run: run, d: dialectOf(tx)}
+	c := &cold{book: newBook(l.tables), ledger: l, run: run, d: dialectOf(tx)}
 	keys := make([]walletKey, 0, len(ids)+1)
 	for _, id := range ids {
 		keys = append(keys, walletKey{agency, id})
@@ -45,10 +45,10 @@ func (l *Ledger) lock(ctx context.Context, tx *gorm.DB, agency models.AgencyID, 
 	}
 	keys = unique(keys)
 	// Locks first, as a statement of their own, then what they protect.
-	if err := run.run(ctx, lockWallets(c.d, c.book, keys, false)); err != nil {
+	if err := run.run(ctx, c.lockWallets(c.d, keys, false)); err != nil {
 		return nil, err
 	}
-	if err := run.run(ctx, readLots(c.d, c.book, keys)); err != nil {
+	if err := run.run(ctx, c.readLots(c.d, keys)); err != nil {
 		return nil, err
 	}
 	c.sortLots()
@@ -77,7 +77,7 @@ func (c *cold) write(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	return c.run.run(ctx, c.writes(c.d, c.ledger.tables))
+	return c.run.run(ctx, c.writes(c.d))
 }
 
 // newLot puts a lot of nothing into an account; a move fills it.

@@ -101,21 +101,21 @@ func (l *Ledger) prepare(ctx context.Context) error {
 	if l.db.Dialect != models.SQLite {
 		return nil
 	}
-	b, d := newBook(), models.SQLite
-	stmts := lockWallets(d, b, []walletKey{{}}, false)
-	stmts = append(stmts, readLots(d, b, []walletKey{{}})...)
-	stmts = append(stmts, readKeys(d, b, []key{{}})...)
-	stmts = append(stmts, readHoldKeys(d, b, []key{{}})...)
-	stmts = append(stmts, readHolds(d, b, []holdKey{{}})...)
+	b, t, d := newBook(l.tables), l.tables, models.SQLite
+	stmts := b.lockWallets(d, []walletKey{{}}, false)
+	stmts = append(stmts, b.readLots(d, []walletKey{{}})...)
+	stmts = append(stmts, b.readKeys(d, []key{{}})...)
+	stmts = append(stmts, b.readHoldKeys(d, []key{{}})...)
+	stmts = append(stmts, b.readHolds(d, []holdKey{{}})...)
 	found := []Draw{}
 	stmts = append(stmts, readDraws(d, &models.Charge{Seq: 1}, &found)...)
-	stmts = append(stmts, l.tables.charges.insert(d, make([]models.Charge, 1))...)
-	stmts = append(stmts, l.tables.holds.insert(d, make([]models.Hold, 1))...)
-	stmts = append(stmts, l.tables.holdEnds.update(d, make([]models.Hold, 1))...)
-	stmts = append(stmts, l.tables.wallets.update(d, make([]models.Wallet, 1))...)
-	stmts = append(stmts, l.tables.lots.update(d, make([]models.Lot, 1))...)
-	stmts = append(stmts, l.tables.entries.insert(d, make([]models.Entry, 1))...)
-	stmts = append(stmts, l.tables.counters.insert(d, make([]models.UsageQuarter, 1))...)
+	stmts = append(stmts, t.charges.insert(d, []*models.Charge{{}})...)
+	stmts = append(stmts, t.holds.insert(d, []*models.Hold{{}})...)
+	stmts = append(stmts, t.holdEnds.update(d, []*models.Hold{{}})...)
+	stmts = append(stmts, t.wallets.update(d, []*models.Wallet{{}})...)
+	stmts = append(stmts, t.lots.update(d, []*models.Lot{{}})...)
+	stmts = append(stmts, t.entries.insert(d, []*models.Entry{{}})...)
+	stmts = append(stmts, t.counters.insert(d, []*models.UsageQuarter{{}})...)
 	for _, s := range stmts {
 		ready, err := l.db.WriteSQL().PrepareContext(ctx, s.sql) //nolint:sqlclosecheck // Close closes it
 		if err != nil {

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgtype"
-
 	"refill/models"
 )
 
@@ -24,37 +22,28 @@ type holdKey struct {
 // lockWallets reads wallets under their row locks, in id order. It is a
 // statement of its own: under READ COMMITTED a later statement sees what the
 // lock waited for, the same statement would not (DESIGN 5). With skip, a wallet
-// that another transaction holds is left out instead of waited for.
-func lockWallets(d models.Dialect, b *book, keys []walletKey, skip bool) []statement {
-	scan := func(r row) error {
+// that another transaction holds is left out instead of waited for. SQLite has
+// one writer: there the transaction is the lock.
+func (b *book) lockWallets(d models.Dialect, keys []walletKey, skip bool) []statement {
+	search := &b.tables.lock
+	if skip {
+		search = &b.tables.skip
+	}
+	return search.find(d, keys, func(r record) error {
 		a := &account{}
-		if err := scanWallet(r, &a.Wallet); err != nil {
+		if err := b.tables.wallet.read(r, &a.Wallet); err != nil {
 			return err
 		}
 		b.accounts[a.ID] = a
 		return nil
-	}
-	if d == models.SQLite { // one writer: the transaction is the lock
-		return pairs(keys, "SELECT "+walletColumns+" FROM wallets w WHERE w.agency_id = ? AND w.id = ?", scan)
-	}
-	tail := ""
-	if skip {
-		tail = " SKIP LOCKED"
-	}
-	agencies, ids := walletArrays(keys)
-	return []statement{{
-		sql: "SELECT " + walletColumns + ` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::uuid[]) AS id) AS k
-			JOIN wallets w ON w.agency_id = k.agency_id AND w.id = k.id
-			ORDER BY w.agency_id, w.id FOR NO KEY UPDATE OF w` + tail,
-		args: []any{agencies, ids}, scan: scan,
-	}}
+	})
 }
 
 // readLots reads what is open in the wallets: everything a draw may touch.
-func readLots(d models.Dialect, b *book, keys []walletKey) []statement {
-	scan := func(r row) error {
+func (b *book) readLots(d models.Dialect, keys []walletKey) []statement {
+	return b.tables.open.find(d, keys, func(r record) error {
 		l := &models.Lot{}
-		if err := scanLot(r, l); err != nil {
+		if err := b.tables.newLots.all.read(r, l); err != nil {
 			return err
 		}
 		b.lots[l.ID] = l
@@ -62,81 +51,51 @@ func readLots(d models.Dialect, b *book, keys []walletKey) []statement {
 			a.lots = append(a.lots, l)
 		}
 		return nil
-	}
-	if d == models.SQLite {
-		return pairs(keys, "SELECT "+lotColumns+" FROM lots l WHERE l.agency_id = ? AND l.wallet_id = ? AND l.open", scan)
-	}
-	agencies, ids := walletArrays(keys)
-	return []statement{{
-		sql: "SELECT " + lotColumns + ` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::uuid[]) AS id) AS k
-			JOIN lots l ON l.agency_id = k.agency_id AND l.wallet_id = k.id AND l.open`,
-		args: []any{agencies, ids}, scan: scan,
-	}}
+	})
 }
 
 // readKeys reads the charges that used these idempotency keys before.
-func readKeys(d models.Dialect, b *book, keys []key) []statement {
-	scan := func(r row) error {
+func (b *book) readKeys(d models.Dialect, keys []key) []statement {
+	return b.tables.chargesByKey.find(d, keys, func(r record) error {
 		c := &models.Charge{}
-		if err := scanCharge(r, c); err != nil {
+		if err := b.tables.charges.all.read(r, c); err != nil {
 			return err
 		}
 		b.byKey[key{c.AgencyID, c.IdempotencyKey}] = c
 		return nil
-	}
-	return keyed(d, keys, "SELECT "+chargeColumns+" FROM charges c WHERE c.agency_id = ? AND c.idempotency_key = ?",
-		"SELECT "+chargeColumns+` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::text[]) AS idempotency_key) AS k
-			JOIN charges c ON c.agency_id = k.agency_id AND c.idempotency_key = k.idempotency_key COLLATE "C"`, scan)
+	})
 }
 
 // readHoldKeys reads the holds that used these idempotency keys before.
-func readHoldKeys(d models.Dialect, b *book, keys []key) []statement {
-	scan := func(r row) error {
-		h := &models.Hold{}
-		if err := scanHold(r, h); err != nil {
+func (b *book) readHoldKeys(d models.Dialect, keys []key) []statement {
+	return b.tables.holdsByKey.find(d, keys, func(r record) error {
+		h, err := b.readHold(r)
+		if err != nil {
 			return err
 		}
-		b.keepHold(h)
-		b.holdKeys[key{h.AgencyID, h.IdempotencyKey}] = b.holds[h.ID]
+		b.holdKeys[key{h.AgencyID, h.IdempotencyKey}] = h
 		return nil
-	}
-	return keyed(d, keys, "SELECT "+holdColumns+" FROM holds h WHERE h.agency_id = ? AND h.idempotency_key = ?",
-		"SELECT "+holdColumns+` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::text[]) AS idempotency_key) AS k
-			JOIN holds h ON h.agency_id = k.agency_id AND h.idempotency_key = k.idempotency_key COLLATE "C"`, scan)
+	})
 }
 
 // readHolds reads holds by id.
-func readHolds(d models.Dialect, b *book, keys []holdKey) []statement {
-	scan := func(r row) error {
-		h := &models.Hold{}
-		if err := scanHold(r, h); err != nil {
-			return err
-		}
-		b.keepHold(h)
-		return nil
-	}
-	if len(keys) == 0 {
-		return nil
-	}
-	if d == models.SQLite {
-		return pairs(keys, "SELECT "+holdColumns+" FROM holds h WHERE h.agency_id = ? AND h.id = ?", scan)
-	}
-	agencies, ids := make([]pgtype.UUID, len(keys)), make([]pgtype.UUID, len(keys))
-	for i, k := range keys {
-		agencies[i], ids[i] = pgUUID(k.agency), pgUUID(k.hold)
-	}
-	return []statement{{
-		sql: "SELECT " + holdColumns + ` FROM (SELECT unnest($1::uuid[]) AS agency_id, unnest($2::uuid[]) AS id) AS k
-			JOIN holds h ON h.agency_id = k.agency_id AND h.id = k.id`,
-		args: []any{agencies, ids}, scan: scan,
-	}}
+func (b *book) readHolds(d models.Dialect, keys []holdKey) []statement {
+	return b.tables.holdsByID.find(d, keys, func(r record) error {
+		_, err := b.readHold(r)
+		return err
+	})
 }
 
-// keepHold makes sure that a hold read twice is one value in the book.
-func (b *book) keepHold(h *models.Hold) {
+// readHold makes sure that a hold read twice is one value in the book.
+func (b *book) readHold(r record) (*models.Hold, error) {
+	h := &models.Hold{}
+	if err := b.tables.holds.all.read(r, h); err != nil {
+		return nil, err
+	}
 	if b.holds[h.ID] == nil {
 		b.holds[h.ID] = h
 	}
+	return b.holds[h.ID], nil
 }
 
 // sortLots puts each account's lots into draw order after they were read.
@@ -145,50 +104,6 @@ func (b *book) sortLots() {
 		slices.SortFunc(a.lots, drawOrder)
 	}
 }
-
-func keyed(d models.Dialect, keys []key, lite, pg string, scan func(row) error) []statement {
-	if len(keys) == 0 {
-		return nil
-	}
-	if d == models.SQLite {
-		out := make([]statement, len(keys))
-		for i, k := range keys {
-			out[i] = statement{sql: lite, args: []any{k.agency[:], k.text}, scan: scan}
-		}
-		return out
-	}
-	agencies, texts := make([]pgtype.UUID, len(keys)), make([]string, len(keys))
-	for i, k := range keys {
-		agencies[i], texts[i] = pgUUID(k.agency), k.text
-	}
-	return []statement{{sql: pg, args: []any{agencies, texts}, scan: scan}}
-}
-
-// pairs is one statement for each (agency, id).
-func pairs[K interface{ walletKey | holdKey }](keys []K, sql string, scan func(row) error) []statement {
-	out := make([]statement, len(keys))
-	for i, k := range keys {
-		var agency, id [16]byte
-		switch k := any(k).(type) {
-		case walletKey:
-			agency, id = k.agency, k.wallet
-		case holdKey:
-			agency, id = k.agency, k.hold
-		}
-		out[i] = statement{sql: sql, args: []any{agency[:], id[:]}, scan: scan}
-	}
-	return out
-}
-
-func walletArrays(keys []walletKey) (agencies, ids []pgtype.UUID) {
-	agencies, ids = make([]pgtype.UUID, len(keys)), make([]pgtype.UUID, len(keys))
-	for i, k := range keys {
-		agencies[i], ids[i] = pgUUID(k.agency), pgUUID(k.wallet)
-	}
-	return agencies, ids
-}
-
-func pgUUID(id [16]byte) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
 // readDraws rebuilds the draws of a stored charge from its own entries, which
 // stand together from Seq on; inOrder puts them into the order of the answer.
@@ -200,17 +115,16 @@ func readDraws(d models.Dialect, c *models.Charge, found *[]Draw) []statement {
 		}
 		out = append(out, statement{
 			sql: drawsOf[d], args: []any{c.AgencyID[:], wallet[:], seq, c.ID[:]},
-			scan: func(r row) error {
-				var draw Draw
-				var source models.Source
-				if err := r.Scan(&draw.Wallet, &draw.Lot, &draw.Credits, &source); err != nil {
+			scan: func(r record) error {
+				var p paidPart
+				if err := paidParts.read(r, &p); err != nil {
 					return err
 				}
-				draw.Bucket = models.BucketExcess
-				if !draw.Lot.IsZero() {
-					draw.Bucket = source.Bucket()
+				p.Bucket = models.BucketExcess
+				if !p.Lot.IsZero() {
+					p.Bucket = p.source.Bucket()
 				}
-				*found = append(*found, draw)
+				*found = append(*found, p.Draw)
 				return nil
 			},
 		})
@@ -218,6 +132,20 @@ func readDraws(d models.Dialect, c *models.Charge, found *[]Draw) []statement {
 	add(c.WalletID, c.Seq)
 	add(c.PoolWalletID, c.PoolSeq)
 	return out
+}
+
+// paidPart is a draw as the entries tell it.
+type paidPart struct {
+	Draw
+	source models.Source
+}
+
+//nolint:gochecknoglobals // a constant
+var paidParts = columns[paidPart]{
+	ident("wallet_id", func(p *paidPart) *models.WalletID { return &p.Wallet }),
+	ident("lot_id", func(p *paidPart) *models.LotID { return &p.Lot }),
+	integer("amount", func(p *paidPart) *models.Credits { return &p.Credits }),
+	text("source", func(p *paidPart) *models.Source { return &p.source }),
 }
 
 // drawsOf finds the first entry that is not the act's, so that it reads no more

@@ -3,10 +3,12 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 
 	"refill/models"
@@ -32,35 +34,57 @@ func (p pipeline) run(ctx context.Context, stmts []statement) error {
 	if len(stmts) == 0 {
 		return nil
 	}
-	batch := &pgx.Batch{}
-	for _, s := range stmts {
-		batch.Queue(s.sql, s.args...)
-	}
-	results := p.conn.SendBatch(ctx, batch)
-	for _, s := range stmts {
-		if err := drain(results, s); err != nil {
-			return errors.Join(err, results.Close())
-		}
-	}
-	return results.Close()
-}
-
-func drain(results pgx.BatchResults, s statement) error {
-	if s.scan == nil {
-		_, err := results.Exec()
-		return err
-	}
-	rows, err := results.Query()
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := s.scan(rows); err != nil {
+	ready := make([]*pgconn.StatementDescription, len(stmts))
+	for i, s := range stmts {
+		var err error
+		if ready[i], err = p.conn.Prepare(ctx, s.sql, s.sql); err != nil { // a round trip the first time only
 			return err
 		}
 	}
-	return rows.Err()
+	formats := []int16{pgx.BinaryFormatCode} // of all
+	pipe := p.conn.PgConn().StartPipeline(ctx)
+	for i, s := range stmts {
+		pipe.SendQueryStatement(ready[i], wire(s.args), formats, formats)
+	}
+	err := pipe.Sync()
+	for i := 0; i < len(stmts) && err == nil; i++ {
+		err = receive(pipe, &stmts[i])
+	}
+	return errors.Join(err, pipe.Close())
+}
+
+// wire gives parameters their binary form: ids and octets are their bytes.
+func wire(args []any) [][]byte {
+	out := make([][]byte, len(args))
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case models.Wire:
+			out[i] = v
+		case []byte:
+			out[i] = v
+		case int64:
+			out[i] = binary.BigEndian.AppendUint64(nil, uint64(v)) //nolint:gosec // two's complement is the form
+		}
+	}
+	return out
+}
+
+func receive(pipe *pgconn.Pipeline, s *statement) error {
+	results, err := pipe.GetResults()
+	if err != nil {
+		return err
+	}
+	rows, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		return fmt.Errorf("ledger: a pipeline answered with %T", results)
+	}
+	for s.scan != nil && rows.NextRow() {
+		if err := s.scan(record{wire: rows.Values()}); err != nil {
+			return err
+		}
+	}
+	_, err = rows.Close()
+	return err
 }
 
 // prepared runs statements one by one inside a database/sql transaction,
@@ -97,7 +121,7 @@ func (p prepared) one(ctx context.Context, s statement) error {
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		if err := s.scan(rows); err != nil {
+		if err := s.scan(record{row: rows}); err != nil {
 			return err
 		}
 	}
