@@ -361,7 +361,7 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command, skip bool) (a
 // attemptPostgres takes two round trips: one to begin, lock and read, one to
 // write and commit.
 func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*command, skip bool) (again, locked []*command, err error) {
-	pooled, err := l.db.Pool.Acquire(ctx)
+	pooled, err := l.pool.Acquire(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -373,11 +373,12 @@ func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*comma
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 			defer cancel()
 			_, rollback := conn.Exec(ctx, "ROLLBACK")
-			err = errors.Join(err, rollback)
+			// What failed may be a statement whose table has changed since.
+			err = errors.Join(err, rollback, conn.DeallocateAll(ctx))
 		}
 	}()
 	run := pipeline{conn}
-	reads := append([]statement{{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}, {sql: planned}}, l.reads(b, commands, skip)...)
+	reads := append([]statement{{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}}, l.reads(b, commands, skip)...)
 	if err := run.run(ctx, reads); err != nil {
 		return nil, nil, err
 	}

@@ -237,7 +237,7 @@ func TestADeadDatabaseFailsTheBatchAtOnce(t *testing.T) {
 	for i := range requests {
 		requests[i] = w.request(fmt.Sprint("k", i), 1)
 	}
-	db.Pool.Close()
+	l.Disconnect()
 	_, errs := l.ChargeAll(t.Context(), requests)
 	for _, err := range errs {
 		require.True(t, problem.Is(err, "database_unavailable"), "%v", err)

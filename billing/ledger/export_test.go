@@ -50,6 +50,9 @@ func (l *Ledger) MergeLockAndRead() {
 	}
 }
 
+// Disconnect takes the charger's database away.
+func (l *Ledger) Disconnect() { l.pool.Close() }
+
 // WaitUnserved waits for a command that no lane will ever take.
 func (l *Ledger) WaitUnserved(ctx context.Context) error {
 	return l.wait(ctx, &command{done: make(chan struct{})})

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"refill/models"
 )
 
@@ -24,6 +26,7 @@ type Options struct {
 // may run one on the same database: the locks are in the database.
 type Ledger struct {
 	db     *models.DB
+	pool   *pgxpool.Pool // nil on SQLite
 	tables *tables
 	log    *slog.Logger
 	batch  int
@@ -70,7 +73,12 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 		aside:       aside{queues: map[models.WalletID][]*command{}, turns: make(chan struct{}, sideBatches)},
 		lockAndRead: lockThenRead,
 	}
-	if err := l.prepare(ctx); err != nil {
+	if db.Dialect == models.Postgres {
+		var err error
+		if l.pool, err = connect(context.WithoutCancel(ctx), db, o.Lanes+sideBatches); err != nil {
+			return nil, err
+		}
+	} else if err := l.prepare(ctx); err != nil {
 		return nil, err
 	}
 	l.stop, l.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -92,15 +100,15 @@ func (l *Ledger) Close() error {
 		for _, s := range l.ready {
 			errs = append(errs, s.Close())
 		}
+		if l.pool != nil {
+			l.pool.Close()
+		}
 	})
 	return errors.Join(errs...)
 }
 
 // prepare readies the charge path's statements on SQLite's writing connection.
 func (l *Ledger) prepare(ctx context.Context) error {
-	if l.db.Dialect != models.SQLite {
-		return nil
-	}
 	b, t, d := newBook(l.tables), l.tables, models.SQLite
 	stmts := b.lockWallets(d, []walletKey{{}}, false)
 	stmts = append(stmts, b.readLots(d, []walletKey{{}})...)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"gorm.io/gorm"
 
 	"refill/models"
@@ -20,11 +21,26 @@ type runner interface {
 }
 
 // planned makes PostgreSQL look rows up through their keys, by one plan for each
-// statement, until the transaction ends. Every statement here joins an array of
-// keys to an index; left to itself the planner reads a young table from end to
-// end instead, and keeps that plan while the table grows.
-const planned = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
-	set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
+// statement, until the transaction or the connection ends. Every statement here
+// joins an array of keys to an index; left to itself the planner reads a young
+// table from end to end instead, and keeps that plan while the table grows.
+func planned(transaction bool) string {
+	return fmt.Sprintf(`SELECT set_config('plan_cache_mode', 'force_generic_plan', %[1]t), set_config('enable_seqscan', 'off', %[1]t),
+		set_config('enable_hashjoin', 'off', %[1]t), set_config('enable_mergejoin', 'off', %[1]t)`, transaction)
+}
+
+// connect opens the connections of the lanes and of the side batches: they plan
+// as the charge path needs, and no page or report can keep a charge waiting for
+// one.
+func connect(ctx context.Context, db *models.DB, most int) (*pgxpool.Pool, error) {
+	cfg := db.Pool.Config()
+	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = int32(most), 0, 0 //nolint:gosec // a handful
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, planned(false))
+		return err
+	}
+	return pgxpool.NewWithConfig(ctx, cfg)
+}
 
 // pipeline sends statements to PostgreSQL in one round trip. Each still takes
 // its own snapshot.
@@ -136,7 +152,7 @@ func within(tx *gorm.DB) (prepared, error) {
 		return prepared{}, fmt.Errorf("ledger: called outside a transaction (%T)", tx.Statement.ConnPool)
 	}
 	if dialectOf(tx) == models.Postgres {
-		if _, err := raw.ExecContext(tx.Statement.Context, planned); err != nil {
+		if _, err := raw.ExecContext(tx.Statement.Context, planned(true)); err != nil {
 			return prepared{}, err
 		}
 	}
