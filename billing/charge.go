@@ -259,6 +259,9 @@ func (s *Service) Hold(ctx context.Context, scope Scope, in HoldInput) (HoldOutc
 		Fingerprint: fingerprint("hold", account.Wallet.String(), in.Action, in.Model, in.Usage.Canonical(), in.Credits.String(), in.TTL.String()),
 		Action:      in.Action, Model: in.Model, Credits: amount, TTL: in.TTL, At: now, DayStart: period.DayStart(now, account.Zone),
 	})
+	if err == nil {
+		s.holds.put(&receipt.Hold)
+	}
 	return HoldOutcome{receipt, account}, err
 }
 
@@ -278,14 +281,7 @@ func (s *Service) Capture(ctx context.Context, scope Scope, in CaptureInput) (Ch
 	if err := checkKey(in.Key); err != nil {
 		return ChargeOutcome{}, err
 	}
-	if !scope.Covers(in.Agency) {
-		return ChargeOutcome{}, problem.Missing("hold")
-	}
-	held, err := s.ledger.HoldByID(ctx, in.Agency, in.Hold)
-	if err != nil {
-		return ChargeOutcome{}, err
-	}
-	account, err := s.AccountOf(ctx, held.Hold.WalletID)
+	held, account, err := s.heldIn(ctx, scope, in.Agency, in.Hold)
 	if err != nil {
 		return ChargeOutcome{}, err
 	}
@@ -293,7 +289,7 @@ func (s *Service) Capture(ctx context.Context, scope Scope, in CaptureInput) (Ch
 	if err != nil {
 		return ChargeOutcome{}, err
 	}
-	amount, units, asked := held.Hold.Credits, int64(1), "usage"
+	amount, units, asked := held.credits, int64(1), "usage"
 	switch {
 	case in.Credits == nil && in.Usage == nil:
 		asked = "all" // of what was held
@@ -302,11 +298,11 @@ func (s *Service) Capture(ctx context.Context, scope Scope, in CaptureInput) (Ch
 		if amount < 0 || amount > models.MaxCharge {
 			return ChargeOutcome{}, problem.New(problem.Invalid, "invalid_credits", "A capture is for 0 to %s credits.", models.MaxCharge).On("credits")
 		}
-	case held.Hold.Action == "":
+	case held.action == "":
 		return ChargeOutcome{}, problem.New(problem.Invalid, "credits_missing", "This hold names no action to price; send credits.").On("credits")
 	default:
 		var quote ratecard.Quote
-		if version, quote, err = s.price(ctx, account, held.Hold.Action, held.Hold.Model, in.Usage, now); err != nil {
+		if version, quote, err = s.price(ctx, account, held.action, held.model, in.Usage, now); err != nil {
 			return ChargeOutcome{}, err
 		}
 		amount, units = quote.Credits, unitsOf(quote)
@@ -320,9 +316,9 @@ func (s *Service) Capture(ctx context.Context, scope Scope, in CaptureInput) (Ch
 		usage = in.Usage.Canonical()
 	}
 	receipt, err := s.ledger.Capture(ctx, ledger.CaptureRequest{Hold: in.Hold, Charge: ledger.ChargeRequest{
-		Agency: in.Agency, Wallet: held.Hold.WalletID, Key: in.Key,
+		Agency: in.Agency, Wallet: held.wallet, Key: in.Key,
 		Fingerprint: fingerprint("capture", in.Hold.String(), usage, asked, metadata),
-		Action:      held.Hold.Action, Model: held.Hold.Model, Usage: usage, Metadata: metadata,
+		Action:      held.action, Model: held.model, Usage: usage, Metadata: metadata,
 		Credits: amount, Units: units, Card: version.Card, CardVersion: version.Number,
 		OccurredAt: now, At: now, DayStart: period.DayStart(now, account.Zone),
 	}})
@@ -332,18 +328,11 @@ func (s *Service) Capture(ctx context.Context, scope Scope, in CaptureInput) (Ch
 // Release lets a hold go. Errors: not_found, hold_not_open.
 func (s *Service) Release(ctx context.Context, scope Scope, agency models.AgencyID, hold models.HoldID) (HoldOutcome, error) {
 	now := s.clock.Now()
-	if !scope.Covers(agency) {
-		return HoldOutcome{}, problem.Missing("hold")
-	}
-	held, err := s.ledger.HoldByID(ctx, agency, hold)
+	held, account, err := s.heldIn(ctx, scope, agency, hold)
 	if err != nil {
 		return HoldOutcome{}, err
 	}
-	account, err := s.AccountOf(ctx, held.Hold.WalletID)
-	if err != nil {
-		return HoldOutcome{}, err
-	}
-	receipt, err := s.ledger.Release(ctx, ledger.ReleaseRequest{Agency: agency, Wallet: held.Hold.WalletID, Hold: hold, At: now})
+	receipt, err := s.ledger.Release(ctx, ledger.ReleaseRequest{Agency: agency, Wallet: held.wallet, Hold: hold, At: now})
 	return HoldOutcome{receipt, account}, err
 }
 

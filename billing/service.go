@@ -47,6 +47,7 @@ type Service struct {
 	cards     *cards
 	apiKeys   *apiKeys
 	purchases *purchaseDesk
+	holds     *holdDesk
 	people    *people
 	post      *postOffice
 	founded   atomic.Bool // there is an admin, for good
@@ -71,6 +72,7 @@ func New(c Config) (*Service, error) {
 	s.cards = newCards(s)
 	s.apiKeys = newAPIKeys(c.Wall)
 	s.purchases = newPurchaseDesk()
+	s.holds = newHoldDesk()
 	s.people = newPeople(c.Wall)
 	s.post = newPostOffice(&c)
 	return s, nil
