@@ -28,56 +28,61 @@ type PoolView struct {
 	Every models.PoolEvery
 }
 
-// Wallet reads an account's balance from one snapshot.
+// Wallet reads an account's balance, and the pool's that feeds it, as they stood
+// together.
 func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 	out := WalletView{Account: a, Now: s.clock.Now()}
-	err := s.db.Snapshot(ctx, func(tx *gorm.DB) (err error) {
-		if out.View, err = s.ledger.ViewIn(ctx, tx, a.Agency.ID, a.Wallet, out.Now); err != nil {
-			return err
+	views, err := s.ledger.Views(ctx, a.Agency.ID, out.Now, a.Wallet)
+	if err == nil && fed(&views[0].Wallet) {
+		views, err = s.ledger.Views(ctx, a.Agency.ID, out.Now, a.Wallet, views[0].Wallet.PoolWalletID)
+	}
+	if err != nil {
+		return out, err
+	}
+	if out.View = views[0]; fed(&out.Wallet) {
+		out.feed(&views[1])
+	} else {
+		out.Payable = payable(&out.View)
+	}
+	return out, nil
+}
+
+// fed tells whether the agency's pool feeds a wallet.
+func fed(w *models.Wallet) bool {
+	return !w.SubAccountID.IsZero() && (w.Funding == models.Pooled || w.PoolCap > 0)
+}
+
+// payable is what a charge could draw on a wallet's own.
+func payable(v *ledger.View) models.Credits {
+	return v.Balance.Available + max(0, v.Wallet.ExcessLimit-v.Wallet.Excess-v.Wallet.Promised)
+}
+
+// feed adds what the agency's pool gives.
+func (out *WalletView) feed(pool *ledger.View) {
+	w := &out.Wallet
+	since := pool.Wallet.CycleStart
+	if w.PoolEvery == models.PoolDay {
+		since = period.DayStart(out.Now, out.Account.Zone)
+	}
+	out.Pool = &PoolView{Cap: w.PoolCap, Every: w.PoolEvery}
+	if w.PoolSince >= since {
+		out.Pool.Drawn = w.PoolDrawn
+	}
+	fromPool := pool.Balance.Available
+	if w.Funding == models.Pooled {
+		fromPool = payable(pool)
+		if pool.State == ledger.StatePaused {
+			out.State = ledger.StateUpstream
+		} else if out.State == ledger.StatePaused && w.Status == models.WalletActive {
+			out.State = ledger.StateHealthy
 		}
-		w := out.Wallet
-		if !w.SubAccountID.IsZero() && w.Status == models.WalletSuspended {
-			out.State = ledger.StateUpstream // it is its agency that was paused
-		}
-		if w.Status == models.WalletSuspended {
-			if !w.SubAccountID.IsZero() { // its agency's doing, which a client is not told
-				out.State = ledger.StateUpstream
-			}
-			return nil
-		}
-		out.Payable = out.Balance.Available + max(0, w.ExcessLimit-w.Excess-w.Promised)
-		if w.SubAccountID.IsZero() || w.Funding == models.Prepaid && w.PoolCap == 0 {
-			return nil
-		}
-		pool, err := s.ledger.ViewIn(ctx, tx, a.Agency.ID, w.PoolWalletID, out.Now)
-		if err != nil {
-			return err
-		}
-		since := pool.Wallet.CycleStart
-		if w.PoolEvery == models.PoolDay {
-			since = period.DayStart(out.Now, a.Zone)
-		}
-		out.Pool = &PoolView{Cap: w.PoolCap, Every: w.PoolEvery}
-		if w.PoolSince >= since {
-			out.Pool.Drawn = w.PoolDrawn
-		}
-		fromPool := pool.Balance.Available
-		if w.Funding == models.Pooled {
-			fromPool += max(0, pool.Wallet.ExcessLimit-pool.Wallet.Excess-pool.Wallet.Promised)
-			out.Payable = 0
-			if pool.State == ledger.StatePaused {
-				out.State = ledger.StateUpstream
-			} else if out.State == ledger.StatePaused && w.Status == models.WalletActive {
-				out.State = ledger.StateHealthy
-			}
-		}
-		if w.PoolCap > 0 {
-			fromPool = min(fromPool, max(0, w.PoolCap-out.Pool.Drawn))
-		}
-		out.Payable += fromPool
-		return nil
-	})
-	return out, err
+	} else {
+		out.Payable = payable(&out.View)
+	}
+	if w.PoolCap > 0 {
+		fromPool = min(fromPool, max(0, w.PoolCap-out.Pool.Drawn))
+	}
+	out.Payable += fromPool
 }
 
 // ChargeByID reads a booked charge. Errors: not_found.

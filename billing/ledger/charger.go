@@ -361,40 +361,45 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command, skip bool) (a
 // attemptPostgres takes two round trips: one to begin, lock and read, one to
 // write and commit.
 func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*command, skip bool) (again, locked []*command, err error) {
-	pooled, err := l.pool.Acquire(ctx)
+	var answered []*command
+	err = l.onPostgres(ctx, func(run pipeline) error {
+		reads := append([]statement{{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}}, l.reads(b, commands, skip)...)
+		if err := run.run(ctx, reads); err != nil {
+			return err
+		}
+		answered, again, locked = l.decide(b, commands, skip)
+		if err := l.replays(ctx, run, answered); err != nil {
+			return err
+		}
+		if err := b.check(); err != nil {
+			return brokenError{err}
+		}
+		return run.run(ctx, append(b.writes(models.Postgres), statement{sql: "COMMIT"}))
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	defer pooled.Release()
-	conn := pooled.Conn()
-	open := true
-	defer func() {
-		if open {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-			defer cancel()
-			_, rollback := conn.Exec(ctx, "ROLLBACK")
-			// What failed may be a statement whose table has changed since.
-			err = errors.Join(err, rollback, conn.DeallocateAll(ctx))
-		}
-	}()
-	run := pipeline{conn}
-	reads := append([]statement{{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}}, l.reads(b, commands, skip)...)
-	if err := run.run(ctx, reads); err != nil {
-		return nil, nil, err
-	}
-	answered, again, locked := l.decide(b, commands, skip)
-	if err := l.replays(ctx, run, answered); err != nil {
-		return nil, nil, err
-	}
-	if err := b.check(); err != nil {
-		return nil, nil, brokenError{err}
-	}
-	if err := run.run(ctx, append(b.writes(models.Postgres), statement{sql: "COMMIT"})); err != nil {
-		return nil, nil, err
-	}
-	open = false
 	finish(answered)
 	return again, locked, nil
+}
+
+// onPostgres runs a transaction that f begins and commits, and rolls it back
+// when f fails.
+func (l *Ledger) onPostgres(ctx context.Context, f func(pipeline) error) error {
+	pooled, err := l.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer pooled.Release()
+	conn := pooled.Conn()
+	if err := f(pipeline{conn}); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		_, rollback := conn.Exec(ctx, "ROLLBACK")
+		// What failed may be a statement whose table has changed since.
+		return errors.Join(err, rollback, conn.DeallocateAll(ctx))
+	}
+	return nil
 }
 
 // reads lists what the commands need, wallets first: the lock is a statement of

@@ -32,6 +32,7 @@ type Ledger struct {
 	batch  int
 	queue  int
 
+	looks chan *look
 	lanes []*lane
 	seed  maphash.Seed
 	hints sync.Map // WalletID → WalletID of the pool it needed last time
@@ -69,19 +70,22 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 	}
 	l := &Ledger{
 		db: db, tables: newTables(), log: o.Log, batch: o.Batch,
-		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, gone: make(chan struct{}), queue: o.Queue,
+		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, gone: make(chan struct{}), queue: o.Queue, looks: make(chan *look),
 		aside:       aside{queues: map[models.WalletID][]*command{}, turns: make(chan struct{}, sideBatches)},
 		lockAndRead: lockThenRead,
 	}
 	if db.Dialect == models.Postgres {
 		var err error
-		if l.pool, err = connect(context.WithoutCancel(ctx), db, o.Lanes+sideBatches); err != nil {
+		if l.pool, err = connect(context.WithoutCancel(ctx), db, o.Lanes+sideBatches+readers); err != nil {
 			return nil, err
 		}
 	} else if err := l.prepare(ctx); err != nil {
 		return nil, err
 	}
 	l.stop, l.end = context.WithCancel(context.WithoutCancel(ctx))
+	for range readers {
+		l.work.Go(l.serveLooks)
+	}
 	for range o.Lanes {
 		n := &lane{ledger: l, queue: make(chan *command, o.Queue)}
 		l.lanes = append(l.lanes, n)

@@ -29,7 +29,16 @@ func (b *book) lockWallets(d models.Dialect, keys []walletKey, skip bool) []stat
 	if skip {
 		search = &b.tables.skip
 	}
-	return search.find(d, keys, func(r record) error {
+	return b.findWallets(d, search, keys)
+}
+
+// readWallets reads wallets without locking them.
+func (b *book) readWallets(d models.Dialect, keys []walletKey) []statement {
+	return b.findWallets(d, &b.tables.see, keys)
+}
+
+func (b *book) findWallets(d models.Dialect, by *search[walletKey], keys []walletKey) []statement {
+	return by.find(d, keys, func(r record) error {
 		a := &account{}
 		if err := b.tables.wallet.read(r, &a.Wallet); err != nil {
 			return err

@@ -19,14 +19,19 @@ type View struct {
 	State   State
 }
 
-// View reads a wallet from one snapshot. Errors: not_found.
+// View reads a wallet. Errors: not_found.
 func (l *Ledger) View(ctx context.Context, agency models.AgencyID, wallet models.WalletID, now models.Time) (View, error) {
-	var v View
-	err := l.db.Snapshot(ctx, func(tx *gorm.DB) (err error) {
-		v, err = l.ViewIn(ctx, tx, agency, wallet, now)
-		return err
-	})
-	return v, err
+	views, err := l.Views(ctx, agency, now, wallet)
+	if err != nil {
+		return View{}, err
+	}
+	return views[0], nil
+}
+
+func viewOf(a *account, now models.Time) View {
+	v := View{Wallet: a.Wallet, Lots: a.lots, Balance: a.balance(now)}
+	v.State = StateOf(v.Wallet, v.Balance)
+	return v
 }
 
 // ViewIn reads a wallet inside the caller's transaction.
@@ -42,9 +47,7 @@ func (l *Ledger) ViewIn(_ context.Context, tx *gorm.DB, agency models.AgencyID, 
 		Order("priority, expires_at, unit_cost, created_at, id").Find(&v.Lots).Error; err != nil {
 		return v, err
 	}
-	v.Balance = sumLots(v.Wallet, v.Lots, now)
-	v.State = StateOf(v.Wallet, v.Balance)
-	return v, nil
+	return viewOf(&account{Wallet: v.Wallet, lots: v.Lots}, now), nil
 }
 
 // Plan is what a draw of up to amount would take now, in draw order.

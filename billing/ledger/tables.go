@@ -20,7 +20,8 @@ type tables struct {
 	counters *table[models.UsageQuarter]
 
 	wallet columns[models.Wallet] // as read
-	lock   search[walletKey]      // of wallets, waiting for those that others hold
+	see    search[walletKey]      // wallets
+	lock   search[walletKey]      // and keep them, waiting for those that others hold
 	skip   search[walletKey]      // or leaving them out
 	open   search[walletKey]      // lots
 
@@ -230,8 +231,8 @@ func (t *tables) searches() {
 	)
 	ofAgency := ident("agency_id", func(k *walletKey) *models.AgencyID { return &k.agency })
 	id := func(k *walletKey) *models.WalletID { return &k.wallet }
-	t.lock = newSearch(columns[walletKey]{ofAgency, ident("id", id)}, t.wallet.names("t."), "wallets", "")
-	t.skip = t.lock
+	t.see = newSearch(columns[walletKey]{ofAgency, ident("id", id)}, t.wallet.names("t."), "wallets", "")
+	t.lock, t.skip = t.see, t.see
 	t.lock.pg += " ORDER BY t.agency_id, t.id FOR NO KEY UPDATE OF t"
 	t.skip.pg = t.lock.pg + " SKIP LOCKED"
 	t.open = newSearch(columns[walletKey]{ofAgency, ident("wallet_id", id)}, t.newLots.all.names("t."), "lots", " AND t.open")
