@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,6 +59,9 @@ type cli struct {
 
 func main() {
 	time.Local = time.UTC // instants are UTC everywhere; zones are said where they matter
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(300) // what lives is small and what a charge leaves is much: a third of its CPU was collecting it
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
