@@ -43,7 +43,7 @@ func integer[T any, V ~int | ~int16 | ~int64](name string, at func(*T) *V) colum
 	return column[T]{
 		name: name, cast: "bigint",
 		put: func(b []byte, r *T) []byte {
-			return binary.BigEndian.AppendUint64(append(b, 0, 0, 0, 8), uint64(*at(r))) //nolint:gosec // two's complement is the form
+			return binary.BigEndian.AppendUint64(append(b, 0, 0, 0, 8), uint64(*at(r)))
 		},
 		take: func(r *T, b []byte) { *at(r) = V(signed(b)) },
 		arg:  func(r *T) any { return int64(*at(r)) },
