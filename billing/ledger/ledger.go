@@ -76,7 +76,7 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 	}
 	if db.Dialect == models.Postgres {
 		var err error
-		if l.pool, err = connect(context.WithoutCancel(ctx), db, o.Lanes+sideBatches+readers); err != nil {
+		if l.pool, err = openPool(context.WithoutCancel(ctx), db, o.Lanes+sideBatches+readers); err != nil {
 			return nil, err
 		}
 	} else if err := l.prepare(ctx); err != nil {

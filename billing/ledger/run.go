@@ -29,10 +29,10 @@ func planned(transaction bool) string {
 		set_config('enable_hashjoin', 'off', %[1]t), set_config('enable_mergejoin', 'off', %[1]t)`, transaction)
 }
 
-// connect opens the connections of the lanes and of the side batches: they plan
+// openPool opens the connections of the lanes and of the side batches: they plan
 // as the charge path needs, and no page or report can keep a charge waiting for
 // one.
-func connect(ctx context.Context, db *models.DB, most int) (*pgxpool.Pool, error) {
+func openPool(ctx context.Context, db *models.DB, most int) (*pgxpool.Pool, error) {
 	cfg := db.Pool.Config()
 	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = int32(most), 0, 0 //nolint:gosec // a handful
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
