@@ -39,9 +39,15 @@ func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 	if err != nil {
 		return out, err
 	}
-	if out.View = views[0]; fed(&out.Wallet) {
+	out.View = views[0]
+	switch {
+	case out.Wallet.Status == models.WalletSuspended:
+		if !out.Wallet.SubAccountID.IsZero() { // its agency's doing, which a client is not told
+			out.State = ledger.StateUpstream
+		}
+	case fed(&out.Wallet):
 		out.feed(&views[1])
-	} else {
+	default:
 		out.Payable = payable(&out.View)
 	}
 	return out, nil
