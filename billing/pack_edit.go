@@ -191,7 +191,7 @@ func preparePack(tx *gorm.DB, in *PackInput, now models.Time) (PackEdit, error) 
 	next.Currency = currency
 	in.fill(&next)
 	out.New = PackVersion{Pack: next}
-	if err := errors.Join(found, in.check(&next), in.refer(tx, &out.New)); err != nil {
+	if err := errors.Join(found, in.examine(&next), in.refer(tx, &out.New)); err != nil {
 		return out, err
 	}
 	if out.Old != nil && out.Old.ArchivedAt == 0 && difference(out.Old.words(), out.New.words()) == "" {
@@ -214,7 +214,7 @@ func (in *PackInput) fill(p *models.Pack) {
 	p.Credits, p.Price = in.Credits, in.Price
 }
 
-func (in *PackInput) check(p *models.Pack) error {
+func (in *PackInput) examine(p *models.Pack) error {
 	wrong := func(field, format string, args ...any) error {
 		return problem.New(problem.Invalid, "invalid_"+field, format, args...).On(field)
 	}

@@ -154,7 +154,7 @@ func preparePlan(tx *gorm.DB, in *PlanInput, now models.Time) (PlanEdit, error) 
 	}
 	next.Currency = currency
 	out.New = PlanVersion{Plan: next}
-	if err := errors.Join(found, in.check(currency), in.refer(tx, &out.New)); err != nil {
+	if err := errors.Join(found, in.examine(currency), in.refer(tx, &out.New)); err != nil {
 		return out, err
 	}
 	in.fill(&out.New.Plan)
@@ -176,7 +176,7 @@ func (in *PlanInput) fill(p *models.Plan) {
 	p.ExcessLimit, p.SubAccountLimit, p.TrialDays, p.RateCardID, p.Position = in.ExcessLimit, in.SubAccountLimit, in.TrialDays, in.RateCard, in.Position
 }
 
-func (in *PlanInput) check(currency string) error {
+func (in *PlanInput) examine(currency string) error {
 	wrong := func(field, format string, args ...any) error {
 		return problem.New(problem.Invalid, "invalid_"+field, format, args...).On(field)
 	}
