@@ -27,10 +27,6 @@ func creationKey(key string, asked []byte) (*string, []byte) {
 	return &key, asked
 }
 
-func keyReused() error {
-	return problem.New(problem.Conflict, "idempotency_key_reused", "This key was used for a different request; send a new key.").On("idempotency_key")
-}
-
 // again finds what a key made before: true when it was the same request.
 func again(err error, kept, asked []byte) (bool, error) {
 	switch {
@@ -39,7 +35,7 @@ func again(err error, kept, asked []byte) (bool, error) {
 	case err != nil:
 		return false, err
 	case !bytes.Equal(kept, asked):
-		return false, keyReused()
+		return false, problem.KeyReused()
 	}
 	return true, nil
 }

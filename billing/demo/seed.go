@@ -427,8 +427,8 @@ func (s *Seeder) pay(ctx context.Context, p models.Purchase) error {
 	return nil
 }
 
-// finish leaves the first agency and its first client healthy, with at least
-// 1,000 purchased credits each, and everything due done.
+// finish leaves the first agency with a stock to sell from, its first client
+// healthy with at least 1,000 purchased credits, and everything due done.
 func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) error {
 	s.Clock.freeze(end.Add(-30 * time.Minute))
 	h := all[0]
@@ -436,16 +436,20 @@ func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) erro
 	if err != nil {
 		return err
 	}
+	enough := 4000 * models.Credit
+	for _, p := range h.packages { // something of everything is in stock
+		enough = max(enough, p.Credits+4000*models.Credit)
+	}
 	for range 40 {
 		view, err := s.Billing.Wallet(ctx, account)
 		if err != nil {
 			return err
 		}
-		if view.Balance.Purchased >= 4000*models.Credit && view.Balance.Excess == 0 {
+		if view.Balance.Purchased >= enough && view.Balance.Excess == 0 {
 			break
 		}
 		s.Clock.freeze(s.Clock.Now() + 1)
-		if err := s.buy(ctx, h); err != nil {
+		if err := s.stock(ctx, h); err != nil {
 			return err
 		}
 	}

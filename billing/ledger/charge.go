@@ -274,16 +274,11 @@ func (b *book) settleDue(a *account, at models.Time) {
 func (b *book) replay(k key, fingerprint []byte) (*models.Charge, error) {
 	if c := b.byKey[k]; c != nil {
 		if !bytes.Equal(c.Fingerprint, fingerprint) {
-			return nil, keyReused()
+			return nil, problem.KeyReused()
 		}
 		return c, nil
 	}
 	return nil, nil //nolint:nilnil // a new key: neither an answer nor a refusal
-}
-
-func keyReused() error {
-	return problem.New(problem.Conflict, "idempotency_key_reused",
-		"This idempotency key was used for a different request; send a new key for new work.").On("idempotency_key")
 }
 
 // charge decides one charge and books it in memory.

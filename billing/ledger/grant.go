@@ -218,7 +218,7 @@ func (l *Ledger) ActByKey(tx *gorm.DB, agency models.AgencyID, idempotencyKey st
 	case err != nil:
 		return act, false, err
 	case !bytes.Equal(act.Fingerprint, fingerprint):
-		return act, false, keyReused()
+		return act, false, problem.KeyReused()
 	}
 	return act, true, nil
 }

@@ -54,7 +54,7 @@ func (b *book) hold(r *HoldRequest) (HoldReceipt, error) {
 	k := key{r.Agency, r.Key}
 	if old := b.holdKeys[k]; old != nil {
 		if !bytes.Equal(old.Fingerprint, r.Fingerprint) {
-			return HoldReceipt{}, keyReused()
+			return HoldReceipt{}, problem.KeyReused()
 		}
 		draws, err := decodeDraws(old.Draws)
 		return HoldReceipt{Hold: *old, Draws: draws, Replayed: true}, err

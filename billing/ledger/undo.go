@@ -124,7 +124,7 @@ func earlierReversal(tx *gorm.DB, r ReverseRequest) (*models.Reversal, error) {
 	for i := range found {
 		f := &found[i]
 		if f.IdempotencyKey == r.Key && (f.ChargeID != r.Charge || f.Reason != r.Reason) {
-			return nil, keyReused()
+			return nil, problem.KeyReused()
 		}
 		old = f // its key is another, or it is the one asked for: it is this charge's
 	}

@@ -87,3 +87,8 @@ func Is(err error, code string) bool {
 func Missing(what string) *Error {
 	return New(NotFound, "not_found", "There is no such %s.", what)
 }
+
+// KeyReused refuses an idempotency key that did other work before.
+func KeyReused() *Error {
+	return New(Conflict, "idempotency_key_reused", "This idempotency key was used for a different request; send a new key for new work.").On("idempotency_key")
+}
