@@ -453,6 +453,9 @@ func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) erro
 			return err
 		}
 	}
+	if err := s.buy(ctx, h); err != nil { // what its owner usually buys, and is offered again
+		return err
+	}
 	client, err := s.Billing.AccountOf(ctx, h.subs[0].WalletID)
 	if err != nil {
 		return err

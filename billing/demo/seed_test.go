@@ -47,7 +47,7 @@ func TestSeed(t *testing.T) {
 			t.Cleanup(func() { require.NoError(t, led.Close()) })
 			s, err := billing.New(billing.Config{DB: db, Ledger: led, Clock: clock, Payments: gateway, BaseURL: "http://localhost:8080"})
 			require.NoError(t, err)
-			seeder := &demo.Seeder{Billing: s, Clock: clock, Catalogue: catalogue, Pay: payer(box.URL), Days: 21}
+			seeder := &demo.Seeder{Billing: s, Clock: clock, Catalogue: catalogue, Pay: payer(box.URL), Days: 14}
 			require.NoError(t, seeder.Seed(t.Context()))
 			t.Logf("seeded in %s", time.Since(began).Round(time.Millisecond))
 

@@ -305,7 +305,7 @@ func TestAFamilysCreditsAreConserved(t *testing.T) {
 		l, err := ledger.Open(t.Context(), db, ledger.Options{})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, l.Close()) }()
-		limit := sequences(50)
+		limit := sequences(20)
 		var done atomic.Int64
 		var failed atomic.Bool
 		for done.Load() < limit {
