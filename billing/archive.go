@@ -12,10 +12,6 @@ import (
 	"refill/models"
 )
 
-// archiveTries is how often an archiving is begun anew when the client used
-// credits in between.
-const archiveTries = 5
-
 // archived is the answer for a sub-account that nobody can use.
 func archived(sub *models.SubAccount) error {
 	return problem.New(problem.Conflict, "sub_account_archived", "%s is archived. Restore it first.", sub.Name).On("sub_account")
@@ -37,18 +33,6 @@ func (s *Service) ArchiveSubAccount(ctx context.Context, scope Scope, in Archive
 	if !scope.Covers(in.Agency) {
 		return 0, problem.Missing("sub-account")
 	}
-	for range archiveTries {
-		// What is unspent is read before the wallets are locked: when a charge comes
-		// in between, taking back fails and everything is tried again.
-		if returned, err = s.archive(ctx, in); !problem.Is(err, "insufficient_credits") {
-			break
-		}
-	}
-	s.directory.forget()
-	return returned, err
-}
-
-func (s *Service) archive(ctx context.Context, in ArchiveInput) (returned models.Credits, err error) {
 	now := s.clock.Now()
 	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
 		agency, sub, err := s.lockedPair(tx, in.Agency, in.SubAccount)
@@ -73,23 +57,17 @@ func (s *Service) archive(ctx context.Context, in ArchiveInput) (returned models
 		}
 		return s.audit(tx, in.Agency, in.By, "sub_account.archive", sub.ID.String(), detail, "", now)
 	})
+	s.directory.forget()
 	return returned, err
 }
 
-// takeAllBack returns every unspent assigned credit.
+// takeAllBack returns every unspent assigned credit; the wallets stay locked until
+// the client's is closed, so no charge comes in between.
 func (s *Service) takeAllBack(ctx context.Context, tx *gorm.DB, agency models.Agency, sub models.SubAccount, by Actor, now models.Time) (models.Credits, error) {
-	view, err := s.ledger.ViewIn(ctx, tx, agency.ID, sub.WalletID, now)
-	if err != nil {
-		return 0, err
-	}
-	_, unspent := view.PlanReturn(0, now)
-	if unspent == 0 {
-		return 0, nil
-	}
-	_, err = s.ledger.TakeBack(ctx, tx, ledger.TransferRequest{
-		Agency: agency.ID, From: sub.WalletID, To: agency.WalletID, Credits: unspent, Actor: string(by), Note: sub.Name + " archived", At: now,
+	back, err := s.ledger.TakeBack(ctx, tx, ledger.TransferRequest{
+		Agency: agency.ID, From: sub.WalletID, To: agency.WalletID, All: true, Actor: string(by), Note: sub.Name + " archived", At: now,
 	})
-	return unspent, err
+	return back.Act.Credits, err
 }
 
 // lockedPair is pair while nobody else archives, restores or pauses there.

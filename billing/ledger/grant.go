@@ -229,6 +229,7 @@ type TransferRequest struct {
 	From, To    models.WalletID
 	Credits     models.Credits
 	Sold        bool // a sale: purchased credits only, and purchased they stay
+	All         bool // TakeBack only: whatever is unspent, in place of Credits
 	Actor       string
 	Note        string
 	Key         string
@@ -319,8 +320,8 @@ func (a *account) purchased() *account {
 }
 
 // TakeBack returns unspent assigned credits from a sub-account (From) to the
-// very lots of the agency (To) they were carved from, last carved first.
-// Errors: insufficient_credits.
+// very lots of the agency (To) they were carved from, last carved first. All that
+// is unspent may be nothing: then nothing is booked. Errors: insufficient_credits.
 func (l *Ledger) TakeBack(ctx context.Context, tx *gorm.DB, r TransferRequest) (Transfer, error) {
 	c, err := l.lock(ctx, tx, r.Agency, r.From, r.To)
 	if err != nil {
@@ -328,9 +329,6 @@ func (l *Ledger) TakeBack(ctx context.Context, tx *gorm.DB, r TransferRequest) (
 	}
 	from, to := c.accounts[r.From], c.accounts[r.To]
 	at := max(from.stamp(r.At), to.stamp(r.At))
-	if err := positive(r.Credits); err != nil {
-		return Transfer{}, err
-	}
 	var unspent models.Credits
 	var children []*models.Lot
 	for _, lot := range slices.Backward(from.lots) {
@@ -338,6 +336,14 @@ func (l *Ledger) TakeBack(ctx context.Context, tx *gorm.DB, r TransferRequest) (
 			children = append(children, lot)
 			unspent += lot.Remaining
 		}
+	}
+	if r.All {
+		if r.Credits = unspent; unspent == 0 {
+			return Transfer{}, nil
+		}
+	}
+	if err := positive(r.Credits); err != nil {
+		return Transfer{}, err
 	}
 	if unspent < r.Credits {
 		return Transfer{}, problem.New(problem.Insufficient, "insufficient_credits",
