@@ -453,7 +453,10 @@ func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) erro
 			return err
 		}
 	}
-	if err := s.buy(ctx, h); err != nil { // what its owner usually buys, and is offered again
+	// What its owner usually buys, and is offered again: later than the rest, for
+	// the order of purchases is that of their milliseconds.
+	s.Clock.freeze(s.Clock.Now().Add(time.Second))
+	if err := s.buy(ctx, h); err != nil {
 		return err
 	}
 	client, err := s.Billing.AccountOf(ctx, h.subs[0].WalletID)
