@@ -26,6 +26,7 @@ type command struct {
 
 	pool    models.WalletID // locked as well when set
 	lacks   models.WalletID // what another transaction held when it was tried
+	asked   time.Duration   // when, by the watch
 	receipt Receipt
 	held    HoldReceipt
 	err     error
@@ -165,8 +166,9 @@ func (l *Ledger) submit(ctx context.Context, c *command) error {
 // command it left, because the lane still writes to it.
 func (l *Ledger) submitAll(ctx context.Context, commands []*command) []error {
 	errs := make([]error, len(commands))
+	asked := l.watch.now()
 	for i, c := range commands {
-		c.done = make(chan struct{})
+		c.done, c.asked = make(chan struct{}), asked
 		if pool, ok := l.hints.Load(c.place().wallet); ok {
 			c.pool, _ = pool.(models.WalletID)
 		}
@@ -179,7 +181,9 @@ func (l *Ledger) submitAll(ctx context.Context, commands []*command) []error {
 		select {
 		case l.laneOf(c).queue <- c:
 		default:
-			errs[i] = overloaded()
+			c.err = overloaded()
+			l.watch.failed(c)
+			errs[i] = c.err
 		}
 	}
 	for i, c := range commands {
@@ -266,9 +270,12 @@ func (l *Ledger) process(commands []*command, skip bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.stop), batchTimeout)
 	defer cancel()
 	for tries := 1; len(commands) > 0; tries++ {
-		again, locked, err := l.attempt(ctx, commands, skip)
+		begun := l.watch.now()
+		answered, again, locked, err := l.attempt(ctx, commands, skip)
 		switch {
 		case err == nil:
+			l.watch.batch(begun, answered)
+			finish(answered)
 			l.await(locked)
 			commands = again
 		case isConflict(err) && tries < 5 && ctx.Err() == nil:
@@ -292,6 +299,7 @@ func (l *Ledger) fail(commands []*command, err error) {
 	for _, c := range commands {
 		c.err = err
 	}
+	l.watch.failed(commands...)
 	finish(commands)
 }
 
@@ -324,44 +332,42 @@ func isConflict(err error) bool {
 	return models.IsDuplicate(err)
 }
 
-// attempt is one transaction over the commands. again are those that need the
-// agency's wallet locked too, locked those whose wallet another transaction
-// holds. All others are answered when err is nil.
-func (l *Ledger) attempt(ctx context.Context, commands []*command, skip bool) (again, locked []*command, err error) {
+// attempt is one transaction over the commands. When err is nil, answered are
+// those that it decided, again those that need the agency's wallet locked too,
+// and locked those whose wallet another transaction holds.
+func (l *Ledger) attempt(ctx context.Context, commands []*command, skip bool) (answered, again, locked []*command, err error) {
 	b := newBook(l.tables)
 	if l.db.Dialect == models.Postgres {
 		return l.attemptPostgres(ctx, b, commands, skip)
 	}
 	tx, err := l.db.WriteSQL().BeginTx(ctx, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer func() { _ = tx.Rollback() }()
 	run := prepared{tx: tx, ready: l.ready}
 	if err := run.run(ctx, l.reads(b, commands, false)); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	answered, again, _ := l.decide(b, commands, false)
+	answered, again, _ = l.decide(b, commands, false)
 	if err := l.replays(ctx, run, answered); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if err := b.check(); err != nil {
-		return nil, nil, brokenError{err}
+		return nil, nil, nil, brokenError{err}
 	}
 	if err := run.run(ctx, b.writes(models.SQLite)); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if err := tx.Commit(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	finish(answered)
-	return again, nil, nil
+	return answered, again, nil, nil
 }
 
 // attemptPostgres takes two round trips: one to begin, lock and read, one to
 // write and commit.
-func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*command, skip bool) (again, locked []*command, err error) {
-	var answered []*command
+func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*command, skip bool) (answered, again, locked []*command, err error) {
 	err = l.onPostgres(ctx, func(run pipeline) error {
 		reads := append([]statement{{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}}, l.reads(b, commands, skip)...)
 		if err := run.run(ctx, reads); err != nil {
@@ -377,10 +383,9 @@ func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*comma
 		return run.run(ctx, append(b.writes(models.Postgres), statement{sql: "COMMIT"}))
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	finish(answered)
-	return again, locked, nil
+	return answered, again, locked, nil
 }
 
 // onPostgres runs a transaction that f begins and commits, and rolls it back

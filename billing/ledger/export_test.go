@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -57,3 +58,22 @@ func (l *Ledger) Disconnect() { l.pool.Close() }
 func (l *Ledger) WaitUnserved(ctx context.Context) error {
 	return l.wait(ctx, &command{done: make(chan struct{})})
 }
+
+// Watched is what watching costs a batch of n charges: the instant when each was
+// asked for, and the telling.
+func Watched(o Observer, n int) (batch func()) {
+	w := watch{o, time.Now()}
+	commands := make([]*command, n)
+	for i := range commands {
+		commands[i] = &command{charge: &ChargeRequest{}}
+	}
+	return func() {
+		for _, c := range commands {
+			c.asked = w.now()
+		}
+		w.batch(w.now(), commands)
+	}
+}
+
+// StepOf is the step that counts a wait.
+func StepOf(waited time.Duration) int { return stepOf(waited) }

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -20,6 +21,8 @@ type Options struct {
 	Lanes int // batches in flight at once; 0 means 2 on PostgreSQL, 1 on SQLite
 	Batch int // most commands of one transaction; 0 means 1,000
 	Queue int // most commands waiting in a lane; 0 means 8,192
+
+	Observer Observer // nil: nobody watches, and nothing is measured
 }
 
 // Ledger writes credits. It is safe for concurrent use, and several processes
@@ -31,6 +34,7 @@ type Ledger struct {
 	log    *slog.Logger
 	batch  int
 	queue  int
+	watch  watch
 
 	looks chan *look
 	lanes []*lane
@@ -69,7 +73,7 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 		o.Lanes = 1 // one writer
 	}
 	l := &Ledger{
-		db: db, tables: newTables(), log: o.Log, batch: o.Batch,
+		db: db, tables: newTables(), log: o.Log, batch: o.Batch, watch: watch{o.Observer, time.Now()}, //nolint:forbidigo // what waits are measured from
 		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, gone: make(chan struct{}), queue: o.Queue, looks: make(chan *look),
 		aside:       aside{queues: map[models.WalletID][]*command{}, turns: make(chan struct{}, sideBatches)},
 		lockAndRead: lockThenRead,
