@@ -77,7 +77,15 @@ func (s *Service) ReceiveEvent(ctx context.Context, endpoint string, payload []b
 const eventDeauthorized = "account.application.deauthorized"
 
 func isPurchaseEvent(kind string) bool {
-	return strings.HasPrefix(kind, "checkout.session.") || strings.HasPrefix(kind, "payment_intent.")
+	return strings.HasPrefix(kind, "checkout.session.") || strings.HasPrefix(kind, "payment_intent.") || isMoneyBackEvent(kind)
+}
+
+// isMoneyBackEvent tells events of what happens to a payment after it was made.
+// refund.failed is younger than the version of the API that is spoken here, and
+// comes from accounts that ask for it.
+func isMoneyBackEvent(kind string) bool {
+	return kind == "charge.refunded" || strings.HasPrefix(kind, "charge.refund.") || strings.HasPrefix(kind, "charge.dispute.") ||
+		strings.HasPrefix(kind, "refund.") || strings.HasPrefix(kind, "radar.early_fraud_warning.")
 }
 
 func isConnectionEvent(endpoint, kind, account string) bool {

@@ -113,9 +113,11 @@ type RefundParams struct {
 
 // Refund is money on its way back.
 type Refund struct {
-	ID     string
-	Amount models.Money
-	Status string // succeeded, pending, failed, canceled, requires_action
+	ID            string
+	PaymentIntent string
+	Amount        models.Money
+	Status        RefundStatus
+	CreatedAt     models.Time
 }
 
 // RefundPayment sends money back to who paid it. It moves money, so the answer
@@ -138,9 +140,7 @@ func (g *Gateway) RefundPayment(ctx context.Context, p RefundParams) (Refund, er
 	if err != nil {
 		return Refund{}, g.failed(ctx, "refund payment", p.Account, err)
 	}
-	return Refund{
-		ID: made.ID, Amount: models.Money{Amount: made.Amount, Currency: string(made.Currency)}, Status: string(made.Status),
-	}, nil
+	return readRefund(made), nil
 }
 
 // Dashboard is where the owner of a connected account looks after it.

@@ -151,7 +151,10 @@ func TestRefund(t *testing.T) {
 	ask := checkout.RefundParams{Account: connected, PaymentIntent: paid.PaymentIntent, Amount: 2000, IdempotencyKey: "refund:1"}
 	part, err := b.RefundPayment(t.Context(), ask)
 	require.NoError(t, err)
-	require.Equal(t, checkout.Refund{ID: part.ID, Amount: models.Money{Amount: 2000, Currency: "usd"}, Status: "succeeded"}, part)
+	require.Equal(t, checkout.Refund{
+		ID: part.ID, PaymentIntent: paid.PaymentIntent, Amount: models.Money{Amount: 2000, Currency: "usd"}, Status: checkout.RefundSucceeded, CreatedAt: part.CreatedAt,
+	}, part)
+	require.NotZero(t, part.CreatedAt)
 	again, err := b.RefundPayment(t.Context(), ask)
 	require.NoError(t, err)
 	require.Equal(t, part, again)

@@ -59,6 +59,19 @@ func TestContract(t *testing.T) {
 			_, err := g.AccountLink(ctx, checkout.LinkParams{Account: connected, RefreshURL: "https://refill.example/again", ReturnURL: "https://refill.example/done"})
 			return err
 		},
+		"MoneyBack": func() error { _, err := g.MoneyBack(ctx, connected, "pi_1"); return err },
+		"CompletedSessions": func() error {
+			return g.CompletedSessions(ctx, connected, models.At(time.Now().Add(-time.Hour)), func(checkout.Session) error { return nil })
+		},
+		"RefundsSince": func() error {
+			return g.RefundsSince(ctx, "", models.At(time.Now().Add(-time.Hour)), func(checkout.Refund) error { return nil })
+		},
+		"DisputesSince": func() error {
+			return g.DisputesSince(ctx, connected, models.At(time.Now().Add(-time.Hour)), func(checkout.Dispute) error { return nil })
+		},
+		"MissedEvents": func() error {
+			return g.MissedEvents(ctx, "", models.At(time.Now().Add(-time.Hour)), func(checkout.Event) error { return nil })
+		},
 		"RefundPayment": func() error {
 			for _, p := range []checkout.RefundParams{
 				{PaymentIntent: "pi_1", IdempotencyKey: "refund:1"}, {Account: connected, PaymentIntent: "pi_2", IdempotencyKey: "refund:2", Amount: 100},

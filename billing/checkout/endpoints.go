@@ -23,9 +23,12 @@ const (
 // on: an endpoint asks for these and no other.
 func PlatformEvents() []string {
 	return []string{
+		"charge.dispute.closed", "charge.dispute.created", "charge.dispute.funds_reinstated", "charge.dispute.funds_withdrawn",
+		"charge.dispute.updated", "charge.refund.updated", "charge.refunded",
 		"checkout.session.async_payment_failed", "checkout.session.async_payment_succeeded",
 		"checkout.session.completed", "checkout.session.expired",
 		"payment_intent.canceled", "payment_intent.payment_failed", "payment_intent.processing", "payment_intent.succeeded",
+		"radar.early_fraud_warning.created", "refund.created", "refund.updated",
 	}
 }
 

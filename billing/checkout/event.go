@@ -50,6 +50,11 @@ func (g *Gateway) ParseEvent(payload []byte, signature string, connect bool) (Ev
 	if err := g.verify(payload, signature, secrets); err != nil {
 		return Event{}, &Error{Kind: KindSignature, Message: "The event is not signed by the payment provider.", Detail: err.Error(), Err: err}
 	}
+	return readEvent(payload)
+}
+
+// readEvent reads an event's envelope.
+func readEvent(payload []byte) (Event, error) {
 	var e struct {
 		ID         string `json:"id"`
 		Type       string `json:"type"`

@@ -337,6 +337,7 @@ func (s *Server) showDashboard(w http.ResponseWriter, r *http.Request) {
 		Gone                bool
 		Balance             []string
 		Lines               []line
+		Payments            []dashboardPayment
 	}{}
 	err := s.act(r.Context(), origin{}, func(c *call) {
 		found := c.state.Accounts.find(r.PathValue("account"))
@@ -351,6 +352,7 @@ func (s *Server) showDashboard(w http.ResponseWriter, r *http.Request) {
 		if owner == PlatformAccount {
 			owner = ""
 		}
+		view.Payments = c.paymentsOf(owner)
 		sums := map[string]int64{}
 		for _, t := range slices.Backward(c.state.Transactions.Rows) {
 			if t.Account != owner {
@@ -360,7 +362,7 @@ func (s *Server) showDashboard(w http.ResponseWriter, r *http.Request) {
 			sums[o.Currency] += o.Net
 			if len(view.Lines) < 50 {
 				view.Lines = append(view.Lines, line{
-					map[string]string{"charge": "Payment", "refund": "Refund"}[o.Type], time.Unix(o.Created, 0).UTC().Format("2 January 2006, 15:04 UTC"),
+					map[string]string{"charge": "Payment", "refund": "Refund", "refund_failure": "Refund that failed", "adjustment": "Dispute"}[o.Type], time.Unix(o.Created, 0).UTC().Format("2 January 2006, 15:04 UTC"),
 					price(o.Amount, o.Currency), price(o.Fee, o.Currency), price(o.Net, o.Currency),
 				})
 			}

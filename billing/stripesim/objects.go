@@ -180,6 +180,7 @@ type charge struct {
 	PaymentMethod        string            `json:"payment_method"`
 	PaymentMethodDetails map[string]any    `json:"payment_method_details"`
 	ReceiptEmail         *string           `json:"receipt_email"`
+	Disputed             bool              `json:"disputed"`
 	Refunded             bool              `json:"refunded"`
 	Status               chargeStatus      `json:"status"`
 }
@@ -206,6 +207,8 @@ type refund struct {
 	Charge             string            `json:"charge"`
 	Created            int64             `json:"created"`
 	Currency           string            `json:"currency"`
+	FailureReason      *string           `json:"failure_reason,omitempty"`
+	FailureTransaction *string           `json:"failure_balance_transaction,omitempty"`
 	Metadata           map[string]string `json:"metadata"`
 	PaymentIntent      string            `json:"payment_intent"`
 	Reason             *string           `json:"reason"`

@@ -160,18 +160,12 @@ func createRefund(c *call) (wire, *apiError) {
 		return nil, invalid("amount", "", "Refund amount (%s) is greater than unrefunded amount on charge (%s)",
 			price(amount, ch.Currency), price(left, ch.Currency))
 	}
-	now := seconds(c.now)
-	r := &refund{
-		ID: newID("re"), Amount: amount, Charge: ch.ID, Created: now, Currency: ch.Currency, Metadata: meta,
-		PaymentIntent: ch.PaymentIntent, Reason: reason, Status: "succeeded",
+	for _, d := range c.state.Disputes.Rows {
+		if o := d.Object; o.Charge == ch.ID && (o.Status == disputeOpen || o.Status == disputeReview || o.Status == disputeLost) {
+			return nil, invalid("", "charge_disputed", "Charge %s has been charged back: it cannot be refunded.", ch.ID)
+		}
 	}
-	r.BalanceTransaction = new(c.book("refund", r.ID, -amount, ch.Currency, []feeDetail{}, now))
-	create(c, c.state.Refunds, r.ID, r)
-	ch.AmountRefunded += amount
-	ch.Refunded = ch.AmountRefunded == ch.Amount
-	c.keep(c.state.Charges.kind, ch.ID)
-	c.emit("refund.created", *r, now)
-	c.emit("charge.refunded", *ch, now)
+	r := c.giveBack(ch, amount, refundSucceeded, reason, meta)
 	return c.render(*r)
 }
 

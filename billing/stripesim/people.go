@@ -75,6 +75,7 @@ func listEvents(c *call) (wire, *apiError) {
 	kind, kinds := f.text("type"), f.list("types")
 	onlyFailed := f.has("delivery_success") && !f.truth("delivery_success")
 	onlyDelivered := f.truth("delivery_success")
+	missed := c.missed()
 	var all []*row[event]
 	for _, r := range slices.Backward(c.state.Events.Rows) {
 		e := r.Object
@@ -82,7 +83,7 @@ func listEvents(c *call) (wire, *apiError) {
 			len(kinds) > 0 && !slices.Contains(kinds, e.Type) || e.Created < seconds(c.now)-eventLife {
 			continue
 		}
-		if reached := c.reached(e.ID); onlyFailed && reached || onlyDelivered && !reached {
+		if reached := !missed[e.ID]; onlyFailed && reached || onlyDelivered && !reached {
 			continue
 		}
 		all = append(all, r)
@@ -95,12 +96,13 @@ func listEvents(c *call) (wire, *apiError) {
 	return listOf(data, more, "/v1/events"), e
 }
 
-// reached tells whether every endpoint that should have an event has it.
-func (c *call) reached(eventID string) bool {
+// missed are the events that not every endpoint has that should.
+func (c *call) missed() map[string]bool {
+	out := map[string]bool{}
 	for _, r := range c.state.Deliveries.Rows {
-		if r.Object.Event == eventID && r.Object.State != deliveryDelivered {
-			return false
+		if r.Object.State != deliveryDelivered {
+			out[r.Object.Event] = true
 		}
 	}
-	return true
+	return out
 }

@@ -33,6 +33,9 @@ func (s *Server) routes() *http.ServeMux {
 	v1("POST /v1/refunds", refundParams(), createRefund)
 	v1("GET /v1/refunds", listing("charge", "payment_intent"), listRefunds)
 	v1("GET /v1/refunds/{id}", nil, one(func(s *state) *table[refund] { return s.Refunds }, "refund", "id"))
+	v1("GET /v1/disputes", listing("charge", "payment_intent"), listDisputes)
+	v1("GET /v1/disputes/{id}", nil, one(func(s *state) *table[dispute] { return s.Disputes }, "dispute", "id"))
+	v1("GET /v1/radar/early_fraud_warnings", listing("charge", "payment_intent"), listWarnings)
 	v1("GET /v1/balance_transactions", listing("source", "type"), listTransactions)
 	v1("GET /v1/balance_transactions/{id}", nil,
 		one(func(s *state) *table[balanceTransaction] { return s.Transactions }, "balance transaction", "id"))
@@ -68,6 +71,13 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /_sim/checkout/sessions/{id}/pay", s.doorPay)
 	mux.HandleFunc("POST /_sim/checkout/sessions/{id}/expire", s.doorExpire)
 	mux.HandleFunc("POST /_sim/checkout/sessions/{id}/settle", s.doorSettle)
+	mux.HandleFunc("POST /dashboard/{account}/payments/{id}/{what}", s.submitDashboard(dashboardPay))
+	mux.HandleFunc("POST /dashboard/{account}/refunds/{id}", s.submitDashboard(dashboardRefund))
+	mux.HandleFunc("POST /dashboard/{account}/disputes/{id}", s.submitDashboard(dashboardDispute))
+
+	mux.HandleFunc("POST /_sim/payments/{id}/{what}", s.doorPayment)
+	mux.HandleFunc("POST /_sim/refunds/{id}", s.doorRefund)
+	mux.HandleFunc("POST /_sim/disputes/{id}", s.doorDispute)
 	mux.HandleFunc("POST /_sim/accounts", s.doorAddAccount)
 	mux.HandleFunc("POST /_sim/accounts/{id}", s.doorSetAccount)
 	mux.HandleFunc("POST /_sim/accounts/{id}/deauthorize", s.doorDeauthorize)

@@ -102,6 +102,8 @@ type state struct {
 	Intents      *table[intent]
 	Charges      *table[charge]
 	Refunds      *table[refund]
+	Disputes     *table[dispute]
+	Warnings     *table[fraudWarning]
 	Transactions *table[balanceTransaction]
 	Events       *table[event]
 	Hooks        *table[hook]
@@ -118,6 +120,8 @@ func newState() *state {
 		Intents:      newTable[intent]("intent"),
 		Charges:      newTable[charge]("charge"),
 		Refunds:      newTable[refund]("refund"),
+		Disputes:     newTable[dispute]("dispute"),
+		Warnings:     newTable[fraudWarning]("early_fraud_warning"),
 		Transactions: newTable[balanceTransaction]("transaction"),
 		Events:       newTable[event]("event"),
 		Hooks:        newTable[hook]("hook"),
@@ -131,6 +135,7 @@ func (s *state) tables() map[string]journalled {
 		s.Accounts.kind: s.Accounts, s.Onboardings.kind: s.Onboardings, s.Customers.kind: s.Customers,
 		s.Sessions.kind: s.Sessions, s.Intents.kind: s.Intents, s.Charges.kind: s.Charges,
 		s.Refunds.kind: s.Refunds, s.Transactions.kind: s.Transactions, s.Events.kind: s.Events,
+		s.Disputes.kind: s.Disputes, s.Warnings.kind: s.Warnings,
 		s.Hooks.kind: s.Hooks, s.Deliveries.kind: s.Deliveries, s.Replies.kind: s.Replies,
 	}
 }
@@ -147,6 +152,8 @@ func (s *state) byID(account, id string) object {
 		return found(s.Charges.get(account, id))
 	case "re":
 		return found(s.Refunds.get(account, id))
+	case "dp":
+		return found(s.Disputes.get(account, id))
 	case "txn":
 		return found(s.Transactions.get(account, id))
 	case "cus":
