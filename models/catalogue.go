@@ -32,6 +32,23 @@ const (
 	Once       Every = "once"
 )
 
+// PaidEvery is how often a plan's price is paid.
+type PaidEvery string
+
+// The rhythms of a price.
+const (
+	PaidMonthly PaidEvery = "month"
+	PaidYearly  PaidEvery = "year" // its credits still come by the plan's own rhythm
+)
+
+// Months is how many months one payment covers.
+func (p PaidEvery) Months() int64 {
+	if p == PaidYearly {
+		return 12
+	}
+	return 1
+}
+
 // Plan is one version of what the platform sells an agency: an allowance and its
 // terms. It never changes: an edit archives the row and adds one with the same
 // Code and the next Version, and subscriptions stay on the row they began with.
@@ -40,8 +57,9 @@ type Plan struct {
 	Code            string
 	Name            string
 	Version         int
-	Price           int64 // minor units of Currency, per month
+	Price           int64 // minor units of Currency, once per PaidEvery
 	Currency        string
+	PaidEvery       PaidEvery `gorm:"default:month"`
 	Allowance       Credits
 	Every           Every
 	ExcessLimit     Credits // 0: pause at zero

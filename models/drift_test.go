@@ -23,6 +23,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.Hold{}, &models.UsageQuarter{}, &models.UsageDay{}, &models.UsagePlatformDay{}, &models.Purchase{}, &models.PaymentRef{}, &models.StripeEvent{},
 		&models.AdjustmentRequest{}, &models.StripeAccount{}, &models.Package{}, &models.PackagePrice{}, &models.PackageViewer{},
 		&models.Mail{}, &models.Invitation{},
+		&models.PlanOrder{}, &models.PlanRef{}, &models.PlanPrice{}, &models.LotFreeze{},
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		var tables int

@@ -41,6 +41,7 @@ type (
 	packageKind      struct{}
 	invitationKind   struct{}
 	adjustmentKind   struct{}
+	planOrderKind    struct{}
 )
 
 func (agencyKind) prefix() string       { return "agy" }
@@ -62,6 +63,7 @@ func (auditKind) prefix() string        { return "aud" }
 func (packageKind) prefix() string      { return "pkg" }
 func (invitationKind) prefix() string   { return "inv" }
 func (adjustmentKind) prefix() string   { return "adj" }
+func (planOrderKind) prefix() string    { return "por" }
 
 // One id type per noun.
 type (
@@ -84,6 +86,7 @@ type (
 	PackageID      = ID[packageKind]
 	InvitationID   = ID[invitationKind]
 	AdjustmentID   = ID[adjustmentKind]
+	PlanOrderID    = ID[planOrderKind]
 )
 
 // idText is lower-case base32hex without padding: it keeps byte order.

@@ -147,6 +147,28 @@ type Lot struct {
 	CreatedAt   Time `gorm:"autoCreateTime:false"`
 }
 
+// LotFreeze is one reason why a lot is or was frozen, between two entries of its
+// wallet.
+type LotFreeze struct {
+	AgencyID AgencyID     `gorm:"primaryKey"`
+	LotID    LotID        `gorm:"primaryKey"`
+	Reason   FreezeReason `gorm:"primaryKey"`
+	AfterSeq int64        `gorm:"primaryKey;autoIncrement:false"` // the last entry before it
+	UntilSeq int64        // the last entry it ruled; FreezeRules while it does
+	WalletID WalletID
+}
+
+// FreezeRules is the UntilSeq of a freeze that is in force.
+const FreezeRules = -1
+
+// FreezeReason is why credits may not be spent for now.
+type FreezeReason string
+
+// The reasons.
+const (
+	FreezeNoPlan FreezeReason = "no plan" // the agency's plan has ended: usable again with the next
+)
+
 // Entry is one immutable movement of one lot, or of excess. Amount is always
 // positive; ledger.Kind says between which accounts it moves. Balance is the
 // wallet's after it.

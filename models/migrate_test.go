@@ -90,9 +90,9 @@ func TestCatalogueVersionsKeepRows(t *testing.T) {
 			require.Equal(t, []models.Plan{
 				{
 					ID: plan, Code: "agency", Name: "Agency", Version: 1, Price: 9700, Currency: "usd", Allowance: 10_000 * models.Credit, Every: models.EveryMonth,
-					SubAccountLimit: 10, RateCardID: card, Position: 3, Assumed: "the limit", CreatedAt: 5,
+					PaidEvery: models.PaidMonthly, SubAccountLimit: 10, RateCardID: card, Position: 3, Assumed: "the limit", CreatedAt: 5,
 				},
-				{ID: retired, Code: "retired", Name: "Retired", Version: 1, Currency: "usd", Every: models.Once, RateCardID: card, CreatedAt: 5, ArchivedAt: 6},
+				{ID: retired, Code: "retired", Name: "Retired", Version: 1, Currency: "usd", PaidEvery: models.PaidMonthly, Every: models.Once, RateCardID: card, CreatedAt: 5, ArchivedAt: 6},
 			}, plans)
 			var packs []models.Pack
 			require.NoError(t, db.Read.Find(&packs).Error)

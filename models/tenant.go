@@ -47,21 +47,90 @@ const (
 
 // Subscription is an agency on a plan, with the plan's terms as they were when
 // it began. Period n is computed from AnchorAt in TimeZone, never from the
-// previous end.
+// previous end. Where Stripe collects the price, anchor and zone are Stripe's, so
+// that both count the same periods.
 type Subscription struct {
 	AgencyID    AgencyID       `gorm:"primaryKey"`
 	ID          SubscriptionID `gorm:"primaryKey"`
 	PlanID      PlanID
+	PlanVersion int    `gorm:"default:1"`
 	NextPlanID  PlanID // the plan from the next period on; zero: this one
 	Status      SubscriptionStatus
+	Price       int64 // minor units of Currency, once per PaidEvery
+	Currency    string
+	PaidEvery   PaidEvery `gorm:"default:month"`
 	AnchorAt    Time
 	TimeZone    string
 	Every       Every
 	Allowance   Credits
 	PeriodStart Time
 	PeriodEnd   Time // Never when Every is Once
+	TrialEnd    Time // 0: no trial
+	GraceUntil  Time // while SubscriptionGrace: when it lapses
+	CancelAt    Time // ends then; 0: goes on
 	CreatedAt   Time `gorm:"autoCreateTime:false"`
 	EndedAt     Time
+
+	// Of one that Stripe collects; empty otherwise.
+
+	StripeID       string
+	StripeCustomer string
+	StripeStatus   string // as Stripe says it, for people to read
+	StripeOpen     bool   // Stripe may still collect for it
+	BilledPlanID   PlanID // the plan whose price Stripe collects from the next period on
+	PaidUntil      Time   // the end of the last paid period
+	CheckedAt      Time   // when Stripe was last asked
+	Revision       int64  // counts settles: one of an older answer is not booked
+}
+
+// ByStripe tells a subscription that Stripe collects from one renewed by the
+// clock alone.
+func (s *Subscription) ByStripe() bool { return s.StripeID != "" }
+
+// Cost is the price as money.
+func (s *Subscription) Cost() Money { return Money{Amount: s.Price, Currency: s.Currency} }
+
+// PlanOrderStatus is where an attempt to take a plan stands.
+type PlanOrderStatus string
+
+// The states of an attempt to take a plan.
+const (
+	PlanOrderOpen    PlanOrderStatus = "open"
+	PlanOrderDone    PlanOrderStatus = "done" // its subscription has begun
+	PlanOrderExpired PlanOrderStatus = "expired"
+)
+
+// PlanOrder is an owner's attempt to take a plan through Stripe. The row exists
+// before Stripe hears of it.
+type PlanOrder struct {
+	AgencyID        AgencyID    `gorm:"primaryKey"`
+	ID              PlanOrderID `gorm:"primaryKey"`
+	PlanID          PlanID
+	Status          PlanOrderStatus
+	StatusNote      string
+	IdempotencyKey  string
+	Fingerprint     []byte
+	CheckoutSession string
+	CheckoutURL     string
+	Live            bool
+	OrderedBy       string
+	CheckedAt       Time
+	ExpiresAt       Time
+	CreatedAt       Time `gorm:"autoCreateTime:false"`
+}
+
+// PlanRef tells whose an id of Stripe's is: of an order, a session, a
+// subscription.
+type PlanRef struct {
+	Ref      string `gorm:"primaryKey"`
+	AgencyID AgencyID
+}
+
+// PlanPrice is what a version of a plan is called at Stripe.
+type PlanPrice struct {
+	PlanID  PlanID `gorm:"primaryKey"`
+	Live    bool   `gorm:"primaryKey"`
+	PriceID string
 }
 
 // SubAccountStatus is where a sub-account stands.

@@ -26,7 +26,8 @@ type replayed struct {
 
 type replayedLot struct {
 	models.Lot
-	left models.Credits
+	left    models.Credits
+	freezes []models.LotFreeze
 }
 
 // draws are the kinds that choose a lot by the draw order. A capture takes what
@@ -62,6 +63,15 @@ func (a *auditor) replayWallet(id models.WalletID) error {
 	}
 	for i := range lots {
 		w.lots[lots[i].ID] = &replayedLot{Lot: lots[i]}
+	}
+	var freezes []models.LotFreeze
+	if err := a.tx.Where("agency_id = ? AND wallet_id = ?", a.agency, id).Find(&freezes).Error; err != nil {
+		return err
+	}
+	for _, f := range freezes {
+		if l := w.lots[f.LotID]; l != nil {
+			l.freezes = append(l.freezes, f)
+		}
 	}
 	rows, err := a.tx.Raw("SELECT seq, act_id, lot_id, kind, amount, balance, at FROM entries WHERE agency_id = ? AND wallet_id = ? ORDER BY seq", a.agency, id).Rows()
 	if err != nil {
@@ -123,6 +133,9 @@ func (w *replayed) order(e *models.Entry, l *replayedLot) {
 	if e.At >= l.ExpiresAt || e.At < l.EffectiveAt {
 		w.breach("I-20", "wallet %s: entry %d draws on lot %s outside its life", w.id, e.Seq, l.ID)
 	}
+	if l.frozenAt(e.Seq) {
+		w.breach("I-20", "wallet %s: entry %d draws on lot %s while it was frozen", w.id, e.Seq, l.ID)
+	}
 	w.checks["I-11"].Checked++
 	selling := Kind(e.Kind) == SellOut || Kind(e.Kind) == StockDraw
 	if selling && !sellable(&l.Lot) {
@@ -132,7 +145,7 @@ func (w *replayed) order(e *models.Entry, l *replayedLot) {
 		if o == l {
 			return
 		}
-		if (!selling || sellable(&o.Lot)) && before(&o.Lot, &l.Lot) && o.spendableAt(e.At) {
+		if (!selling || sellable(&o.Lot)) && before(&o.Lot, &l.Lot) && o.spendableAt(e) {
 			w.breach("I-11", "wallet %s: entry %d draws on lot %s while lot %s had %s", w.id, e.Seq, l.ID, o.ID, o.left)
 			return
 		}
@@ -147,15 +160,22 @@ func sellable(l *models.Lot) bool {
 // lastResort checks that nothing else could have paid what went into excess.
 func (w *replayed) lastResort(e *models.Entry) {
 	for _, o := range w.open {
-		if o.spendableAt(e.At) {
+		if o.spendableAt(e) {
 			w.breach("I-09", "wallet %s: entry %d goes into excess while lot %s had %s", w.id, e.Seq, o.ID, o.left)
 			return
 		}
 	}
 }
 
-func (l *replayedLot) spendableAt(at models.Time) bool {
-	return l.left > 0 && !l.Frozen && l.EffectiveAt <= at && at < l.ExpiresAt
+func (l *replayedLot) spendableAt(e *models.Entry) bool {
+	return l.left > 0 && !l.frozenAt(e.Seq) && l.EffectiveAt <= e.At && e.At < l.ExpiresAt
+}
+
+// frozenAt tells whether the lot was frozen when an entry was written.
+func (l *replayedLot) frozenAt(seq int64) bool {
+	return slices.ContainsFunc(l.freezes, func(f models.LotFreeze) bool {
+		return f.AfterSeq < seq && (f.UntilSeq == models.FreezeRules || seq <= f.UntilSeq)
+	})
 }
 
 // before is the draw order, spelled out once more on purpose: the oracle shares

@@ -243,6 +243,12 @@ func findings() []finding {
 					AND NOT EXISTS (SELECT 1 FROM reversals r WHERE r.agency_id = @agency AND r.id = e.act_id))`,
 		},
 		{
+			check: "I-20", noun: lot, plain: true, say: "%s: frozen or not, against the %s reasons that rule",
+			sql: fmt.Sprintf(`SELECT l.id, COALESCE(f.n, 0) FROM lots l LEFT JOIN (SELECT lot_id, COUNT(*) AS n FROM lot_freezes
+					WHERE agency_id = @agency AND until_seq = %d GROUP BY lot_id) f ON f.lot_id = l.id
+				WHERE l.agency_id = @agency AND l.frozen <> (COALESCE(f.n, 0) > 0)`, models.FreezeRules),
+		},
+		{
 			check: "I-28", of: "charges", noun: charge, say: "%s: costs %s",
 			sql: fmt.Sprintf(`SELECT c.id, c.credits FROM charges c WHERE c.agency_id = @agency AND (c.credits < 0 OR c.credits > %[1]d OR c.would_cost < 0 OR c.would_cost > %[1]d)`,
 				models.MaxCharge),

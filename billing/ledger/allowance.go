@@ -1,0 +1,143 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"refill/models"
+)
+
+// Allowance is what a plan gives a wallet for one period.
+type Allowance struct {
+	Agency    models.AgencyID
+	Wallet    models.WalletID // the agency's own
+	Credits   models.Credits  // 0: only the period begins
+	Start     models.Time     // it becomes spendable, and the period begins
+	End       models.Time     // models.Never: it does not expire
+	Reference string          // of the subscription
+}
+
+// BeginPeriods books what ends and what begins at the start of a period, for any
+// number of agencies at once: what is left of the allowances before is expired as
+// of its expiry, the new one granted as of the period's start, excess paid off
+// with it. Each wallet is in it once. A wallet that has the period's allowance
+// already is left alone. Errors: balance_too_large, too_many_lots, of any wallet
+// for them all.
+func (l *Ledger) BeginPeriods(ctx context.Context, tx *gorm.DB, periods []Allowance) error {
+	c, err := l.lockMany(ctx, tx, periods)
+	if err != nil {
+		return err
+	}
+	type cycle struct {
+		agencies []models.AgencyID
+		wallets  []models.WalletID
+	}
+	cycles := map[models.Time]*cycle{}
+	for i := range periods {
+		p := &periods[i]
+		a := c.accounts[p.Wallet]
+		if a == nil {
+			return fmt.Errorf("begin a period: wallet %s is not there", p.Wallet)
+		}
+		if cycles[p.Start] == nil {
+			cycles[p.Start] = &cycle{}
+		}
+		same := cycles[p.Start]
+		same.agencies, same.wallets = append(same.agencies, p.Agency), append(same.wallets, p.Wallet)
+		if err := c.begin(a, p); err != nil {
+			return err
+		}
+	}
+	if err := c.write(ctx); err != nil {
+		return err
+	}
+	for start, same := range cycles {
+		if err := tx.Model(&models.Wallet{}).Where("agency_id IN ? AND id IN ?", same.agencies, same.wallets).Update("cycle_start", start).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin books one wallet's period.
+func (c *cold) begin(a *account, p *Allowance) error {
+	for _, lot := range slices.Clone(a.lots) {
+		if lot.Source != models.SourcePlan || !lot.ParentLotID.IsZero() {
+			continue
+		}
+		if lot.PeriodStart == p.Start {
+			return nil
+		}
+		if lot.ExpiresAt > p.Start || lot.Remaining == 0 {
+			continue
+		}
+		c.settleDue(a, lot.ExpiresAt-1) // owed since it became effective
+		if lot.Remaining > 0 {
+			at := a.stamp(lot.ExpiresAt)
+			act := c.act(a, "expire", -lot.Remaining, "clock", "", lot.ID.String(), at)
+			c.move(a, lot, Expire, lot.Remaining, act, at)
+		}
+	}
+	if p.Credits == 0 {
+		return nil
+	}
+	if err := a.roomFor(p.Credits, 1); err != nil {
+		return err
+	}
+	at := a.stamp(p.Start)
+	lot := c.newLot(a, models.Lot{
+		Source: models.SourcePlan, Granted: p.Credits, EffectiveAt: p.Start, ExpiresAt: p.End, PeriodStart: p.Start,
+	}, at)
+	act := c.act(a, "plan", p.Credits, "clock", "", p.Reference, at)
+	c.move(a, lot, Grant, p.Credits, act, at)
+	c.settleExcess(a, act, at)
+	return nil
+}
+
+// lockMany is lock for the own wallets of many agencies.
+func (l *Ledger) lockMany(ctx context.Context, tx *gorm.DB, periods []Allowance) (*cold, error) {
+	run, err := within(tx)
+	if err != nil {
+		return nil, err
+	}
+	c := &cold{book: newBook(l.tables), ledger: l, run: run, d: dialectOf(tx)}
+	keys := make([]walletKey, len(periods))
+	for i := range periods {
+		keys[i] = walletKey{periods[i].Agency, periods[i].Wallet}
+	}
+	keys = unique(keys)
+	if err := run.run(ctx, c.lockWallets(c.d, keys, false)); err != nil {
+		return nil, err
+	}
+	if err := run.run(ctx, c.readLots(c.d, keys)); err != nil {
+		return nil, err
+	}
+	c.sortLots()
+	return c, nil
+}
+
+// EndPlanCredits books the rest of every allowance of a wallet as expired now,
+// because the plan ended before its period did, and gives how much that was. What
+// was assigned of it stays with the clients until it expires.
+func (l *Ledger) EndPlanCredits(ctx context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, now models.Time) (models.Credits, error) {
+	c, err := l.lock(ctx, tx, agency, wallet)
+	if err != nil {
+		return 0, err
+	}
+	a := c.accounts[wallet]
+	c.settleDue(a, now)
+	var ended models.Credits
+	for _, lot := range slices.Clone(a.lots) {
+		if lot.Source != models.SourcePlan || !lot.ParentLotID.IsZero() || lot.Remaining == 0 {
+			continue
+		}
+		ended += lot.Remaining
+		at := a.stamp(min(now, lot.ExpiresAt))
+		act := c.act(a, "expire", -lot.Remaining, "clock", "", lot.ID.String(), at)
+		c.move(a, lot, Expire, lot.Remaining, act, at)
+	}
+	return ended, c.write(ctx)
+}
