@@ -30,6 +30,7 @@ import (
 	"refill/billing"
 	"refill/billing/checkout"
 	"refill/billing/demo"
+	"refill/billing/fill"
 	"refill/billing/ledger"
 	"refill/billing/mail"
 	"refill/billing/preset"
@@ -52,7 +53,7 @@ type cli struct {
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's schema up to date."`
 	Audit       auditCmd       `cmd:"" help:"Prove the ledger's invariants on a live database. Exit 0 clean, 1 breach, 2 could not check."`
 	Replay      replayCmd      `cmd:"" help:"Charge a recorded trace through the API."`
-	Bench       benchCmd       `cmd:"" help:"Measure the charge path beside the database's own benchmark."`
+	Bench       benchGroup     `cmd:"" help:"Measure the portal: the charge path, and how it keeps up as history grows."`
 	Routes      routesCmd      `cmd:"" help:"Print every route and who may enter."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running portal whether it is ready."`
 }
@@ -968,6 +969,49 @@ func (c *replayCmd) Run(ctx context.Context, o *out) error {
 		return exitError(1)
 	}
 	return nil
+}
+
+type benchGroup struct {
+	Run  benchCmd `cmd:"" default:"withargs" help:"Measure the charge path beside the database's own benchmark (the default)."`
+	Fill fillCmd  `cmd:"" help:"Make a database with a history of any size to measure on."`
+}
+
+type fillCmd struct {
+	storage
+	Entries  int64  `required:"" help:"Entries of the ledger, about."`
+	Agencies int    `default:"100" help:"Agencies."`
+	Clients  int    `default:"50" help:"Sub-accounts of each agency."`
+	Months   int    `default:"12" help:"Months of history."`
+	Seed     uint64 `default:"1" help:"The same seed makes the same business."`
+}
+
+// Run fills an empty database.
+func (c *fillCmd) Run(ctx context.Context, o *out) error {
+	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	db, err := c.open(ctx, log, true)
+	if err != nil {
+		return err
+	}
+	clock := &fill.Clock{}
+	led, err := ledger.Open(ctx, db, ledger.Options{Log: log})
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	service, err := billing.New(billing.Config{DB: db, Ledger: led, Clock: clock, BaseURL: "http://localhost", Log: log})
+	if err != nil {
+		return errors.Join(err, led.Close(), db.Close())
+	}
+	made, err := fill.Run(ctx, fill.Config{
+		DB: db, Ledger: led, Billing: service, Clock: clock,
+		Entries: c.Entries, Agencies: c.Agencies, Clients: c.Clients, Months: c.Months, Seed: c.Seed, Log: o.stderr,
+	})
+	if err = errors.Join(err, led.Close(), db.Close()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o.stdout, "%d entries, %d of them charges, of %d agencies with %d sub-accounts, %s to %s: %.0f entries a second, %s in all\n",
+		made.Entries, made.Charges, made.Agencies, made.Clients, made.From.Go().Format(time.DateOnly), made.To.Go().Format(time.DateOnly),
+		float64(made.Entries)/made.Took.Seconds(), made.Whole.Round(time.Second))
+	return err
 }
 
 type benchCmd struct {
