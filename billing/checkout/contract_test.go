@@ -72,6 +72,47 @@ func TestContract(t *testing.T) {
 		"MissedEvents": func() error {
 			return g.MissedEvents(ctx, "", models.At(time.Now().Add(-time.Hour)), func(checkout.Event) error { return nil })
 		},
+		"PriceOf": func() error {
+			_, err := g.PriceOf(ctx, checkout.PriceParams{Plan: "pln_1", Name: "Agency", Amount: models.Money{Amount: 9700, Currency: "usd"}, Yearly: true})
+			return err
+		},
+		"CreatePlanSession": func() error {
+			for _, p := range []checkout.PlanSessionParams{
+				{Reference: "por_1", IdempotencyKey: "plan:1", Price: "price_1", TrialDays: 14, CustomerEmail: "owner@northwind.example", SuccessURL: "https://refill.example/"},
+				{
+					Reference: "por_2", IdempotencyKey: "plan:2", Price: "price_1", Customer: "cus_1", SuccessURL: "https://refill.example/", CancelURL: "https://refill.example/",
+					ExpiresAt: models.At(time.Now().Add(40 * time.Minute)),
+				},
+			} {
+				if _, err := g.CreatePlanSession(ctx, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"Subscription": func() error { _, err := g.Subscription(ctx, "sub_1"); return err },
+		"SwitchPlan": func() error {
+			for _, p := range []checkout.PlanSwitch{
+				{Subscription: "sub_1", Item: "si_1", Price: "price_1", IdempotencyKey: "switch:1"},
+				{Subscription: "sub_1", Item: "si_1", Price: "price_1", IdempotencyKey: "switch:2", Now: true, At: models.At(time.Now())},
+			} {
+				if _, err := g.SwitchPlan(ctx, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"SwitchCost": func() error {
+			// The mock's specification is years younger than the version spoken here,
+			// and has this call elsewhere: it takes "upcoming" for an invoice's id.
+			_, err := g.SwitchCost(ctx, checkout.PlanSwitch{Subscription: "sub_1", Item: "si_1", Price: "price_1", At: models.At(time.Now())})
+			wantKind(t, err, checkout.KindRefused)
+			return nil
+		},
+		"CancelPlan":    func() error { _, err := g.CancelPlan(ctx, "sub_1", true, "cancel:1"); return err },
+		"EndPlan":       func() error { _, err := g.EndPlan(ctx, "sub_1"); return err },
+		"PayInvoice":    func() error { return g.PayInvoice(ctx, "in_1", "pay:1") },
+		"BillingPortal": func() error { _, err := g.BillingPortal(ctx, "cus_1", "https://refill.example/plan"); return err },
 		"RefundPayment": func() error {
 			for _, p := range []checkout.RefundParams{
 				{PaymentIntent: "pi_1", IdempotencyKey: "refund:1"}, {Account: connected, PaymentIntent: "pi_2", IdempotencyKey: "refund:2", Amount: 100},

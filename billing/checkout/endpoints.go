@@ -22,6 +22,13 @@ const (
 // PlatformEvents are the events of the platform's own payments that are acted
 // on: an endpoint asks for these and no other.
 func PlatformEvents() []string {
+	return append([]string{
+		"customer.subscription.deleted", "customer.subscription.updated", "invoice.paid", "invoice.payment_failed",
+	}, paymentEvents()...)
+}
+
+// paymentEvents are those of one-time payments, the platform's and its agencies'.
+func paymentEvents() []string {
 	return []string{
 		"charge.dispute.closed", "charge.dispute.created", "charge.dispute.funds_reinstated", "charge.dispute.funds_withdrawn",
 		"charge.dispute.updated", "charge.refund.updated", "charge.refunded",
@@ -35,7 +42,7 @@ func PlatformEvents() []string {
 // ConnectEvents are the same of connected accounts, and what changes about the
 // accounts themselves.
 func ConnectEvents() []string {
-	return append([]string{"account.application.deauthorized", "account.updated", "capability.updated"}, PlatformEvents()...)
+	return append([]string{"account.application.deauthorized", "account.updated", "capability.updated"}, paymentEvents()...)
 }
 
 // Console is the operator's side of Stripe: the account a key belongs to and

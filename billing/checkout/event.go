@@ -27,6 +27,8 @@ type Event struct {
 	ObjectType    string // checkout.session, payment_intent, charge, refund …
 	ObjectID      string
 	PaymentIntent string // the payment that the object is, or belongs to; may be empty
+	Invoice       string // the invoice that a payment pays; "" for other payments
+	Subscription  string // the subscription that the object is, or belongs to; may be empty
 	// Reference is ours as far as the object carries it. The owner of a connected
 	// account can write any: hold it against the account before believing it.
 	Reference  string
@@ -69,6 +71,11 @@ func readEvent(payload []byte) (Event, error) {
 				ClientReferenceID string            `json:"client_reference_id"`
 				Metadata          map[string]string `json:"metadata"`
 				PaymentIntent     idOrObject        `json:"payment_intent"`
+				Invoice           idOrObject        `json:"invoice"`
+				Subscription      idOrObject        `json:"subscription"`
+				Details           struct {
+					Metadata map[string]string `json:"metadata"`
+				} `json:"subscription_details"`
 			} `json:"object"`
 		} `json:"data"`
 	}
@@ -88,6 +95,16 @@ func readEvent(payload []byte) (Event, error) {
 	}
 	if out.Reference == "" {
 		out.Reference = e.Data.Object.Metadata[referenceKey]
+	}
+	if out.Reference == "" {
+		out.Reference = e.Data.Object.Details.Metadata[referenceKey]
+	}
+	if out.ObjectType != "checkout.session" && out.ObjectType != "invoice" {
+		out.Invoice = string(e.Data.Object.Invoice)
+	}
+	out.Subscription = string(e.Data.Object.Subscription)
+	if out.ObjectType == "subscription" {
+		out.Subscription = out.ObjectID
 	}
 	return out, nil
 }

@@ -87,6 +87,7 @@ type Session struct {
 	ExpiresAt      models.Time
 	Customer       string
 	CustomerEmail  string // as the buyer gave it
+	Subscription   string // that a plan's checkout began
 
 	// What follows is known once the buyer tried to pay.
 
@@ -288,6 +289,9 @@ func readSession(account string, s *stripe.CheckoutSession) Session {
 	}
 	if s.Customer != nil {
 		out.Customer = s.Customer.ID
+	}
+	if s.Subscription != nil {
+		out.Subscription = s.Subscription.ID
 	}
 	if s.CustomerDetails != nil && s.CustomerDetails.Email != "" {
 		out.CustomerEmail = s.CustomerDetails.Email

@@ -289,7 +289,7 @@ func TestWhoIsRefused(t *testing.T) {
 		"no key":        {"", "/v1/events", http.StatusUnauthorized, "did not provide an API key"},
 		"wrong key":     {"sk_test_other", "/v1/events", http.StatusUnauthorized, "Invalid API Key"},
 		"live key":      {"sk_live_x", "/v1/events", http.StatusUnauthorized, "Never send it a live key"},
-		"unknown call":  {testKey, "/v1/subscriptions", http.StatusNotFound, "Unrecognized request URL"},
+		"unknown call":  {testKey, "/v1/quotes", http.StatusNotFound, "Unrecognized request URL"},
 		"unknown id":    {testKey, "/v1/checkout/sessions/cs_none", http.StatusNotFound, "No such checkout.session: 'cs_none'"},
 		"unknown field": {testKey, "/v1/events?expand[]=data.colour", http.StatusOK, "[]"},
 	} {

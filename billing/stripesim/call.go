@@ -83,6 +83,7 @@ func (c *call) due() {
 			c.settle(s, !s.SettleFail, s.SettleAt)
 		}
 	}
+	c.renewPlans()
 }
 
 // keep marks a row as changed.

@@ -8,6 +8,7 @@ type methodKind string
 const (
 	payCard     methodKind = "card"
 	payPaypal   methodKind = "paypal"
+	payNone     methodKind = "none"            // of a trial that needs no card
 	payBankBill methodKind = "us_bank_account" // pay later: the money comes, or bounces, in days
 )
 
@@ -27,6 +28,7 @@ type testCard struct {
 	Verdict     cardVerdict
 	Code        string
 	DeclineCode string
+	Saves       bool // it can be saved, though it is declined
 }
 
 // Grouped is the number as it stands on a card.
@@ -39,19 +41,23 @@ func (c testCard) Grouped() string {
 // here. None of them can ever reach a bank.
 func testCards() []testCard {
 	return []testCard{
-		{"4242424242424242", "pays", cardApproved, "", ""},
-		{"5555555555554444", "pays (Mastercard)", cardApproved, "", ""},
-		{"4000056655665556", "pays (debit)", cardApproved, "", ""},
-		{"4000002500003155", "asks for authentication", cardAuthenticate, "", ""},
-		{"4000002760003184", "asks for authentication, every time", cardAuthenticate, "", ""},
-		{"4000000000000002", "is declined", cardDeclined, "card_declined", "generic_decline"},
-		{"4000000000009995", "has not enough money", cardDeclined, "card_declined", "insufficient_funds"},
-		{"4000000000009987", "is reported lost", cardDeclined, "card_declined", "lost_card"},
-		{"4000000000000069", "has expired", cardDeclined, "expired_card", ""},
-		{"4000000000000127", "has another security code", cardDeclined, "incorrect_cvc", ""},
-		{"4000000000000119", "meets an error at the bank", cardDeclined, "processing_error", ""},
+		{"4242424242424242", "pays", cardApproved, "", "", false},
+		{"5555555555554444", "pays (Mastercard)", cardApproved, "", "", false},
+		{"4000056655665556", "pays (debit)", cardApproved, "", "", false},
+		{"4000002500003155", "asks for authentication", cardAuthenticate, "", "", false},
+		{"4000002760003184", "asks for authentication, every time", cardAuthenticate, "", "", false},
+		{"4000000000000002", "is declined", cardDeclined, "card_declined", "generic_decline", false},
+		{"4000000000009995", "has not enough money", cardDeclined, "card_declined", "insufficient_funds", false},
+		{"4000000000009987", "is reported lost", cardDeclined, "card_declined", "lost_card", false},
+		{"4000000000000069", "has expired", cardDeclined, "expired_card", "", false},
+		{"4000000000000127", "has another security code", cardDeclined, "incorrect_cvc", "", false},
+		{"4000000000000119", "meets an error at the bank", cardDeclined, "processing_error", "", false},
+		{"4000000000000341", "can be saved, and is declined when charged", cardDeclined, "card_declined", "generic_decline", true},
 	}
 }
+
+// setUpCard asks for authentication only until it has been saved.
+const setUpCard = "4000002500003155"
 
 // Stripe's test accounts for bank debits.
 const (

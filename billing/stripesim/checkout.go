@@ -31,6 +31,8 @@ func sessionParams() []string {
 		"payment_intent_data[description]", "payment_intent_data[receipt_email]",
 		"payment_intent_data[setup_future_usage]", "payment_intent_data[statement_descriptor]",
 		"payment_intent_data[statement_descriptor_suffix]",
+		"line_items[][price]", "payment_method_collection", "subscription_data[metadata][*]", "subscription_data[trial_period_days]",
+		"subscription_data[trial_settings][end_behavior][missing_payment_method]",
 	}
 }
 
@@ -63,8 +65,8 @@ func createSession(c *call) (wire, *apiError) {
 			Metadata:         f.metadata("payment_intent_data[metadata]"),
 		},
 	}
-	if mode := f.need("mode"); f.err == nil && mode != "payment" {
-		f.fail(invalid("mode", "", "Checkout in mode '%s' is not simulated: only payment is.", mode))
+	if s.Mode = f.need("mode"); f.err == nil && s.Mode != "payment" && s.Mode != "subscription" {
+		f.fail(invalid("mode", "", "Checkout in mode '%s' is not simulated: payment and subscription are.", s.Mode))
 	}
 	for _, off := range []string{"allow_promotion_codes", "automatic_tax[enabled]", "adaptive_pricing[enabled]"} {
 		if f.truth(off) {
@@ -79,7 +81,11 @@ func createSession(c *call) (wire, *apiError) {
 	if a := c.connectedAccount(c.account); a != nil && !a.ChargesEnabled {
 		f.fail(invalid("", "", "Your account cannot currently make charges: look at the `requirements` of account %s.", a.ID))
 	}
-	c.readItems(s)
+	if s.Mode == "subscription" {
+		c.readPlan(s)
+	} else {
+		c.readItems(s)
+	}
 	c.readPayer(s)
 	c.readExpiry(s)
 	c.readFee(s)
@@ -312,12 +318,17 @@ func (c *call) pay(s *session, a attempt) *apiError {
 	if s.Status != sessionOpen {
 		return invalid("", "", "This Checkout Session is %s: it cannot be paid any more.", s.Status)
 	}
-	if !slices.Contains(s.PaymentMethodTypes, string(a.kind)) {
+	if a.kind != payNone && !slices.Contains(s.PaymentMethodTypes, string(a.kind)) {
 		return invalid("method", "", "This Checkout Session does not take %s.", a.kind)
 	}
 	a.method.Kind, a.method.ID = a.kind, newID("pm")
+	if s.Plan != nil {
+		return c.subscribe(s, a)
+	}
 	p := c.intentOf(s)
 	switch a.kind {
+	case payNone:
+		return invalid("method", "", "This payment needs a way to pay.")
 	case payPaypal:
 		c.succeed(s, p, a.method, seconds(c.now))
 		return nil

@@ -148,6 +148,8 @@ func methodNamed(name string) (methodKind, *apiError) {
 	switch name {
 	case "", "card":
 		return payCard, nil
+	case "none":
+		return payNone, nil
 	case "paypal":
 		return payPaypal, nil
 	case "pay_later", "us_bank_account":

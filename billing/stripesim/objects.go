@@ -60,19 +60,24 @@ type sessionFields struct {
 	ExpiresAt          int64             `json:"expires_at"`
 	Locale             *string           `json:"locale"`
 	Metadata           map[string]string `json:"metadata"`
+	Mode               string            `json:"mode"`
 	PaymentIntent      *string           `json:"payment_intent"`
 	PaymentMethodTypes []string          `json:"payment_method_types"`
-	PaymentStatus      paymentStatus     `json:"payment_status"`
-	Status             sessionStatus     `json:"status"`
-	SubmitType         *string           `json:"submit_type"`
-	SuccessURL         string            `json:"success_url"`
+	// PaymentMethodCollection is if_required for a trial that needs no card.
+	PaymentMethodCollection string        `json:"payment_method_collection"`
+	PaymentStatus           paymentStatus `json:"payment_status"`
+	Status                  sessionStatus `json:"status"`
+	SubmitType              *string       `json:"submit_type"`
+	Subscription            *string       `json:"subscription"`
+	SuccessURL              string        `json:"success_url"`
 }
 
 // session is a checkout and what its payment will be made from.
 type session struct {
 	sessionFields
-	Items  []lineItem `json:"items"`
-	Intent intentPlan `json:"intent"`
+	Items  []lineItem   `json:"items"`
+	Intent intentPlan   `json:"intent"`
+	Plan   *sessionPlan `json:"plan,omitempty"` // in mode subscription
 	// SettleAt is when a bank debit comes in or bounces, domain seconds; 0 when
 	// none is under way.
 	SettleAt   int64 `json:"settle_at,omitempty"`
@@ -122,6 +127,7 @@ type intentFields struct {
 	Currency                  string            `json:"currency"`
 	Customer                  *string           `json:"customer"`
 	Description               *string           `json:"description"`
+	Invoice                   *string           `json:"invoice"`
 	LastPaymentError          *apiError         `json:"last_payment_error"`
 	LatestCharge              *string           `json:"latest_charge"`
 	Metadata                  map[string]string `json:"metadata"`

@@ -102,6 +102,8 @@ type payView struct {
 	CancelURL   string
 	Error       string
 	Wrong       map[string]string // field → what is wrong with it
+	Button      string
+	Unpaid      bool // a trial: nothing is paid now
 	TestCards   []testCard
 	BankPays    string
 	BankBounces string
@@ -135,8 +137,22 @@ func (c *call) payPage(s *session) payView {
 		}
 		v.Items = append(v.Items, line)
 	}
+	v.Button = "Pay " + v.Total
+	if s.Plan != nil {
+		p := c.state.Prices.get(c.account, s.Plan.Price)
+		v.Total, v.Button = p.rhythm(), "Subscribe for "+p.rhythm()
+		v.Title = "Subscribe to " + c.merchant()
+		if days := s.Plan.TrialDays; days > 0 {
+			v.Total = strconv.FormatInt(days, 10) + " days free, then " + p.rhythm()
+			v.Button, v.Unpaid = "Start the trial", true
+			if s.PaymentMethodCollection == "if_required" {
+				v.Methods = append(v.Methods, payMethod{"none", "No card for now", "the trial needs none"})
+			}
+		}
+	}
 	for _, kind := range s.PaymentMethodTypes {
 		switch methodKind(kind) {
+		case payNone:
 		case payCard:
 			v.Methods = append(v.Methods, payMethod{"card", "Card", "a test card; one is filled in"})
 		case payPaypal:
@@ -405,6 +421,7 @@ func (s *Server) showReceipt(w http.ResponseWriter, r *http.Request) {
 			v.Method = "PayPal"
 		case payBankBill:
 			v.Method = "Bank debit"
+		case payNone:
 		case payCard:
 			card, _ := ch.PaymentMethodDetails["card"].(map[string]any)
 			last, _ := card["last4"].(string)

@@ -47,6 +47,7 @@ func (c *call) statement(p *intent) *string {
 func details(m method) map[string]any {
 	out := map[string]any{"type": string(m.Kind)}
 	switch m.Kind {
+	case payNone:
 	case payCard:
 		out["card"] = map[string]any{
 			"brand": m.Brand, "country": "US", "exp_month": m.ExpMonth, "exp_year": m.ExpYear, "funding": "credit",

@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,8 @@ func (s session) fields(base string) any {
 	if s.Status == sessionOpen {
 		link = new(base + "/c/pay/" + s.ID)
 	}
+	s.Mode = cmp.Or(s.Mode, "payment") // of an older journal
+	s.PaymentMethodCollection = cmp.Or(s.PaymentMethodCollection, "if_required")
 	return struct {
 		sessionFields
 		URL *string `json:"url"`

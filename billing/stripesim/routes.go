@@ -51,6 +51,7 @@ func (s *Server) routes() *http.ServeMux {
 	v1("GET /v1/accounts/{id}", nil, getAccount)
 	v1("POST /v1/account_links", linkParams(), createLink)
 
+	planRoutes(v1)
 	hookRoutes(v1)
 
 	v1("GET /v1/events", listing("type", "types[]", "delivery_success"), listEvents)
@@ -65,6 +66,9 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /c/pay/{id}/authentication", s.submitAuthentication)
 	mux.HandleFunc("GET /c/onboarding/{token}", s.showOnboarding)
 	mux.HandleFunc("POST /c/onboarding/{token}", s.submitOnboarding)
+	mux.HandleFunc("GET /p/session/{id}", s.showPortal)
+	mux.HandleFunc("POST /p/session/{id}", s.submitPortal)
+	mux.HandleFunc("GET /i/{id}", s.showInvoice)
 	mux.HandleFunc("GET /receipts/{id}", s.showReceipt)
 	mux.HandleFunc("GET /dashboard/{account}", s.showDashboard)
 
@@ -78,6 +82,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /_sim/payments/{id}/{what}", s.doorPayment)
 	mux.HandleFunc("POST /_sim/refunds/{id}", s.doorRefund)
 	mux.HandleFunc("POST /_sim/disputes/{id}", s.doorDispute)
+	mux.HandleFunc("POST /_sim/subscriptions/{id}/card", s.doorCard)
 	mux.HandleFunc("POST /_sim/accounts", s.doorAddAccount)
 	mux.HandleFunc("POST /_sim/accounts/{id}", s.doorSetAccount)
 	mux.HandleFunc("POST /_sim/accounts/{id}/deauthorize", s.doorDeauthorize)

@@ -109,6 +109,12 @@ type state struct {
 	Hooks        *table[hook]
 	Deliveries   *table[delivery]
 	Replies      *table[reply]
+
+	Prices        *table[planPrice]
+	Subscriptions *table[subscription]
+	Invoices      *table[invoice]
+	Cards         *table[savedCard]
+	Portals       *table[portal]
 }
 
 func newState() *state {
@@ -127,6 +133,12 @@ func newState() *state {
 		Hooks:        newTable[hook]("hook"),
 		Deliveries:   newTable[delivery]("delivery"),
 		Replies:      newTable[reply]("reply"),
+
+		Prices:        newTable[planPrice]("price"),
+		Subscriptions: newTable[subscription]("subscription"),
+		Invoices:      newTable[invoice]("invoice"),
+		Cards:         newTable[savedCard]("card"),
+		Portals:       newTable[portal]("portal"),
 	}
 }
 
@@ -137,6 +149,7 @@ func (s *state) tables() map[string]journalled {
 		s.Refunds.kind: s.Refunds, s.Transactions.kind: s.Transactions, s.Events.kind: s.Events,
 		s.Disputes.kind: s.Disputes, s.Warnings.kind: s.Warnings,
 		s.Hooks.kind: s.Hooks, s.Deliveries.kind: s.Deliveries, s.Replies.kind: s.Replies,
+		s.Prices.kind: s.Prices, s.Subscriptions.kind: s.Subscriptions, s.Invoices.kind: s.Invoices, s.Cards.kind: s.Cards, s.Portals.kind: s.Portals,
 	}
 }
 
@@ -156,6 +169,12 @@ func (s *state) byID(account, id string) object {
 		return found(s.Disputes.get(account, id))
 	case "txn":
 		return found(s.Transactions.get(account, id))
+	case "price":
+		return found(s.Prices.get(account, id))
+	case "sub":
+		return found(s.Subscriptions.get(account, id))
+	case "in":
+		return found(s.Invoices.get(account, id))
 	case "cus":
 		return found(s.Customers.get(account, id))
 	}
