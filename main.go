@@ -39,6 +39,7 @@ import (
 	"refill/handlers"
 	"refill/handlers/api"
 	"refill/handlers/bench"
+	"refill/handlers/metrics"
 	"refill/handlers/replay"
 	"refill/models"
 )
@@ -134,6 +135,7 @@ type serveCmd struct {
 	stripeFlags
 	mailFlags
 	Addr           string         `env:"REFILL_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
+	MetricsAddr    string         `name:"metrics-addr" env:"REFILL_METRICS_ADDR" help:"Private address that answers Prometheus at /metrics, such as 127.0.0.1:9464. Without it, nothing is measured."`
 	BaseURL        string         `name:"base-url" env:"REFILL_BASE_URL" help:"The address agencies type; https makes cookies Secure."`
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" env:"REFILL_TRUSTED_PROXIES" help:"Proxies that may say for whom they ask, such as 10.0.0.5/32."`
 }
@@ -153,6 +155,11 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 		c.BaseURL = localURL(listener)
 	}
 	web := handlers.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Log: log}
+	unwatch, err := c.watch(ctx, &web, log)
+	if err != nil {
+		return errors.Join(err, listener.Close(), db.Close())
+	}
+	defer unwatch()
 	payments, err := c.payments(ctx, &web, log)
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
@@ -170,6 +177,29 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("base_url", c.BaseURL))
 	return p.serve(ctx, listener, nil)
+}
+
+// watch answers Prometheus, where it is asked to, until the portal has drained.
+func (c *serveCmd) watch(ctx context.Context, web *handlers.Config, log *slog.Logger) (end func(), err error) {
+	if c.MetricsAddr == "" {
+		return func() {}, nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.MetricsAddr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for metrics: %w", err)
+	}
+	web.Metrics = metrics.New()
+	server := &http.Server{
+		Handler: web.Metrics.Handler(log), ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.LogAttrs(ctx, slog.LevelError, "metrics are not answered any more", slog.Any("error", err))
+		}
+	}()
+	log.LogAttrs(ctx, slog.LevelInfo, "metrics", slog.String("url", "http://"+listener.Addr().String()+"/metrics"))
+	return func() { _ = server.Close() }, nil
 }
 
 // invite writes the code of the set-up to the log while nobody administers the
@@ -275,12 +305,17 @@ type portal struct {
 	ledger  *ledger.Ledger
 	billing *billing.Service
 	web     http.Handler
+	metrics *metrics.Metrics // nil: nobody asks
 	log     *slog.Logger
 	also    func(ctx context.Context) error // done at every beat as well; may be nil
 }
 
 func newPortal(ctx context.Context, db *models.DB, clock models.Clock, payments billing.Payments, web handlers.Config, log *slog.Logger, change ...func(*billing.Config)) (*portal, error) {
-	led, err := ledger.Open(ctx, db, ledger.Options{Log: log})
+	options := ledger.Options{Log: log}
+	if web.Metrics != nil {
+		options.Observer = web.Metrics
+	}
+	led, err := ledger.Open(ctx, db, options)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +336,13 @@ func newPortal(ctx context.Context, db *models.DB, clock models.Clock, payments 
 	if err != nil {
 		return nil, errors.Join(err, led.Close())
 	}
-	return &portal{db: db, ledger: led, billing: service, web: handler, log: log}, nil
+	if web.Metrics != nil {
+		err := web.Metrics.Watch(context.WithoutCancel(ctx), metrics.Sources{DB: db, Ledger: led, Billing: service, Log: log})
+		if err != nil {
+			return nil, errors.Join(err, led.Close())
+		}
+	}
+	return &portal{db: db, ledger: led, billing: service, web: handler, metrics: web.Metrics, log: log}, nil
 }
 
 // Limits of a connection. A reader or writer that is slower is cut off.
@@ -367,7 +408,11 @@ func (p *portal) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
+			begun := time.Now()
 			err := p.billing.RunDue(ctx, p.billing.Now())
+			if ctx.Err() == nil {
+				p.metrics.DueWork(models.At(time.Now()), time.Since(begun), err)
+			}
 			if p.also != nil {
 				err = errors.Join(err, p.also(ctx))
 			}

@@ -382,6 +382,40 @@ func TestServeAsksToBeSetUp(t *testing.T) {
 	require.Equal(t, "/sign-in?next=%2Fadmin", to)
 }
 
+// Metrics are on an address of their own when one is named, and nowhere else.
+func TestServeAnswersPrometheusOnAnAddressOfItsOwn(t *testing.T) {
+	t.Parallel()
+	require.NotContains(t, startServe(t, t.TempDir()).log, `"metrics"`)
+	s := startServe(t, t.TempDir(), "--metrics-addr", "127.0.0.1:0")
+	private := regexp.MustCompile(`"msg":"metrics","url":"([^"]+/metrics)"`).FindStringSubmatch(s.log)
+	require.NotNil(t, private, "%s", s.log)
+	read := func(address string) (status int, body string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+		require.NoError(t, err)
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer func() { _ = res.Body.Close() }()
+		text, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		return res.StatusCode, string(text)
+	}
+	status, body := read(s.base + "/metrics")
+	require.Equal(t, http.StatusNotFound, status)
+	require.NotContains(t, body, "refill_")
+	require.Eventually(t, func() bool {
+		status, body := read(private[1])
+		return status == http.StatusOK && regexp.MustCompile(`(?m)^refill_due_work_last_completed_timestamp_seconds [1-9]`).MatchString(body)
+	}, 20*time.Second, 50*time.Millisecond, "the clock's work is timed")
+	s.stop()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, private[1], http.NoBody)
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	if err == nil {
+		_ = res.Body.Close()
+	}
+	require.Error(t, err, "it ends with the portal")
+}
+
 // A key without its webhook secret starts, says so, and takes no payments.
 func TestServeWithHalfOfStripe(t *testing.T) {
 	t.Parallel()

@@ -29,8 +29,11 @@ const (
 	pollBatch     = 100
 )
 
-// purchaseDesk wakes the worker of the payment inbox.
-type purchaseDesk struct{ poke chan struct{} }
+// purchaseDesk wakes the worker of the payment inbox, and counts what it did.
+type purchaseDesk struct {
+	poke chan struct{}
+	eventCounters
+}
 
 func newPurchaseDesk() *purchaseDesk { return &purchaseDesk{poke: make(chan struct{}, 1)} }
 
@@ -63,8 +66,12 @@ func (s *Service) ReceiveEvent(ctx context.Context, endpoint string, payload []b
 		s.log.LogAttrs(ctx, slog.LevelWarn, "stripe event has another API version",
 			slog.String("event", e.ID), slog.String("version", e.APIVersion), slog.String("wanted", checkout.APIVersion))
 	}
-	if err := s.db.Write.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
-		return err
+	stored := s.db.Write.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
+	if stored.Error != nil {
+		return stored.Error
+	}
+	if stored.RowsAffected == 1 { // not when it was delivered before
+		s.purchases.count(row.State)
 	}
 	select {
 	case s.purchases.poke <- struct{}{}:
@@ -163,9 +170,13 @@ func (s *Service) workEvent(ctx context.Context, e *models.StripeEvent, now mode
 		e.Note = err.Error()
 		e.NextAt = now.Add(min(time.Duration(1<<min(e.Attempts, 12))*time.Second, time.Hour))
 	}
-	return s.db.Write.WithContext(ctx).Model(&models.StripeEvent{}).
+	booked := s.db.Write.WithContext(ctx).Model(&models.StripeEvent{}).
 		Where("endpoint = ? AND event_id = ? AND state = ?", e.Endpoint, e.EventID, models.EventPending).
-		Updates(map[string]any{"state": e.State, "note": e.Note, "attempts": e.Attempts, "next_at": e.NextAt, "processed_at": e.ProcessedAt}).Error
+		Updates(map[string]any{"state": e.State, "note": e.Note, "attempts": e.Attempts, "next_at": e.NextAt, "processed_at": e.ProcessedAt})
+	if booked.Error == nil && booked.RowsAffected == 1 { // not when another process was faster
+		s.purchases.count(e.State)
+	}
+	return booked.Error
 }
 
 // settleEvent finds the purchase an event hints at and settles it from Stripe's

@@ -11,6 +11,10 @@ import (
 func (a *app) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		begun := a.Wall.Now()
+		a.Metrics.RequestBegun()
+		defer func() { // also when the connection is cut off on purpose
+			a.Metrics.RequestEnded(c.Path(), c.Request().Method, c.Response().Status, a.Wall.Now().Sub(begun))
+		}()
 		err := next(c)
 		if err != nil {
 			a.answerError(err, c)

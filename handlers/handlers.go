@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"refill/billing"
+	"refill/handlers/metrics"
 	"refill/models"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	API            func(e *echo.Echo) error // mounts /v1; nil: no API
 	Demo           *Demo                    // nil: the real thing
 	Wall           models.Clock             // wall time, for logs; nil: the system's
+	Metrics        *metrics.Metrics         // told of every request; nil: nobody is
 	Log            *slog.Logger
 }
 

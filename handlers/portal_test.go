@@ -37,6 +37,8 @@ const (
 type portal struct {
 	t       *testing.T
 	db      *models.DB
+	charger ledger.Options
+	ledger  *ledger.Ledger
 	billing *billing.Service
 	clock   *movable
 	wall    *movable
@@ -75,10 +77,11 @@ func (p *portal) start(t *testing.T, db *models.DB, change ...func(*handlers.Con
 	p.clock.set(begin)
 	p.wall.set(begin)
 	ctx := t.Context()
-	led, err := ledger.Open(ctx, db, ledger.Options{})
+	var err error
+	p.ledger, err = ledger.Open(ctx, db, p.charger)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, led.Close()) })
-	p.billing, err = billing.New(billing.Config{DB: db, Ledger: led, Clock: p.clock, Wall: p.wall, Payments: p.till, Mailer: p.tray, BaseURL: home})
+	t.Cleanup(func() { require.NoError(t, p.ledger.Close()) })
+	p.billing, err = billing.New(billing.Config{DB: db, Ledger: p.ledger, Clock: p.clock, Wall: p.wall, Payments: p.till, Mailer: p.tray, BaseURL: home})
 	require.NoError(t, err)
 	p.seed(ctx)
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"refill/billing/problem"
+	"refill/models"
 )
 
 // Observer is told what the charger did, once a batch and before its callers are
@@ -180,4 +181,12 @@ func (l *Ledger) Load() Load {
 	defer l.aside.mu.Unlock()
 	out.Wallets, out.Aside = len(l.aside.queues), l.aside.waiting
 	return out
+}
+
+// Pools tells how the charger's own connections are used; on SQLite it has none.
+func (l *Ledger) Pools() []models.PoolUse {
+	if l.pool == nil {
+		return nil
+	}
+	return []models.PoolUse{models.UseOf("charges", l.pool)}
 }
