@@ -16,6 +16,8 @@ TESTPG := go run ./models/modelstest/cmd/testpg
 STEP := .ci/step
 BINARY := .cache/refill
 FUZZTIME ?= 30s
+SIZES ?= 100000 1000000
+MEMORY_SECONDS ?= 20
 TRACE ?= ../shared/data/azure_llm_conversation_2023.csv
 
 .PHONY: help
@@ -123,6 +125,11 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 bench: build ## Measure the charge path on both databases, beside pgbench on the same durable server
 	@.ci/install database
 	@$(TESTPG) -durable $(BINARY) bench
+
+.PHONY: bench-growth
+bench-growth: build ## Measure pages, charges, memory and start-up as history grows (SIZES="100000 1000000", MEMORY_SECONDS=20)
+	@.ci/install database
+	@$(TESTPG) -durable .ci/growth $(BINARY) '$(MEMORY_SECONDS)' $(SIZES)
 
 .PHONY: replay-trace
 replay-trace: ## Charge an hour of real traffic (TRACE=file) on both databases, twice, and audit

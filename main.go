@@ -1019,6 +1019,7 @@ func (c *replayCmd) Run(ctx context.Context, o *out) error {
 type benchGroup struct {
 	Run  benchCmd `cmd:"" default:"withargs" help:"Measure the charge path beside the database's own benchmark (the default)."`
 	Fill fillCmd  `cmd:"" help:"Make a database with a history of any size to measure on."`
+	Grow growCmd  `cmd:"" help:"Measure pages, charges, memory and start-up on a database that fill made."`
 }
 
 type fillCmd struct {
@@ -1059,6 +1060,51 @@ func (c *fillCmd) Run(ctx context.Context, o *out) error {
 	return err
 }
 
+type growCmd struct {
+	storage
+	Seconds       int    `default:"4" help:"Length of one measurement."`
+	Rounds        int    `default:"3" help:"Measurements of each row; the median counts."`
+	MemorySeconds int    `name:"memory-seconds" default:"20" help:"How long 64 connections charge while the process's memory is watched; the target is about 300."`
+	Rows          string `help:"Only pages and answers that match this expression."`
+	Against       string `help:"Results of an earlier run on a smaller database, to compare with."`
+	Out           string `help:"File for the results as JSON."`
+}
+
+// Run measures the portal as a process of its own.
+func (c *growCmd) Run(ctx context.Context, o *out) error {
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	rows, err := regexp.Compile(c.Rows)
+	if err != nil {
+		return fmt.Errorf("rows: %w", err)
+	}
+	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	_, err = bench.Grow(ctx, bench.GrowConfig{
+		DatabaseURL: c.DatabaseURL, File: c.file(), Binary: binary, Args: []string{"serve"},
+		Env:     []string{"DATABASE_URL=" + c.DatabaseURL, "REFILL_DATA=" + c.Data},
+		Seconds: c.Seconds, Rounds: c.Rounds, MemorySeconds: c.MemorySeconds, Rows: rows, Against: c.Against, Out: c.Out, Print: o.stdout, Log: o.stderr,
+		Open: benched(log, true),
+	})
+	return err
+}
+
+// benched wires the product as bench measures it.
+func benched(log *slog.Logger, allowLoss bool) func(ctx context.Context, databaseURL, sqliteFile string) (bench.Product, error) {
+	return func(ctx context.Context, databaseURL, sqliteFile string) (bench.Product, error) {
+		db, err := models.Open(ctx, models.Options{DatabaseURL: databaseURL, SQLitePath: sqliteFile, MaxConns: 24, AllowLoss: allowLoss, Log: log})
+		if err != nil {
+			return bench.Product{}, err
+		}
+		p, err := newPortal(ctx, db, models.SystemClock{}, nil, handlers.Config{BaseURL: "http://localhost", Log: log}, log)
+		if err != nil {
+			return bench.Product{}, errors.Join(err, db.Close())
+		}
+		return bench.Product{Billing: p.billing, Handler: p.web, Close: p.close}, nil
+	}
+}
+
 type benchCmd struct {
 	Server  string `env:"TEST_DATABASE_URL" help:"A durable PostgreSQL server to measure on; without it, only SQLite's rows."`
 	Bin     string `env:"TEST_DATABASE_BIN" help:"Folder of that server's programs, for pgbench."`
@@ -1080,17 +1126,7 @@ func (c *benchCmd) Run(ctx context.Context, o *out) error {
 	_, err = bench.Run(ctx, bench.Config{
 		ServerURL: c.Server, ServerBin: c.Bin, Seconds: c.Seconds, Rounds: c.Rounds, Rows: rows, Quick: c.Quick, Out: c.Out, Profile: c.Profile,
 		Print: o.stdout, Log: o.stderr,
-		Open: func(ctx context.Context, databaseURL, sqliteFile string) (bench.Product, error) {
-			db, err := models.Open(ctx, models.Options{DatabaseURL: databaseURL, SQLitePath: sqliteFile, MaxConns: 24, AllowLoss: c.Quick, Log: log})
-			if err != nil {
-				return bench.Product{}, err
-			}
-			p, err := newPortal(ctx, db, models.SystemClock{}, nil, handlers.Config{BaseURL: "http://localhost", Log: log}, log)
-			if err != nil {
-				return bench.Product{}, errors.Join(err, db.Close())
-			}
-			return bench.Product{Billing: p.billing, Handler: p.web, Close: p.close}, nil
-		},
+		Open: benched(log, c.Quick),
 	})
 	return err
 }

@@ -23,13 +23,18 @@ type client struct {
 }
 
 func dial(address, apiKey string) (*client, error) {
+	return dialAs(address, "Authorization: Bearer "+apiKey+"\r\nContent-Type: application/json\r\n")
+}
+
+// dialAs connects for requests that share these header lines.
+func dialAs(address, head string) (*client, error) {
 	conn, err := net.Dial("tcp", address) //nolint:noctx // loopback
 	if err != nil {
 		return nil, err
 	}
 	return &client{
 		conn: conn, in: bufio.NewReaderSize(conn, 16<<10),
-		head: []byte("\r\nHost: " + address + "\r\nAuthorization: Bearer " + apiKey + "\r\nContent-Type: application/json\r\n"),
+		head: []byte("\r\nHost: " + address + "\r\n" + head),
 	}, nil
 }
 

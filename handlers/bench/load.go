@@ -14,6 +14,7 @@ import (
 type sample struct {
 	PerSecond float64
 	P50, P99  float64
+	P95       float64
 	WAL       float64 // bytes a charge, where it was asked for
 }
 
@@ -57,6 +58,7 @@ func (s *session) drive(ctx context.Context, n, weight int, join func(i int) (ca
 	}
 	return sample{
 		PerSecond: float64(len(all)*weight) / took.Seconds(), P50: millis(percentile(all, 50)), P99: millis(percentile(all, 99)),
+		P95: millis(percentile(all, 95)),
 	}, nil
 }
 
