@@ -24,6 +24,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.AdjustmentRequest{}, &models.StripeAccount{}, &models.Package{}, &models.PackagePrice{}, &models.PackageViewer{},
 		&models.Mail{}, &models.Invitation{},
 		&models.PlanOrder{}, &models.PlanRef{}, &models.PlanPrice{}, &models.LotFreeze{},
+		&models.RefundRequest{}, &models.SeenPayment{}, &models.Reconciliation{},
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		var tables int

@@ -42,6 +42,7 @@ type (
 	invitationKind   struct{}
 	adjustmentKind   struct{}
 	planOrderKind    struct{}
+	refundKind       struct{}
 )
 
 func (agencyKind) prefix() string       { return "agy" }
@@ -64,6 +65,7 @@ func (packageKind) prefix() string      { return "pkg" }
 func (invitationKind) prefix() string   { return "inv" }
 func (adjustmentKind) prefix() string   { return "adj" }
 func (planOrderKind) prefix() string    { return "por" }
+func (refundKind) prefix() string       { return "rfd" }
 
 // One id type per noun.
 type (
@@ -87,6 +89,7 @@ type (
 	InvitationID   = ID[invitationKind]
 	AdjustmentID   = ID[adjustmentKind]
 	PlanOrderID    = ID[planOrderKind]
+	RefundID       = ID[refundKind]
 )
 
 // idText is lower-case base32hex without padding: it keeps byte order.

@@ -55,6 +55,102 @@ type Purchase struct {
 	PaidAt          Time
 	CreditedAt      Time
 	CreatedAt       Time `gorm:"autoCreateTime:false"`
+
+	// What happened to the payment afterwards, in minor units, as Stripe was last
+	// seen to say.
+
+	Paid            int64 // taken from the buyer
+	Refunded        int64 // back, or on its way back
+	RefundPending   int64 // the part of it that has not arrived
+	RefundedAt      Time  // the newest refund
+	Dispute         DisputeState
+	DisputeHeld     int64 // taken by the bank until the dispute is decided
+	DisputeLost     int64 // taken by the bank for good
+	DisputeAnswerBy Time
+	DisputedAt      Time
+	WarnedAt        Time // a card network took it for fraud
+
+	// And what that took.
+
+	Revoked      Credits
+	RevokedSpent Credits // had been used: the buyer of a pack owes it, the seller of a package lost it
+	Frozen       Credits // for nobody to draw on while a dispute is open
+	CostBack     int64   // of a sale: of Cost, what came back into stock
+
+	Looks  int64 // at Stripe, so far begun
+	Looked int64 // the look that was booked last
+}
+
+// Gone is what of the payment the seller no longer has, in minor units: refunded
+// or lost in a dispute, at most all of it.
+func (p *Purchase) Gone() int64 { return min(p.Paid, p.Refunded+p.DisputeLost) }
+
+// DisputeState is what came of a buyer's asking their bank for the money back.
+type DisputeState string
+
+// The states of a purchase's dispute. An inquiry takes no money.
+const (
+	DisputeNone    DisputeState = ""
+	DisputeInquiry DisputeState = "inquiry"
+	DisputeOpen    DisputeState = "open"
+	DisputeWon     DisputeState = "won"
+	DisputeLost    DisputeState = "lost"
+)
+
+// RefundState is where a refund that was asked for here stands.
+type RefundState string
+
+// The states of a refund request.
+const (
+	RefundAsked   RefundState = "asked" // Stripe may or may not have heard of it
+	RefundSent    RefundState = "sent"
+	RefundRefused RefundState = "refused"
+)
+
+// RefundRequest is somebody's wish to give money of a purchase back. The row
+// exists before Stripe hears of it.
+type RefundRequest struct {
+	AgencyID       AgencyID `gorm:"primaryKey"`
+	ID             RefundID `gorm:"primaryKey"`
+	PurchaseID     PurchaseID
+	Amount         int64 // minor units of the purchase's currency
+	Reason         string
+	State          RefundState
+	Refund         string // Stripe's id
+	Note           string // why it was refused, in words
+	RequestedBy    string
+	IdempotencyKey string
+	Fingerprint    []byte
+	CreatedAt      Time `gorm:"autoCreateTime:false"`
+}
+
+// SeenPayment is a payment as Stripe's own lists show it, ours or not. Amounts
+// are minor units.
+type SeenPayment struct {
+	Payment    string `gorm:"primaryKey"` // payment intent, or the session of a payment without one
+	Account    string // connected account, "" the platform's
+	Session    string
+	Reference  string // ours, as the session carries it; proves nothing
+	AgencyID   AgencyID
+	PurchaseID PurchaseID // zero: no purchase of ours
+	Amount     int64
+	Refunded   int64
+	Currency   string
+	Live       bool
+	PaidAt     Time
+	SeenAt     Time
+}
+
+// Reconciliation is one comparison with Stripe's lists.
+type Reconciliation struct {
+	StartedAt  Time  `gorm:"primaryKey;autoIncrement:false"`
+	FinishedAt Time  // 0: under way, or cut short
+	Since      Time  // how far back it went
+	Accounts   int64 // the platform's and agencies'
+	Payments   int64 // seen
+	Settled    int64 // that were paid and not booked
+	Events     int64 // that had not arrived
+	Note       string
 }
 
 // IsSale tells a client's purchase from its agency's own.

@@ -71,6 +71,7 @@ var invariants = []Check{
 	{ID: "I-12", Title: "a hold ends once and accounts for all it reserved"},
 	{ID: "I-13", Title: "a purchase is granted once, a payment buys once"},
 	{ID: "I-14", Title: "no purchased credits without money paid to their seller"},
+	{ID: "I-16", Title: "what is revoked and frozen is what the payment's standing asks"},
 	{ID: "I-18", Title: "an allowance is granted once a period, never rolls over"},
 	{ID: "I-20", Title: "nothing is drawn before it is effective or once expired"},
 	{ID: "I-21", Title: "what clients were given came from their agency, at its cost"},
@@ -130,6 +131,9 @@ func (a *auditor) all() error {
 	}
 	if err := a.holds(); err != nil {
 		return fmt.Errorf("I-12: %w", err)
+	}
+	if err := a.revocations(); err != nil {
+		return fmt.Errorf("I-16: %w", err)
 	}
 	return a.replayWallets()
 }

@@ -44,11 +44,11 @@ func resale() []finding {
 		{
 			check: "I-21", noun: lot, say: "%s: gave %s to clients, who got %s of it",
 			sql: `SELECT g.lot_id, g.gave, COALESCE(c.got, 0) FROM (
-					SELECT e.lot_id, ` + amount(AssignOut, SellOut, SellHeld) + ` - ` + amount(ReturnIn) + ` AS gave FROM entries e
-					WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, SellOut, SellHeld, ReturnIn) + `) GROUP BY e.lot_id) g
-				LEFT JOIN (SELECT l.parent_lot_id, ` + amount(AssignIn, SellIn) + ` - ` + amount(ReturnOut) + ` AS got
+					SELECT e.lot_id, ` + amount(AssignOut, SellOut, SellHeld, ResellOut) + ` - ` + amount(ReturnIn) + ` AS gave FROM entries e
+					WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, SellOut, SellHeld, ResellOut, ReturnIn) + `) GROUP BY e.lot_id) g
+				LEFT JOIN (SELECT l.parent_lot_id, ` + amount(AssignIn, SellIn, ResellIn) + ` - ` + amount(ReturnOut) + ` AS got
 					FROM lots l JOIN entries e ON e.agency_id = l.agency_id AND e.wallet_id = l.wallet_id AND e.lot_id = l.id
-					WHERE l.agency_id = @agency AND l.parent_lot_id IS NOT NULL AND e.kind IN (` + list(AssignIn, SellIn, ReturnOut) + `)
+					WHERE l.agency_id = @agency AND l.parent_lot_id IS NOT NULL AND e.kind IN (` + list(AssignIn, SellIn, ResellIn, ReturnOut) + `)
 					GROUP BY l.parent_lot_id) c ON c.parent_lot_id = g.lot_id
 				WHERE g.gave <> COALESCE(c.got, 0)`,
 		},

@@ -97,6 +97,11 @@ func findings() []finding {
 		return `NOT EXISTS (SELECT 1 FROM charges c WHERE c.agency_id = @agency AND c.late` + of + `)
 			AND NOT EXISTS (SELECT 1 FROM acts p WHERE p.agency_id = @agency AND p.wallet_id = w.id AND p.kind = '` + actPolicy + `')`
 	}
+	// Nobody asks a limit when a payment goes back: what was used of it is owed.
+	clawed := func(of string) string {
+		return `COALESCE((SELECT ` + sum("CASE WHEN e.kind = "+list(ClawbackExcess)+" THEN e.amount ELSE -e.amount END") + ` FROM entries e
+			WHERE e.agency_id = @agency` + of + ` AND e.kind IN (` + list(ClawbackExcess, ReinstateExcess) + `)), 0)`
+	}
 	return []finding{
 		{
 			check: "I-01", of: "wallets", noun: wallet,
@@ -137,7 +142,7 @@ func findings() []finding {
 		{
 			check: "I-04", of: "entries", noun: act, say: "%s: leaves %s in transit",
 			sql: `SELECT e.act_id, ` + sum("e.amount * "+transit) + ` FROM entries e
-				WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, AssignIn, ReturnOut, ReturnIn, SellOut, SellHeld, SellIn) + `)
+				WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, AssignIn, ReturnOut, ReturnIn, SellOut, SellHeld, SellIn, ResellOut, ResellIn) + `)
 				GROUP BY e.act_id HAVING SUM(e.amount * ` + transit + `) <> 0`,
 		},
 		{
@@ -176,7 +181,7 @@ func findings() []finding {
 		{
 			check: "I-09", of: "wallets", noun: wallet, say: "%s: excess %s and promised %s, the limit is %s",
 			sql: `SELECT w.id, w.excess, w.promised, w.excess_limit FROM wallets w WHERE w.agency_id = @agency AND w.excess + w.promised > w.excess_limit
-				AND ` + excused(" AND (c.wallet_id = w.id OR c.pool_wallet_id = w.id)"),
+				AND w.excess + w.promised > w.excess_limit + ` + clawed(" AND e.wallet_id = w.id") + ` AND ` + excused(" AND (c.wallet_id = w.id OR c.pool_wallet_id = w.id)"),
 		},
 		{
 			check: "I-09", noun: wallet, say: "%s: the agency's excess is %s, its wallets' together %s",
@@ -186,7 +191,8 @@ func findings() []finding {
 		{
 			check: "I-09", noun: wallet, say: "%s: the agency's excess is %s, its ceiling %s",
 			sql: `SELECT w.id, w.agency_excess, w.agency_ceiling FROM wallets w
-				WHERE w.agency_id = @agency AND w.sub_account_id IS NULL AND w.agency_excess > w.agency_ceiling AND ` + excused(""),
+				WHERE w.agency_id = @agency AND w.sub_account_id IS NULL AND w.agency_excess > w.agency_ceiling
+				AND w.agency_excess > w.agency_ceiling + ` + clawed("") + ` AND ` + excused(""),
 		},
 		{
 			check: "I-12", of: "holds", noun: hold, say: "%s: reserved %s, drew %s, gave back %s, captured %s",

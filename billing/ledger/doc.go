@@ -16,6 +16,8 @@
 //	I-11  lots are drawn by priority, expiry, unit cost, age, id
 //	I-12  a hold leaves open exactly once
 //	I-14  purchased credits stand on a payment to whoever sold them
+//	I-16  the credits of a purchase that are revoked and frozen follow from how its
+//	      payment stands, whatever happened before
 //	I-21  what a client was given came out of its agency's lots, with their
 //	      expiry and cost
 //	I-22  while a client may pay, what it buys is kept in its agency's stock

@@ -29,6 +29,14 @@ const (
 	SellIn        Kind = 21 // transit → available
 	SellHeld      Kind = 22 // held → transit: stock kept for a checkout that was paid
 	StockDraw     Kind = 23 // available → held: stock kept for a checkout
+
+	Freeze          Kind = 24 // available → disputed
+	Unfreeze        Kind = 25 // disputed → available
+	Reinstate       Kind = 26 // issued → available: a clawback undone
+	ClawbackExcess  Kind = 27 // excess → issued: what was used of credits that were clawed back
+	ReinstateExcess Kind = 28 // issued → excess
+	ResellOut       Kind = 29 // available → transit: a returned sale that stands after all
+	ResellIn        Kind = 30 // transit → available
 )
 
 // effect is what one credit of an entry does to the lot and the wallet.
@@ -65,6 +73,14 @@ var effects = map[Kind]effect{
 	SellIn:        {"sell_in", "transit", "available", 1, 0, 0},
 	SellHeld:      {"sell_held", "held", "transit", 0, -1, 0},
 	StockDraw:     {"hold_stock", "available", "held", -1, 1, 0},
+
+	Freeze:          {"freeze", "available", "disputed", -1, 0, 0},
+	Unfreeze:        {"unfreeze", "disputed", "available", 1, 0, 0},
+	Reinstate:       {"reinstate", "issued", "available", 1, 0, 0},
+	ClawbackExcess:  {"clawback_excess", "excess", "issued", 0, 0, 1},
+	ReinstateExcess: {"reinstate_excess", "issued", "excess", 0, 0, -1},
+	ResellOut:       {"resell_out", "available", "transit", -1, 0, 0},
+	ResellIn:        {"resell_in", "transit", "available", 1, 0, 0},
 }
 
 // String is the kind's stable name, as the API prints it.

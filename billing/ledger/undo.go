@@ -91,7 +91,7 @@ func (l *Ledger) Reverse(ctx context.Context, tx *gorm.DB, r ReverseRequest) (Re
 			pooled += d.Credits
 		}
 		if d.Bucket == models.BucketExcess {
-			if err := c.giveExcessBack(ctx, tx, w, d.Credits, act, at); err != nil {
+			if err := c.giveExcessBack(ctx, tx, w, ReverseExcess, d.Credits, act, at); err != nil {
 				return Reversed{}, err
 			}
 			continue
@@ -139,9 +139,9 @@ func (c *cold) giveBack(w *account, lot *models.Lot, kind Kind, amount models.Cr
 	}
 }
 
-// giveExcessBack takes back a draw on excess. What a later grant paid off is
-// first returned to the lots that paid, newest first.
-func (c *cold) giveExcessBack(ctx context.Context, tx *gorm.DB, w *account, amount models.Credits, act models.ActID, at models.Time) error {
+// giveExcessBack takes back a draw on excess by an entry of a kind. What a later
+// grant paid off is first returned to the lots that paid, newest first.
+func (c *cold) giveExcessBack(ctx context.Context, tx *gorm.DB, w *account, kind Kind, amount models.Credits, act models.ActID, at models.Time) error {
 	if missing := amount - w.Excess; missing > 0 {
 		var settled []models.Entry
 		err := tx.WithContext(ctx).Where("agency_id = ? AND wallet_id = ? AND kind IN ?", w.AgencyID, w.ID, []Kind{Settle, Unsettle}).
@@ -172,10 +172,10 @@ func (c *cold) giveExcessBack(ctx context.Context, tx *gorm.DB, w *account, amou
 			}
 		}
 		if missing > 0 {
-			return fmt.Errorf("reverse: %s of excess on wallet %s was neither owed nor settled", missing, w.ID)
+			return fmt.Errorf("%s: %s of excess on wallet %s was neither owed nor settled", kind, missing, w.ID)
 		}
 	}
-	c.move(w, nil, ReverseExcess, amount, act, at)
+	c.move(w, nil, kind, amount, act, at)
 	return nil
 }
 

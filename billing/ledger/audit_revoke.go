@@ -1,0 +1,84 @@
+package ledger
+
+import "refill/models"
+
+// bookedOf is what the acts of Revoke say of one purchase.
+type bookedOf struct{ taken, spent, frozen models.Credits }
+
+// revocations compares what is revoked and frozen of each purchase with the
+// standing of its payment as it was last seen, and with the entries (I-16).
+func (a *auditor) revocations() error {
+	booked := map[string]*bookedOf{}
+	err := a.each(`SELECT a.reference, e.kind, CAST(SUM(e.amount) AS bigint) FROM acts a
+		JOIN entries e ON e.agency_id = a.agency_id AND e.act_id = a.id AND e.wallet_id = a.wallet_id
+		WHERE a.agency_id = @agency AND a.kind IN ('`+actRefund+`', '`+actDispute+`') GROUP BY a.reference, e.kind`, func(r row) error {
+		var of string
+		var kind Kind
+		var sum models.Credits
+		if err := r.Scan(&of, &kind, &sum); err != nil {
+			return err
+		}
+		b := booked[of]
+		if b == nil {
+			b = &bookedOf{}
+			booked[of] = b
+		}
+		switch kind {
+		case Clawback, ReturnOut:
+			b.taken += sum
+		case Reinstate, ResellIn:
+			b.taken -= sum
+		case ClawbackExcess:
+			b.spent += sum
+		case ReinstateExcess:
+			b.spent -= sum
+		case Freeze:
+			b.frozen += sum
+		case Unfreeze:
+			b.frozen -= sum
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var rows []models.Purchase
+	if err := a.tx.Where("agency_id = ? AND (paid > 0 OR revoked <> 0 OR frozen <> 0) AND credited_at > 0", a.agency).Find(&rows).Error; err != nil {
+		return err
+	}
+	check := a.checks["I-16"]
+	check.Checked += int64(len(rows))
+	for i := range rows {
+		p := &rows[i]
+		a.revocation(p, booked[p.ID.String()])
+		delete(booked, p.ID.String())
+	}
+	for of, b := range booked {
+		if *b != (bookedOf{}) {
+			a.breach("I-16", "%s: %s were taken, %s owed and %s frozen, for a purchase that was never credited", of, b.taken, b.spent, b.frozen)
+		}
+	}
+	return nil
+}
+
+func (a *auditor) revocation(p *models.Purchase, b *bookedOf) {
+	if b == nil {
+		b = &bookedOf{}
+	}
+	revoked, frozen := Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}.Target(p.Credits)
+	// A seller that has spent returned credits owes them to its client.
+	if p.Revoked != revoked && (!p.IsSale() || p.Revoked < revoked) {
+		a.breach("I-16", "%s: %s are revoked, its payment asks for %s", p.ID, p.Revoked, revoked)
+	}
+	if p.Frozen > frozen {
+		a.breach("I-16", "%s: %s are frozen, its payment asks for %s", p.ID, p.Frozen, frozen)
+	}
+	spent := b.spent
+	if p.IsSale() { // a loss, of which the ledger has no entry
+		spent = p.RevokedSpent
+	}
+	if b.taken+spent != p.Revoked || spent != p.RevokedSpent || b.frozen != p.Frozen {
+		a.breach("I-16", "%s: says %s revoked, %s of them used, and %s frozen; the entries took %s, owe %s and froze %s",
+			p.ID, p.Revoked, p.RevokedSpent, p.Frozen, b.taken, b.spent, b.frozen)
+	}
+}

@@ -1,0 +1,360 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"refill/models"
+)
+
+// A payment that goes back takes the credits it bought with it. What is taken
+// follows from how the payment stands, not from what happened to it: the same
+// standing leaves the same credits, whatever came before it and in whatever
+// order.
+
+// Standing is how the money of a payment stands, in minor units.
+type Standing struct {
+	Paid     int64
+	Refunded int64 // back, or on its way back
+	Disputed int64 // taken by the bank until a dispute is decided
+	Lost     int64 // taken by the bank for good
+}
+
+// Target is how many of a purchase's credits a payment's standing revokes, and
+// how many more it freezes: the part of the money that is gone, rounded up to a
+// millionth of a credit, and exactly all once all of it is.
+func (s Standing) Target(credits models.Credits) (revoked, frozen models.Credits) {
+	revoked = s.share(credits, s.Refunded+s.Lost)
+	return revoked, s.share(credits, s.Refunded+s.Lost+s.Disputed) - revoked
+}
+
+func (s Standing) share(credits models.Credits, gone int64) models.Credits {
+	switch {
+	case gone <= 0 || s.Paid <= 0:
+		return 0
+	case gone >= s.Paid:
+		return credits
+	}
+	hi, lo := bits.Mul64(uint64(credits), uint64(gone))
+	lo, carry := bits.Add64(lo, uint64(s.Paid-1), 0) // up
+	part, _ := bits.Div64(hi+carry, lo, uint64(s.Paid))
+	return models.Credits(part) //nolint:gosec // below credits
+}
+
+// Revocation is what is booked of a purchase's credits.
+type Revocation struct {
+	Taken models.Credits // out of the purchase's own lots
+	// Spent is what had been used of the revoked: the buyer of a pack owes it as
+	// excess, the seller of a package has lost it.
+	Spent  models.Credits
+	Frozen models.Credits // in the purchase's lots, for nobody to draw on
+}
+
+// Revoked is all that is revoked.
+func (r Revocation) Revoked() models.Credits { return r.Taken + r.Spent }
+
+// RevokeRequest brings the credits of a purchase to what its payment's standing
+// asks for.
+type RevokeRequest struct {
+	Agency   models.AgencyID
+	Wallet   models.WalletID // the buyer's
+	Seller   models.WalletID // the agency's own, of a sale; zero: a pack, sold by the platform
+	Purchase models.PurchaseID
+	Revoked  models.Credits
+	Frozen   models.Credits
+	Actor    string
+	Note     string
+	At       models.Time
+}
+
+// Revoked is a purchase's credits after Revoke, and the buyer's balance around
+// it.
+type Revoked struct {
+	Revocation
+
+	Waiting models.Credits // of a sale: to be given back to the client, once its seller has them again
+	Act     models.ActID   // zero: nothing was moved
+	Before  Balance
+	After   Balance
+}
+
+// The kinds of acts that Revoke books.
+const (
+	actRefund  = "refund"  // the revoked credits changed
+	actDispute = "dispute" // only the frozen ones did
+)
+
+// Revoke takes, freezes and gives back what a purchase bought, up to the target.
+// Credits are taken out of the purchase's own lots only; what of them was used
+// becomes excess of a pack's buyer and is paid off like all excess, and is the
+// loss of a package's seller, whose unspent credits go back to the very lots they
+// came from. Doing it again changes nothing.
+func (l *Ledger) Revoke(ctx context.Context, tx *gorm.DB, r RevokeRequest) (Revoked, error) {
+	wallets := []models.WalletID{r.Wallet}
+	if !r.Seller.IsZero() {
+		wallets = append(wallets, r.Seller)
+	}
+	c, err := l.lock(ctx, tx, r.Agency, wallets...)
+	if err != nil {
+		return Revoked{}, err
+	}
+	v, err := c.revoker(tx, &r)
+	if err != nil {
+		return Revoked{}, err
+	}
+	out := Revoked{Before: v.buyer.balance(v.at)}
+	if err := v.adjust(ctx, tx); err != nil {
+		return Revoked{}, fmt.Errorf("revoke purchase %s: %w", r.Purchase, err)
+	}
+	out.Revocation, out.Waiting, out.Act, out.After = v.is, v.waiting, v.act, v.buyer.balance(v.at)
+	if v.act.IsZero() {
+		return out, nil
+	}
+	return out, c.write(ctx)
+}
+
+// revoker is one Revoke under way.
+type revoker struct {
+	*cold
+	r       *RevokeRequest
+	buyer   *account
+	seller  *account // nil: a pack
+	at      models.Time
+	act     models.ActID
+	lots    []*purchasedLot
+	is      Revocation
+	waiting models.Credits
+}
+
+// purchasedLot is a lot of the purchase and what was done to it.
+type purchasedLot struct {
+	*models.Lot
+	taken, frozen models.Credits
+}
+
+func (c *cold) revoker(tx *gorm.DB, r *RevokeRequest) (*revoker, error) {
+	v := &revoker{cold: c, r: r, buyer: c.accounts[r.Wallet]}
+	v.at = v.buyer.stamp(r.At)
+	if !r.Seller.IsZero() {
+		v.seller = c.accounts[r.Seller]
+		v.at = max(v.at, v.seller.stamp(r.At))
+	}
+	var ids []models.LotID
+	if err := tx.Model(&models.Lot{}).Where("agency_id = ? AND wallet_id = ? AND purchase_id = ?", r.Agency, r.Wallet, r.Purchase).
+		Order("id").Pluck("id", &ids).Error; err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		lot, err := c.lot(tx, r.Agency, id)
+		if err != nil {
+			return nil, err
+		}
+		v.lots = append(v.lots, &purchasedLot{Lot: lot})
+	}
+	return v, v.booked(tx)
+}
+
+// booked adds up what earlier acts did.
+func (v *revoker) booked(tx *gorm.DB) error {
+	var acts []models.Act
+	err := tx.Where("agency_id = ? AND wallet_id = ? AND reference = ? AND kind IN ?",
+		v.r.Agency, v.r.Wallet, v.r.Purchase.String(), []string{actRefund, actDispute}).Find(&acts).Error
+	if err != nil {
+		return err
+	}
+	for i := range acts {
+		var entries []models.Entry
+		// An act's entries stand together: those of one wallet are within a bound.
+		err := tx.Where("agency_id = ? AND wallet_id = ? AND seq >= ? AND seq < ? AND act_id = ?",
+			v.r.Agency, v.r.Wallet, acts[i].Seq, acts[i].Seq+entriesOfRevoke, acts[i].ID).Find(&entries).Error
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			v.replay(&e)
+		}
+	}
+	for _, l := range v.lots {
+		v.is.Taken += l.taken
+		v.is.Frozen += l.frozen
+	}
+	return nil
+}
+
+// entriesOfRevoke bounds the entries one Revoke books on a wallet: a few for each
+// open lot.
+const entriesOfRevoke = 8 * maxDraws
+
+func (v *revoker) replay(e *models.Entry) {
+	switch Kind(e.Kind) {
+	case ClawbackExcess:
+		v.is.Spent += e.Amount
+		return
+	case ReinstateExcess:
+		v.is.Spent -= e.Amount
+		return
+	}
+	i := slices.IndexFunc(v.lots, func(l *purchasedLot) bool { return l.ID == e.LotID })
+	if i < 0 {
+		return // another lot, which paid excess off
+	}
+	switch l := v.lots[i]; Kind(e.Kind) {
+	case Clawback, ReturnOut:
+		l.taken += e.Amount
+	case Reinstate, ResellIn:
+		l.taken -= e.Amount
+	case Freeze:
+		l.frozen += e.Amount
+	case Unfreeze:
+		l.frozen -= e.Amount
+	}
+}
+
+// adjust moves what differs from the target. What the purchase's lots still have,
+// taken and frozen included, is taken first and frozen then.
+func (v *revoker) adjust(ctx context.Context, tx *gorm.DB) error {
+	left := v.is.Taken + v.is.Frozen
+	for _, l := range v.lots {
+		left += l.free(v.at)
+	}
+	var want Revocation
+	want.Taken = min(v.r.Revoked, left)
+	want.Spent = v.r.Revoked - want.Taken
+	want.Frozen = min(v.r.Frozen, left-want.Taken)
+	if v.seller != nil {
+		v.is.Spent = want.Spent // a loss moves nothing
+	}
+	if want == v.is {
+		return nil
+	}
+	v.begin(want)
+	v.unfreeze(v.is.Frozen - want.Frozen)
+	if err := v.giveBack(tx, v.is.Taken-want.Taken); err != nil {
+		return err
+	}
+	if owed := v.is.Spent - want.Spent; owed > 0 {
+		if err := v.giveExcessBack(ctx, tx, v.buyer, ReinstateExcess, owed, v.act, v.at); err != nil {
+			return err
+		}
+	}
+	if err := v.take(tx, want.Taken-v.is.Taken); err != nil {
+		return err
+	}
+	if used := want.Spent - v.is.Spent; used > 0 {
+		v.move(v.buyer, nil, ClawbackExcess, used, v.act, v.at)
+	}
+	v.freeze(want.Frozen - v.is.Frozen)
+	v.settleExcess(v.buyer, v.act, v.at)
+	if v.seller != nil {
+		v.settleExcess(v.seller, v.act, v.at)
+	}
+	v.is = want
+	v.is.Taken += v.waiting
+	if v.waiting > 0 && v.buyer.Seq < v.acts[len(v.acts)-1].Seq { // nothing could be moved
+		v.acts, v.act = v.acts[:len(v.acts)-1], models.ActID{}
+	}
+	return nil
+}
+
+func (v *revoker) begin(want Revocation) {
+	kind, change := actDispute, v.is.Frozen-want.Frozen
+	if want.Revoked() != v.is.Revoked() || want.Taken != v.is.Taken {
+		kind, change = actRefund, v.is.Frozen+v.is.Taken-want.Frozen-want.Taken
+		if v.seller == nil {
+			change += v.is.Spent - want.Spent
+		}
+	}
+	v.act = v.cold.act(v.buyer, kind, change, v.r.Actor, v.r.Note, v.r.Purchase.String(), v.at)
+	if v.seller != nil && kind == actRefund {
+		act := &v.acts[len(v.acts)-1]
+		act.OtherWalletID, act.OtherSeq = v.seller.ID, v.seller.Seq+1
+	}
+}
+
+// free is what a lot has for the taking.
+func (l *purchasedLot) free(at models.Time) models.Credits {
+	if l.ExpiresAt <= at {
+		return 0
+	}
+	return l.Remaining
+}
+
+func (v *revoker) unfreeze(amount models.Credits) {
+	for _, l := range v.lots {
+		part := max(0, min(amount, l.frozen))
+		v.move(v.buyer, l.Lot, Unfreeze, part, v.act, v.at)
+		l.frozen -= part
+		amount -= part
+	}
+}
+
+func (v *revoker) freeze(amount models.Credits) {
+	for _, l := range v.lots {
+		part := max(0, min(amount, l.free(v.at)))
+		v.move(v.buyer, l.Lot, Freeze, part, v.act, v.at)
+		l.frozen += part
+		amount -= part
+	}
+}
+
+// take takes credits out of the purchase's lots: back to the platform, or into
+// the seller's lots that they were carved from.
+func (v *revoker) take(tx *gorm.DB, amount models.Credits) error {
+	for _, l := range v.lots {
+		part := min(amount, l.free(v.at))
+		if part <= 0 {
+			continue
+		}
+		amount -= part
+		if v.seller == nil {
+			v.move(v.buyer, l.Lot, Clawback, part, v.act, v.at)
+			continue
+		}
+		parent, err := v.parent(tx, l)
+		if err != nil {
+			return err
+		}
+		v.move(v.buyer, l.Lot, ReturnOut, part, v.act, v.at)
+		v.move(v.seller, parent, ReturnIn, part, v.act, v.at)
+	}
+	return nil
+}
+
+// giveBack undoes take. A seller gives what its lots still have; the rest waits.
+func (v *revoker) giveBack(tx *gorm.DB, amount models.Credits) error {
+	for _, l := range slices.Backward(v.lots) {
+		part := min(amount, l.taken)
+		if part <= 0 {
+			continue
+		}
+		if v.seller == nil {
+			v.move(v.buyer, l.Lot, Reinstate, part, v.act, v.at)
+			amount -= part
+			continue
+		}
+		parent, err := v.parent(tx, l)
+		if err != nil {
+			return err
+		}
+		if part = min(part, parent.Remaining); parent.ExpiresAt <= v.at {
+			part = 0
+		}
+		v.move(v.seller, parent, ResellOut, part, v.act, v.at)
+		v.move(v.buyer, l.Lot, ResellIn, part, v.act, v.at)
+		amount -= part
+	}
+	v.waiting = max(0, amount)
+	return nil
+}
+
+func (v *revoker) parent(tx *gorm.DB, l *purchasedLot) (*models.Lot, error) {
+	parent, err := v.lot(tx, v.r.Agency, l.ParentLotID)
+	if err == nil && parent.WalletID != v.seller.ID {
+		err = fmt.Errorf("lot %s was not carved from wallet %s", l.ID, v.seller.ID)
+	}
+	return parent, err
+}

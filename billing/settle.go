@@ -1,0 +1,123 @@
+package billing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"refill/billing/checkout"
+	"refill/billing/ledger"
+	"refill/models"
+)
+
+// An event, a person or the clock only hints that a payment may have changed.
+// What is booked follows from what Stripe says when it is asked, whole and at
+// once, so that it does not matter what happened before or in which order it was
+// told.
+
+// look is what Stripe said of a purchase when it was asked.
+type look struct {
+	number  int64 // of the look; 0: Stripe was not asked
+	session checkout.Session
+	money   checkout.MoneyBack // refunds, disputes and warnings
+	whole   bool               // money was asked for
+}
+
+// Settle asks Stripe how a purchase stands and brings our row, and the credits,
+// to it. The return page, the poller and a person call this one function; it may
+// run any number of times, at once. A purchase that is booked, or waits for a
+// person, is left as it is. Errors: not_found, payment_unavailable.
+func (s *Service) Settle(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
+	return s.settle(ctx, agency, id, false)
+}
+
+// SettleWhole is Settle for a purchase in any state, with everything that
+// happened to its payment since: what was refunded, disputed or warned of.
+// Errors: not_found, payment_unavailable.
+func (s *Service) SettleWhole(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
+	return s.settle(ctx, agency, id, true)
+}
+
+func (s *Service) settle(ctx context.Context, agency models.AgencyID, id models.PurchaseID, whole bool) (models.Purchase, error) {
+	now := s.clock.Now()
+	p, err := s.Purchase(ctx, agency, id)
+	if err != nil || !whole && progress(p.Status) >= progress(models.PurchaseReview) {
+		return p, err
+	}
+	if p.CheckoutSession == "" {
+		return s.book(ctx, p, look{session: checkout.Session{Status: checkout.StatusOpen, PaymentStatus: checkout.PaymentUnpaid}}, now, false)
+	}
+	if s.payments == nil {
+		return p, paymentUnavailable(errors.New("no payment provider is configured"))
+	}
+	l, err := s.beginLook(ctx, &p)
+	if err != nil {
+		return p, err
+	}
+	l.session, err = s.payments.Session(ctx, p.Account, p.CheckoutSession)
+	if err == nil && l.session.PaymentIntent != "" && l.session.Paid() &&
+		(whole || l.session.AmountRefunded > 0 || l.session.Disputed) {
+		l.whole = true
+		l.money, err = s.payments.MoneyBack(ctx, p.Account, l.session.PaymentIntent)
+	}
+	if p.IsSale() && checkout.IsRevoked(err) {
+		return s.unreachable(ctx, p, now, false)
+	}
+	if err != nil {
+		return p, paymentUnavailable(err)
+	}
+	return s.book(ctx, p, l, now, false)
+}
+
+// beginLook takes the number of a look before Stripe is asked: what a look saw is
+// booked only when none that began later was, so that a slow answer never
+// overtakes what is newer. Unlike a lease it needs no end, and nobody waits for a
+// process that died. Whatever changes at Stripe after a look began tells of it in
+// an event of its own, which looks again.
+func (s *Service) beginLook(ctx context.Context, p *models.Purchase) (look, error) {
+	var l look
+	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+		return tx.Raw("UPDATE purchases SET looks = looks + 1 WHERE agency_id = ? AND id = ? RETURNING looks", p.AgencyID, p.ID).Scan(&l.number).Error
+	})
+	return l, err
+}
+
+
+func (s *Service) revoke(ctx context.Context, tx *gorm.DB, p *models.Purchase, now models.Time) error {
+	standing := ledger.Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}
+	revoked, frozen := standing.Target(p.Credits)
+	if revoked == p.Revoked && frozen == p.Frozen && p.RevokedSpent == 0 {
+		return nil
+	}
+	r := ledger.RevokeRequest{
+		Agency: p.AgencyID, Wallet: p.WalletID, Purchase: p.ID, Revoked: revoked, Frozen: frozen, Actor: "stripe", Note: p.Title, At: now,
+	}
+	if p.IsSale() {
+		seller, err := agencyWallet(tx, p.AgencyID)
+		if err != nil {
+			return err
+		}
+		r.Seller = seller
+	}
+	done, err := s.ledger.Revoke(ctx, tx, r)
+	if err != nil {
+		return fmt.Errorf("take back purchase %s: %w", p.ID, err)
+	}
+	p.Revoked, p.RevokedSpent, p.Frozen = done.Revoked(), done.Spent, done.Frozen
+	if !p.IsSale() {
+		return nil
+	}
+	if p.CostBack, err = models.MulDiv(p.Cost, int64(done.Taken), int64(p.Credits)); err != nil {
+		return err
+	}
+	p.StatusNote = ""
+	if done.Waiting > 0 {
+		p.StatusNote = done.Waiting.Counted() + " that were taken back go to the client again once they are unspent."
+	}
+	if done.Act.IsZero() {
+		return nil
+	}
+	return wakeSales(tx, p.AgencyID) // they may wait for what has come back
+}
