@@ -25,7 +25,8 @@ const (
 const (
 	eventPatience = 24 * time.Hour
 	pollSoonest   = 10 * time.Second
-	pollLatest    = 15 * time.Minute
+	pollLatest    = 5 * time.Minute
+	pollMoney     = time.Hour
 	pollBatch     = 100
 )
 
@@ -201,7 +202,7 @@ func (s *Service) settleEvent(ctx context.Context, e *models.StripeEvent) error 
 		if p.CheckoutSession == "" {
 			return errors.New("the purchase has no session yet")
 		}
-		_, err = s.Settle(ctx, p.AgencyID, p.ID)
+		_, err = s.settle(ctx, p.AgencyID, p.ID, isMoneyBackEvent(e.Type))
 		return err
 	}
 	return errors.New("no purchase of ours is known by this event's object")
@@ -219,9 +220,15 @@ func (s *Service) pollPurchases(ctx context.Context, now models.Time) error {
 		Order("checked_at").Limit(pollBatch).Find(&pending).Error; err != nil {
 		return err
 	}
+	// What a bank has not decided is asked about by the hour.
+	var moving []models.Purchase
+	if err := s.db.Read.WithContext(ctx).Where("checked_at <= ? AND (dispute IN ? OR refund_pending > 0)", now.Add(-pollMoney),
+		[]models.DisputeState{models.DisputeInquiry, models.DisputeOpen}).Order("checked_at").Limit(pollBatch).Find(&moving).Error; err != nil {
+		return err
+	}
 	var errs []error
-	for _, p := range pending {
-		_, err := s.Settle(ctx, p.AgencyID, p.ID)
+	for _, p := range append(pending, moving...) {
+		_, err := s.settle(ctx, p.AgencyID, p.ID, p.CreditedAt > 0)
 		if err == nil {
 			continue
 		}

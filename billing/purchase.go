@@ -22,6 +22,12 @@ type Payments interface {
 	Session(ctx context.Context, account, id string) (checkout.Session, error)
 	ExpireSession(ctx context.Context, account, id string) (checkout.Session, error)
 	ParseEvent(payload []byte, signature string, connect bool) (checkout.Event, error)
+	MoneyBack(ctx context.Context, account, intent string) (checkout.MoneyBack, error)
+	RefundPayment(ctx context.Context, p checkout.RefundParams) (checkout.Refund, error)
+	CompletedSessions(ctx context.Context, account string, from models.Time, each func(checkout.Session) error) error
+	RefundsSince(ctx context.Context, account string, from models.Time, each func(checkout.Refund) error) error
+	DisputesSince(ctx context.Context, account string, from models.Time, each func(checkout.Dispute) error) error
+	MissedEvents(ctx context.Context, account string, from models.Time, each func(checkout.Event) error) error
 	Connect
 }
 
@@ -207,32 +213,6 @@ func progress(st models.PurchaseStatus) int {
 	return 0
 }
 
-// Settle asks Stripe how a purchase stands and brings our row, and the credits,
-// to it. The webhook, the return page, the poller and a person call this one
-// function; it may run any number of times, at once. Errors: not_found,
-// payment_unavailable.
-func (s *Service) Settle(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
-	now := s.clock.Now()
-	p, err := s.Purchase(ctx, agency, id)
-	if err != nil || progress(p.Status) >= progress(models.PurchaseReview) {
-		return p, err
-	}
-	if p.CheckoutSession == "" {
-		return s.book(ctx, p, checkout.Session{Status: checkout.StatusOpen, PaymentStatus: checkout.PaymentUnpaid}, now, false)
-	}
-	if s.payments == nil {
-		return p, paymentUnavailable(errors.New("no payment provider is configured"))
-	}
-	session, err := s.payments.Session(ctx, p.Account, p.CheckoutSession)
-	if p.IsSale() && checkout.IsRevoked(err) {
-		return s.unreachable(ctx, p, now, false)
-	}
-	if err != nil {
-		return p, paymentUnavailable(err)
-	}
-	return s.book(ctx, p, session, now, false)
-}
-
 // Cancel closes a purchase that the buyer walked away from. One that was paid
 // meanwhile is credited all the same. Errors: not_found, payment_unavailable.
 func (s *Service) Cancel(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
@@ -242,48 +222,74 @@ func (s *Service) Cancel(ctx context.Context, agency models.AgencyID, id models.
 		return p, err
 	}
 	if p.CheckoutSession == "" { // no payment page was ever shown
-		return s.book(ctx, p, checkout.Session{Status: checkout.StatusExpired, PaymentStatus: checkout.PaymentUnpaid}, now, true)
+		return s.book(ctx, p, look{session: checkout.Session{Status: checkout.StatusExpired, PaymentStatus: checkout.PaymentUnpaid}}, now, true)
 	}
-	session, err := s.payments.ExpireSession(ctx, p.Account, p.CheckoutSession)
+	l, err := s.beginLook(ctx, &p)
+	if err != nil {
+		return p, err
+	}
+	l.session, err = s.payments.ExpireSession(ctx, p.Account, p.CheckoutSession)
 	if p.IsSale() && checkout.IsRevoked(err) {
 		return s.unreachable(ctx, p, now, true)
 	}
 	if err != nil {
 		return p, paymentUnavailable(err)
 	}
-	return s.book(ctx, p, session, now, true)
+	return s.book(ctx, p, l, now, true)
 }
 
-// book writes what a snapshot of Stripe's session means for a purchase.
-func (s *Service) book(ctx context.Context, p models.Purchase, session checkout.Session, now models.Time, cancelled bool) (models.Purchase, error) {
+// book writes what a look at Stripe means for a purchase.
+func (s *Service) book(ctx context.Context, p models.Purchase, l look, now models.Time, cancelled bool) (models.Purchase, error) {
 	var out models.Purchase
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
-		// The row lock makes concurrent settles take turns; a snapshot taken
-		// before another's commit can only find the purchase further on.
+		// The row lock makes concurrent settles take turns.
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).
 			Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).Take(&out).Error; err != nil {
 			return missing(err, "purchase")
 		}
-		was := out.Status
+		if l.number > 0 {
+			if l.number < out.Looked {
+				return nil // a later look was booked meanwhile
+			}
+			out.Looked = l.number
+		}
 		out.CheckedAt = now
-		want, note := wanted(&out, session, now, cancelled)
-		if want == models.PurchaseCredited && progress(was) < progress(models.PurchaseReview) {
-			if err := s.deliver(ctx, tx, &out, session, now); err != nil {
+		if out.CreditedAt == 0 {
+			if err := s.bookPayment(ctx, tx, &out, &l, now, cancelled); err != nil {
 				return err
 			}
-		} else if progress(want) > progress(was) || want == was || want == models.PurchaseCancelled && was == models.PurchaseExpired {
-			// Closing the session at Stripe makes it tell us that it expired: the
-			// buyer's word stands, whichever of the two is booked first.
-			out.Status, out.StatusNote = want, note
-			if out.IsSale() && want.Unpaid() {
-				if err := s.releaseStock(ctx, tx, &out, now); err != nil {
-					return err
-				}
-			}
+		}
+		if err := s.bookMoneyBack(ctx, tx, &out, &l, now); err != nil {
+			return err
 		}
 		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
 	})
 	return out, err
+}
+
+// bookPayment moves a purchase that is not credited to where its payment stands.
+func (s *Service) bookPayment(ctx context.Context, tx *gorm.DB, p *models.Purchase, l *look, now models.Time, cancelled bool) error {
+	was := p.Status
+	want, note := wanted(p, l.session, now, cancelled)
+	if want == models.PurchaseCredited || want == models.PurchaseReview && l.session.Paid() {
+		p.PaymentIntent, p.ReceiptURL, p.PaidAt, p.Paid = l.session.PaymentIntent, l.session.ReceiptURL, l.session.PaidAt, l.session.AmountTotal.Amount
+		if p.PaidAt == 0 {
+			p.PaidAt = now
+		}
+	}
+	if want == models.PurchaseCredited {
+		return s.deliver(ctx, tx, p, l.session, now)
+	}
+	givenBack := want == models.PurchaseCancelled && l.session.Paid()
+	if progress(want) > progress(was) || want == was || givenBack || want == models.PurchaseCancelled && was == models.PurchaseExpired {
+		// Closing the session at Stripe makes it tell us that it expired: the
+		// buyer's word stands, whichever of the two is booked first.
+		p.Status, p.StatusNote = want, note
+		if p.IsSale() && want.Unpaid() {
+			return s.releaseStock(ctx, tx, p, now)
+		}
+	}
+	return nil
 }
 
 // wanted is the state a session's facts ask for. Credits are given only when
@@ -356,10 +362,6 @@ func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, 
 			p.Status, p.StatusNote = models.PurchaseReview, "This payment was booked for another purchase."
 			return nil
 		}
-	}
-	p.PaymentIntent, p.ReceiptURL, p.PaidAt = session.PaymentIntent, session.ReceiptURL, session.PaidAt
-	if p.PaidAt == 0 {
-		p.PaidAt = now
 	}
 	if p.IsSale() {
 		if done, err := s.sell(ctx, tx, p, session, now); !done || err != nil {

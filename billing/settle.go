@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"gorm.io/gorm"
 
@@ -84,7 +85,96 @@ func (s *Service) beginLook(ctx context.Context, p *models.Purchase) (look, erro
 	return l, err
 }
 
+// bookMoneyBack writes what happened to a payment after it was made, and brings
+// the credits of a booked purchase to it.
+func (s *Service) bookMoneyBack(ctx context.Context, tx *gorm.DB, p *models.Purchase, l *look, now models.Time) error {
+	if !l.whole || p.PaymentIntent == "" {
+		return nil
+	}
+	was := *p
+	readMoneyBack(p, &l.money)
+	if p.Dispute != was.Dispute || p.WarnedAt != was.WarnedAt {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "payment disputed or taken for fraud", slog.String("purchase", p.ID.String()),
+			slog.String("dispute", string(p.Dispute)), slog.Bool("fraud_warning", p.WarnedAt > 0))
+	}
+	if p.CreditedAt == 0 {
+		return nil
+	}
+	if err := s.revoke(ctx, tx, p, now); err != nil {
+		return err
+	}
+	p.Status = statusOfMoney(p)
+	return nil
+}
 
+// readMoneyBack takes a payment's refunds, disputes and warnings into its
+// purchase.
+func readMoneyBack(p *models.Purchase, m *checkout.MoneyBack) {
+	p.Refunded, p.RefundPending, p.RefundedAt = 0, 0, 0
+	for _, r := range m.Refunds {
+		if !r.Status.Stands() {
+			continue
+		}
+		p.Refunded += r.Amount.Amount
+		p.RefundedAt = max(p.RefundedAt, r.CreatedAt)
+		if r.Status != checkout.RefundSucceeded {
+			p.RefundPending += r.Amount.Amount
+		}
+	}
+	p.Dispute, p.DisputeHeld, p.DisputeLost, p.DisputeAnswerBy, p.DisputedAt = models.DisputeNone, 0, 0, 0, 0
+	for i := range m.Disputes {
+		d := &m.Disputes[i]
+		state := models.DisputeWon
+		switch {
+		case d.Open() && d.Inquiry():
+			state = models.DisputeInquiry
+		case d.Open():
+			state = models.DisputeOpen
+			p.DisputeHeld += d.Amount.Amount
+		case d.Lost():
+			state = models.DisputeLost
+			p.DisputeLost += d.Amount.Amount
+		}
+		if graver(state) > graver(p.Dispute) {
+			p.Dispute = state
+		}
+		if d.AnswerBy > 0 && (p.DisputeAnswerBy == 0 || d.AnswerBy < p.DisputeAnswerBy) {
+			p.DisputeAnswerBy = d.AnswerBy
+		}
+		p.DisputedAt = max(p.DisputedAt, d.CreatedAt)
+	}
+	p.WarnedAt = m.WarnedAt
+}
+
+// graver orders the states of disputes, for a payment that has several.
+func graver(d models.DisputeState) int {
+	switch d {
+	case models.DisputeNone:
+		return 0
+	case models.DisputeWon:
+		return 1
+	case models.DisputeInquiry:
+		return 2
+	case models.DisputeLost:
+		return 3
+	case models.DisputeOpen:
+		return 4
+	}
+	return 0
+}
+
+// statusOfMoney is the state of a credited purchase.
+func statusOfMoney(p *models.Purchase) models.PurchaseStatus {
+	switch {
+	case p.DisputeHeld > 0 || p.DisputeLost > 0:
+		return models.PurchaseDisputed
+	case p.Paid > 0 && p.Refunded >= p.Paid:
+		return models.PurchaseRefunded
+	}
+	return models.PurchaseCredited
+}
+
+// revoke brings the credits of a purchase to how its payment stands.
 func (s *Service) revoke(ctx context.Context, tx *gorm.DB, p *models.Purchase, now models.Time) error {
 	standing := ledger.Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}
 	revoked, frozen := standing.Target(p.Credits)
