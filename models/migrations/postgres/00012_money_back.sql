@@ -25,6 +25,7 @@ ALTER TABLE purchases ADD COLUMN looked bigint NOT NULL DEFAULT 0;
 UPDATE purchases SET paid = price WHERE credited_at > 0;
 
 CREATE INDEX purchases_unsettled ON purchases (checked_at) WHERE dispute IN ('inquiry', 'open') OR refund_pending > 0;
+CREATE INDEX acts_money_back ON acts (agency_id, reference) WHERE kind IN ('refund', 'dispute');
 CREATE INDEX purchases_paid ON purchases (paid_at) WHERE paid_at > 0;
 
 -- Refunds that somebody here asked for, written before Stripe hears of them.
@@ -85,6 +86,7 @@ DROP TABLE reconciliations;
 DROP TABLE seen_payments;
 DROP TABLE refund_requests;
 DROP INDEX purchases_paid;
+DROP INDEX acts_money_back;
 DROP INDEX purchases_unsettled;
 ALTER TABLE purchases DROP COLUMN looked;
 ALTER TABLE purchases DROP COLUMN looks;
