@@ -54,9 +54,10 @@ type Wallet struct {
 	// together, and the platform's limit on it.
 	AgencyExcess  Credits
 	AgencyCeiling Credits
-	LastAt        Time // booking time of the newest entry: never runs backwards
-	UsedAt        Time // first charge ever
-	CreatedAt     Time `gorm:"autoCreateTime:false"`
+	LastAt        Time  // booking time of the newest entry: never runs backwards
+	UsedAt        Time  // first charge ever
+	Version       int64 // goes up with every change of the row or of its lots
+	CreatedAt     Time  `gorm:"autoCreateTime:false"`
 }
 
 // WalletPlace finds the agency of a wallet id.

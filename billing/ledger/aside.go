@@ -77,7 +77,7 @@ func (l *Ledger) serveAside(wallet models.WalletID) {
 		l.aside.turns <- struct{}{}
 		var commands []*command
 		if commands, more = l.takeAside(wallet); more {
-			l.process(commands, false)
+			l.process(commands, nil)
 		}
 		<-l.aside.turns
 	}

@@ -16,7 +16,9 @@ const quarter = models.Time(15 * time.Minute / time.Microsecond)
 type account struct {
 	models.Wallet
 	lots    []*models.Lot
+	holds   map[models.HoldID]*models.Hold // open ones made by this process; nil: none
 	changed bool
+	known   bool // from memory, not from the database
 }
 
 // book is the state of one transaction: what was read under the locks, and what
@@ -350,14 +352,26 @@ func (b *book) check() error {
 	return nil
 }
 
-// writes is everything the book changed, as statements in a fixed order: keys
-// first and sorted, so that two transactions meet in the same order.
+// writes is everything the book changed, as statements in a fixed order: the
+// wallets first, as their locks are taken, then keys; all sorted, so that two
+// transactions meet in the same order.
 func (b *book) writes(d models.Dialect) []statement {
 	t := b.tables
+	wallets := make([]*models.Wallet, 0, len(b.accounts))
+	for _, a := range b.accounts {
+		if a.changed {
+			a.Version++
+			wallets = append(wallets, &a.Wallet)
+		}
+	}
+	slices.SortFunc(wallets, func(x, y *models.Wallet) int {
+		return cmp.Or(x.AgencyID.Compare(y.AgencyID), x.ID.Compare(y.ID))
+	})
+	out := t.wallets.update(d, wallets)
 	slices.SortFunc(b.charges, func(x, y *models.Charge) int {
 		return cmp.Or(x.AgencyID.Compare(y.AgencyID), cmp.Compare(x.IdempotencyKey, y.IdempotencyKey))
 	})
-	out := t.charges.insert(d, b.charges)
+	out = append(out, t.charges.insert(d, b.charges)...)
 	holds := make([]*models.Hold, 0, len(b.newHolds))
 	inserted := map[models.HoldID]bool{}
 	for _, id := range b.newHolds {
@@ -374,15 +388,6 @@ func (b *book) writes(d models.Dialect) []statement {
 	}
 	out = append(out, t.holdEnds.update(d, ended)...)
 	out = append(out, t.acts.insert(d, pointers(b.acts))...)
-
-	wallets := make([]*models.Wallet, 0, len(b.accounts))
-	for _, a := range b.accounts {
-		if a.changed {
-			wallets = append(wallets, &a.Wallet)
-		}
-	}
-	slices.SortFunc(wallets, func(x, y *models.Wallet) int { return x.ID.Compare(y.ID) })
-	out = append(out, t.wallets.update(d, wallets)...)
 
 	fresh := make([]*models.Lot, 0, len(b.fresh))
 	for id := range b.fresh {

@@ -79,6 +79,17 @@ func (c *command) decide(b *book) {
 	}
 }
 
+// on is the hold that the command ends.
+func (c *command) on() (holdKey, bool) {
+	switch {
+	case c.capture != nil:
+		return holdKey{c.capture.Charge.Agency, c.capture.Hold}, true
+	case c.release != nil:
+		return holdKey{c.release.Agency, c.release.Hold}, true
+	}
+	return holdKey{}, false
+}
+
 // bounded holds the command's amount against the bounds of a charge (I-28).
 func (c *command) bounded() error {
 	var credits models.Credits
@@ -229,6 +240,7 @@ func (l *Ledger) laneOf(c *command) *lane {
 type lane struct {
 	ledger *Ledger
 	queue  chan *command
+	trust  trust
 }
 
 func (n *lane) serve() {
@@ -254,7 +266,7 @@ func (n *lane) serve() {
 				break fill
 			}
 		}
-		l.process(l.around(commands), true)
+		l.process(l.around(commands), &n.trust)
 	}
 }
 
@@ -265,26 +277,37 @@ const batchTimeout = 30 * time.Second
 const rollbackTimeout = 5 * time.Second
 
 // process runs commands to their answers: one transaction, and what it could
-// not lock or decide in further ones.
-func (l *Ledger) process(commands []*command, skip bool) {
+// not lock or decide in further ones. A lane has a trust; a side batch has none
+// and waits for the locks it needs.
+func (l *Ledger) process(commands []*command, t *trust) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.stop), batchTimeout)
 	defer cancel()
+	trusting, patient := t.given(), t == nil
 	for tries := 1; len(commands) > 0; tries++ {
 		begun := l.watch.now()
-		answered, again, locked, err := l.attempt(ctx, commands, skip)
+		a := attempt{
+			ledger: l, book: newBook(l.tables), commands: commands, lane: t != nil, trusting: trusting, patient: patient,
+		}
+		err := a.run(ctx)
 		switch {
 		case err == nil:
-			l.watch.batch(begun, answered)
-			finish(answered)
-			l.await(locked)
-			commands = again
+			if trusting {
+				t.proved(true)
+			}
+			l.watch.batch(begun, a.answered)
+			finish(a.answered)
+			l.await(a.locked)
+			commands, trusting = a.again, false
+		case isConflict(err) && trusting:
+			t.proved(false)
+			trusting = false
 		case isConflict(err) && tries < 5 && ctx.Err() == nil:
-			// Another process used a key first: read it and answer from it.
+			patient = true // another process used a key first: read it and answer from it
 		case len(commands) > 1 && mayBeOneCommand(err):
 			// One bad command must not fail its neighbours.
 			half := len(commands) / 2
-			l.process(commands[:half], skip)
-			l.process(commands[half:], skip)
+			l.process(commands[:half], t)
+			l.process(commands[half:], t)
 			return
 		default:
 			l.log.LogAttrs(ctx, slog.LevelError, "charges failed", slog.Int("charges", len(commands)), slog.Any("error", err))
@@ -323,128 +346,150 @@ func mayBeOneCommand(err error) bool {
 	return errors.Is(err, sqlite3.CONSTRAINT) || errors.Is(err, sqlite3.TOOBIG)
 }
 
-// isConflict tells an idempotency key or row that another transaction took
-// meanwhile, and PostgreSQL's own asking to try again.
+// isConflict tells an idempotency key or row that another transaction took or
+// changed meanwhile, and PostgreSQL's own asking to try again.
 func isConflict(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return slices.Contains([]string{"23505", "40001", "40P01", "55P03"}, pg.Code)
+		return slices.Contains([]string{"23505", "40001", "40P01", "55P03", outdated}, pg.Code)
 	}
-	return models.IsDuplicate(err)
+	return models.IsDuplicate(err) || errors.Is(err, errOutdated)
 }
 
-// attempt is one transaction over the commands. When err is nil, answered are
-// those that it decided, again those that need the agency's wallet locked too,
-// and locked those whose wallet another transaction holds.
-func (l *Ledger) attempt(ctx context.Context, commands []*command, skip bool) (answered, again, locked []*command, err error) {
-	b := newBook(l.tables)
+// outdated is how a guarded update fails on PostgreSQL: see guardBy.
+const outdated = "22012"
+
+// attempt is one transaction over commands. After run, again are those that
+// must be decided once more, with the agency's wallet locked too or from the
+// database, and locked are those whose wallet another transaction holds. The
+// others are answered.
+type attempt struct {
+	ledger   *Ledger
+	book     *book
+	commands []*command
+	lane     bool // leaves wallets out that are locked elsewhere
+	trusting bool // goes by what is remembered
+	patient  bool // waits for locks as long as it takes
+
+	answered, again, locked []*command
+}
+
+func (a *attempt) run(ctx context.Context) error {
+	l := a.ledger
+	wallets := a.wallets()
+	if a.trusting {
+		l.known.take(a.book, wallets)
+	} else {
+		l.known.forget(wallets...)
+	}
+	if err := l.transact(ctx, func(tx transaction) error {
+		if err := tx.run(ctx, a.reads(wallets)); err != nil {
+			return err
+		}
+		if a.decide(); len(a.answered) == 0 {
+			clear(a.book.accounts) // nothing to write, and so nothing checked
+			return nil
+		}
+		if err := l.replays(ctx, tx, a.answered); err != nil {
+			return err
+		}
+		if err := a.book.check(); err != nil {
+			return brokenError{err}
+		}
+		return tx.commit(ctx, a.book.writes(l.db.Dialect))
+	}); err != nil {
+		return err
+	}
+	l.known.keep(a.book)
+	return nil
+}
+
+// transact runs a transaction that f commits, and rolls it back when f fails.
+func (l *Ledger) transact(ctx context.Context, f func(transaction) error) error {
 	if l.db.Dialect == models.Postgres {
-		return l.attemptPostgres(ctx, b, commands, skip)
+		return l.onPostgres(ctx, func(p *pipeline) error { return f(p) })
 	}
 	tx, err := l.db.WriteSQL().BeginTx(ctx, nil)
 	if err != nil {
-		return nil, nil, nil, err
+		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	run := prepared{tx: tx, ready: l.ready}
-	if err := run.run(ctx, l.reads(b, commands, false)); err != nil {
-		return nil, nil, nil, err
-	}
-	answered, again, _ = l.decide(b, commands, false)
-	if err := l.replays(ctx, run, answered); err != nil {
-		return nil, nil, nil, err
-	}
-	if err := b.check(); err != nil {
-		return nil, nil, nil, brokenError{err}
-	}
-	if err := run.run(ctx, b.writes(models.SQLite)); err != nil {
-		return nil, nil, nil, err
-	}
-	if err := tx.Commit(); err != nil {
-		return nil, nil, nil, err
-	}
-	return answered, again, nil, nil
+	return f(prepared{tx: tx, ready: l.ready})
 }
 
-// attemptPostgres takes two round trips: one to begin, lock and read, one to
-// write and commit.
-func (l *Ledger) attemptPostgres(ctx context.Context, b *book, commands []*command, skip bool) (answered, again, locked []*command, err error) {
-	err = l.onPostgres(ctx, func(run pipeline) error {
-		reads := append([]statement{{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}}, l.reads(b, commands, skip)...)
-		if err := run.run(ctx, reads); err != nil {
-			return err
-		}
-		answered, again, locked = l.decide(b, commands, skip)
-		if err := l.replays(ctx, run, answered); err != nil {
-			return err
-		}
-		if err := b.check(); err != nil {
-			return brokenError{err}
-		}
-		return run.run(ctx, append(b.writes(models.Postgres), statement{sql: "COMMIT"}))
-	})
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	return answered, again, locked, nil
-}
-
-// onPostgres runs a transaction that f begins and commits, and rolls it back
-// when f fails.
-func (l *Ledger) onPostgres(ctx context.Context, f func(pipeline) error) error {
+// onPostgres runs a transaction on one of the charger's connections.
+func (l *Ledger) onPostgres(ctx context.Context, f func(*pipeline) error) error {
 	pooled, err := l.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer pooled.Release()
-	conn := pooled.Conn()
-	if err := f(pipeline{conn}); err != nil {
+	p := &pipeline{conn: pooled.Conn()}
+	err = errors.Join(f(p), p.close())
+	if err != nil && !isConflict(err) {
+		// What failed may be a statement whose table has changed since.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
-		_, rollback := conn.Exec(ctx, "ROLLBACK")
-		// What failed may be a statement whose table has changed since.
-		return errors.Join(err, rollback, conn.DeallocateAll(ctx))
+		return errors.Join(err, pooled.Conn().Close(ctx))
 	}
-	return nil
+	return err
 }
 
-// reads lists what the commands need, wallets first: the lock is a statement of
-// its own, before everything it protects is read.
-func (l *Ledger) reads(b *book, commands []*command, skip bool) []statement {
-	d := l.db.Dialect
-	var (
-		wallets  []walletKey
-		keys     []key
-		holdKeys []key
-		holds    []holdKey
-		seen     = make(map[walletKey]bool, len(commands))
-	)
+// wallets are those the commands need.
+func (a *attempt) wallets() []walletKey {
+	seen := make(map[walletKey]bool, len(a.commands))
+	out := make([]walletKey, 0, len(a.commands))
 	want := func(k walletKey) {
 		if !seen[k] {
 			seen[k] = true
-			wallets = append(wallets, k)
+			out = append(out, k)
 		}
 	}
-	for _, c := range commands {
+	for _, c := range a.commands {
 		place := c.place()
 		want(place)
 		if !c.pool.IsZero() {
 			want(walletKey{place.agency, c.pool})
 		}
-		if k, ok := c.key(); ok {
+	}
+	return out
+}
+
+// reads lists what the commands need and the book has not, wallets first: the
+// lock is a statement of its own, before everything it protects is read. Keys
+// are looked up only where nothing is taken on trust: a trusting batch finds out
+// that a key was used when it inserts it.
+func (a *attempt) reads(wallets []walletKey) []statement {
+	var (
+		b, d     = a.book, a.ledger.db.Dialect
+		missing  []walletKey
+		keys     []key
+		holdKeys []key
+		holds    []holdKey
+	)
+	for _, k := range wallets {
+		if b.accounts[k.wallet] == nil {
+			missing = append(missing, k)
+		}
+	}
+	for _, c := range a.commands {
+		if k, ok := c.key(); ok && !a.trusting {
 			if c.hold != nil {
 				holdKeys = append(holdKeys, k)
 			} else {
 				keys = append(keys, k)
 			}
 		}
-		switch {
-		case c.capture != nil:
-			holds = append(holds, holdKey{place.agency, c.capture.Hold})
-		case c.release != nil:
-			holds = append(holds, holdKey{place.agency, c.release.Hold})
+		if h, ok := c.on(); ok && b.holds[h.hold] == nil {
+			holds = append(holds, h)
 		}
 	}
-	out := l.lockAndRead(d, b, wallets, skip)
+	var out []statement
+	if a.patient && d == models.Postgres {
+		out = append(out, waitForLocks)
+	}
+	if len(missing) > 0 {
+		out = append(out, a.ledger.lockAndRead(d, b, missing, a.lane)...)
+	}
 	out = append(out, b.readKeys(d, unique(keys))...)
 	out = append(out, b.readHoldKeys(d, unique(holdKeys))...)
 	return append(out, b.readHolds(d, unique(holds))...)
@@ -469,34 +514,44 @@ func unique[K comparable](in []K) []K {
 }
 
 // decide answers each command in order of arrival.
-func (l *Ledger) decide(b *book, commands []*command, skip bool) (answered, again, locked []*command) {
+func (a *attempt) decide() {
+	b, l := a.book, a.ledger
 	b.sortLots()
-	for _, c := range commands {
-		place := c.place()
+	for _, c := range a.commands {
+		own := c.place().wallet
 		c.lacks = b.lacking(c)
-		if skip && !c.lacks.IsZero() {
-			locked = append(locked, c)
+		if a.lane && !c.lacks.IsZero() {
+			a.locked = append(a.locked, c)
 			continue
 		}
 		c.decide(b)
-		if errors.Is(c.err, errNeedsPool) {
-			a := b.accounts[place.wallet]
-			if c.pool == a.PoolWalletID {
-				c.err = fmt.Errorf("wallet %s: its pool %s does not exist", a.ID, a.PoolWalletID)
-				answered = append(answered, c)
+		switch {
+		case errors.Is(c.err, errNeedsPool):
+			from := b.accounts[own]
+			if c.pool == from.PoolWalletID {
+				c.err = fmt.Errorf("wallet %s: its pool %s does not exist", from.ID, from.PoolWalletID)
+				a.answered = append(a.answered, c)
 				continue
 			}
-			c.pool = a.PoolWalletID
-			l.hints.Store(a.ID, a.PoolWalletID)
-			again = append(again, c)
+			c.pool = from.PoolWalletID
+			l.hints.Store(own, from.PoolWalletID)
+			a.again = append(a.again, c)
 			continue
+		case c.err != nil && b.recalled(c):
+			// Nothing is refused by memory alone.
+			a.again = append(a.again, c)
+			continue
+		case c.charge != nil && !c.pool.IsZero() && c.receipt.Charge.PoolSeq == 0 && c.err == nil:
+			l.forget(b.accounts[own])
 		}
-		if c.charge != nil && !c.pool.IsZero() && c.receipt.Charge.PoolSeq == 0 && c.err == nil {
-			l.forget(b.accounts[place.wallet])
-		}
-		answered = append(answered, c)
+		a.answered = append(a.answered, c)
 	}
-	return answered, again, locked
+}
+
+// recalled tells whether a command was decided by an account from memory.
+func (b *book) recalled(c *command) bool {
+	own, pool := b.accounts[c.place().wallet], b.accounts[c.pool]
+	return own != nil && own.known || pool != nil && pool.known
 }
 
 // lacking is the wallet a command needs and the book has not; zero: none.

@@ -3,17 +3,20 @@ package ledger
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"refill/models"
 )
 
 // statement is one SQL statement of a transaction. scan, when set, is called
-// for each row.
+// for each row. A guard must change one row; on PostgreSQL, where it changes a
+// set, it sees to that itself.
 type statement struct {
-	sql  string
-	args []any
-	scan func(record) error
+	sql   string
+	args  []any
+	scan  func(record) error
+	guard bool
 }
 
 type row interface{ Scan(dest ...any) error }
@@ -232,6 +235,7 @@ type table[T any] struct {
 	insertLite string
 	updatePG   string
 	updateLite string
+	guarded    bool // see guardBy
 }
 
 func newTable[T any](name string, keys, values columns[T]) *table[T] {
@@ -258,8 +262,21 @@ func (t *table[T]) insert(d models.Dialect, rows []*T) []statement {
 	return set(d, rows, t.insertPG, t.insertLite, t.all, t.all)
 }
 
+// guardBy makes updates fail, instead of leaving rows out, when the counter in
+// the database is not one behind the row's.
+func (t *table[T]) guardBy(counter string) {
+	t.updatePG = fmt.Sprintf("WITH done AS (%s AND t.%[2]s = v.%[2]s - 1 RETURNING 1) SELECT 1 / (count(*) = cardinality($1))::int FROM done",
+		t.updatePG, counter)
+	t.updateLite += fmt.Sprintf(" AND %[1]s = ?%[2]d - 1", counter, 1+slices.IndexFunc(t.rest, func(c column[T]) bool { return c.name == counter }))
+	t.guarded = true
+}
+
 func (t *table[T]) update(d models.Dialect, rows []*T) []statement {
-	return set(d, rows, t.updatePG, t.updateLite, t.all, t.rest)
+	out := set(d, rows, t.updatePG, t.updateLite, t.all, t.rest)
+	for i := range out {
+		out[i].guard = t.guarded
+	}
+	return out
 }
 
 // set is one statement for all rows on PostgreSQL, one a row on SQLite.

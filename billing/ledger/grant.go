@@ -77,6 +77,9 @@ func (c *cold) write(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	for _, a := range c.accounts {
+		c.ledger.known.forget(walletKey{a.AgencyID, a.ID})
+	}
 	return c.run.run(ctx, c.writes(c.d))
 }
 
@@ -458,11 +461,13 @@ func (l *Ledger) SetPolicy(ctx context.Context, tx *gorm.DB, agency models.Agenc
 		c.act(a, actPolicy, p.ExcessLimit, "policy", "The limit was set below what is owed.", "", a.LastAt)
 	}
 	l.hints.Delete(wallet)
-	err = l.change(ctx, tx, agency, wallet, map[string]any{
+	if err := c.write(ctx); err != nil {
+		return err
+	}
+	return l.change(ctx, tx, agency, wallet, map[string]any{
 		"excess_limit": p.ExcessLimit, "agency_ceiling": p.AgencyCeiling, "funding": p.Funding,
 		"pool_cap": p.PoolCap, "pool_every": p.PoolEvery,
 	})
-	return errors.Join(err, c.write(ctx))
 }
 
 // SetStatus suspends or reactivates a wallet; it rules from the commit on.
@@ -481,6 +486,8 @@ func (l *Ledger) SetThresholds(ctx context.Context, tx *gorm.DB, agency models.A
 }
 
 func (l *Ledger) change(ctx context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, columns map[string]any) error {
+	l.known.forget(walletKey{agency, wallet})
+	columns["version"] = gorm.Expr("version + 1")
 	r := tx.WithContext(ctx).Model(&models.Wallet{}).Where("agency_id = ? AND id = ?", agency, wallet).Updates(columns)
 	if r.Error == nil && r.RowsAffected == 0 {
 		return problem.Missing("wallet")

@@ -85,6 +85,10 @@ func (b *book) hold(r *HoldRequest) (HoldReceipt, error) {
 	b.drawPool(a, p.pooled, r.DayStart)
 	h.Draws = encodeDraws(draws)
 	b.holds[h.ID] = h
+	if a.holds == nil {
+		a.holds = map[models.HoldID]*models.Hold{}
+	}
+	a.holds[h.ID] = h
 	b.newHolds = append(b.newHolds, h.ID)
 	b.holdKeys[k] = h
 	return HoldReceipt{Hold: *h, Draws: draws}, nil

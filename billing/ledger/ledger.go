@@ -36,6 +36,7 @@ type Ledger struct {
 	queue  int
 	watch  watch
 
+	known *known
 	looks chan *look
 	lanes []*lane
 	seed  maphash.Seed
@@ -74,13 +75,13 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 	}
 	l := &Ledger{
 		db: db, tables: newTables(), log: o.Log, batch: o.Batch, watch: watch{o.Observer, time.Now()}, //nolint:forbidigo // what waits are measured from
-		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, gone: make(chan struct{}), queue: o.Queue, looks: make(chan *look),
+		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, gone: make(chan struct{}), queue: o.Queue, known: newKnown(), looks: make(chan *look),
 		aside:       aside{queues: map[models.WalletID][]*command{}, turns: make(chan struct{}, sideBatches)},
 		lockAndRead: lockThenRead,
 	}
 	if db.Dialect == models.Postgres {
 		var err error
-		if l.pool, err = openPool(context.WithoutCancel(ctx), db, o.Lanes+sideBatches+readers); err != nil {
+		if l.pool, err = openPool(context.WithoutCancel(ctx), db, o.Lanes+sideBatches+readers, l.statements); err != nil {
 			return nil, err
 		}
 	} else if err := l.prepare(ctx); err != nil {
@@ -115,24 +116,33 @@ func (l *Ledger) Close() error {
 	return errors.Join(errs...)
 }
 
+// statements are all that the lanes, side batches and looks run.
+func (l *Ledger) statements() []statement {
+	b, t, d := newBook(l.tables), l.tables, l.db.Dialect
+	out := []statement{}
+	if d == models.Postgres {
+		out = append(out, waitForLocks)
+		out = append(out, l.lockAndRead(d, b, []walletKey{{}}, true)...)
+		out = append(out, b.readStanding([]walletKey{{}})...)
+	}
+	out = append(out, l.lockAndRead(d, b, []walletKey{{}}, false)...)
+	out = append(out, b.readKeys(d, []key{{}})...)
+	out = append(out, b.readHoldKeys(d, []key{{}})...)
+	out = append(out, b.readHolds(d, []holdKey{{}})...)
+	out = append(out, readDraws(d, &models.Charge{Seq: 1}, &[]Draw{})...)
+	out = append(out, t.charges.insert(d, []*models.Charge{{}})...)
+	out = append(out, t.holds.insert(d, []*models.Hold{{}})...)
+	out = append(out, t.holdEnds.update(d, []*models.Hold{{}})...)
+	out = append(out, t.acts.insert(d, []*models.Act{{}})...)
+	out = append(out, t.wallets.update(d, []*models.Wallet{{}})...)
+	out = append(out, t.lots.update(d, []*models.Lot{{}})...)
+	out = append(out, t.entries.insert(d, []*models.Entry{{}})...)
+	return append(out, t.counters.insert(d, []*models.UsageQuarter{{}})...)
+}
+
 // prepare readies the charge path's statements on SQLite's writing connection.
 func (l *Ledger) prepare(ctx context.Context) error {
-	b, t, d := newBook(l.tables), l.tables, models.SQLite
-	stmts := b.lockWallets(d, []walletKey{{}}, false)
-	stmts = append(stmts, b.readLots(d, []walletKey{{}})...)
-	stmts = append(stmts, b.readKeys(d, []key{{}})...)
-	stmts = append(stmts, b.readHoldKeys(d, []key{{}})...)
-	stmts = append(stmts, b.readHolds(d, []holdKey{{}})...)
-	found := []Draw{}
-	stmts = append(stmts, readDraws(d, &models.Charge{Seq: 1}, &found)...)
-	stmts = append(stmts, t.charges.insert(d, []*models.Charge{{}})...)
-	stmts = append(stmts, t.holds.insert(d, []*models.Hold{{}})...)
-	stmts = append(stmts, t.holdEnds.update(d, []*models.Hold{{}})...)
-	stmts = append(stmts, t.wallets.update(d, []*models.Wallet{{}})...)
-	stmts = append(stmts, t.lots.update(d, []*models.Lot{{}})...)
-	stmts = append(stmts, t.entries.insert(d, []*models.Entry{{}})...)
-	stmts = append(stmts, t.counters.insert(d, []*models.UsageQuarter{{}})...)
-	for _, s := range stmts {
+	for _, s := range l.statements() {
 		ready, err := l.db.WriteSQL().PrepareContext(ctx, s.sql) //nolint:sqlclosecheck // Close closes it
 		if err != nil {
 			return fmt.Errorf("prepare %q: %w", s.sql, err)

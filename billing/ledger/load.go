@@ -63,6 +63,33 @@ func (b *book) readLots(d models.Dialect, keys []walletKey) []statement {
 	})
 }
 
+// readStanding reads wallets with their open lots as PostgreSQL saw them at one
+// moment.
+func (b *book) readStanding(keys []walletKey) []statement {
+	lots := b.tables.newLots.all
+	return b.tables.standing.find(models.Postgres, keys, func(r record) error {
+		l := &models.Lot{}
+		if r.wire[1] != nil { // else the wallet has none
+			if err := lots.read(r, l); err != nil {
+				return err
+			}
+		}
+		w := &models.Wallet{}
+		if err := b.tables.wallet.read(record{wire: r.wire[len(lots):]}, w); err != nil {
+			return err
+		}
+		a := b.accounts[w.ID]
+		if a == nil {
+			a = &account{Wallet: *w}
+			b.accounts[w.ID] = a
+		}
+		if !l.ID.IsZero() {
+			a.lots = append(a.lots, l)
+		}
+		return nil
+	})
+}
+
 // readKeys reads the charges that used these idempotency keys before.
 func (b *book) readKeys(d models.Dialect, keys []key) []statement {
 	return b.tables.chargesByKey.find(d, keys, func(r record) error {
@@ -110,7 +137,9 @@ func (b *book) readHold(r record) (*models.Hold, error) {
 // sortLots puts each account's lots into draw order after they were read.
 func (b *book) sortLots() {
 	for _, a := range b.accounts {
-		slices.SortFunc(a.lots, drawOrder)
+		if !a.known { // those of memory are
+			slices.SortFunc(a.lots, drawOrder)
+		}
 	}
 }
 

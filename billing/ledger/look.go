@@ -92,14 +92,13 @@ func (l *Ledger) see(looks []*look) {
 	}
 }
 
-// snapshot reads wallets and their open lots at one moment: in one round trip.
+// snapshot reads wallets and their open lots at one moment: on PostgreSQL by one
+// statement, on SQLite in one transaction.
 func (l *Ledger) snapshot(ctx context.Context, b *book, keys []walletKey) error {
-	d := l.db.Dialect
-	stmts := append(b.readWallets(d, keys), b.readLots(d, keys)...)
-	if d == models.Postgres {
-		stmts = append([]statement{{sql: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}}, stmts...)
-		return l.onPostgres(ctx, func(run pipeline) error { return run.run(ctx, append(stmts, statement{sql: "COMMIT"})) })
+	if l.db.Dialect == models.Postgres {
+		return l.onPostgres(ctx, func(p *pipeline) error { return p.commit(ctx, b.readStanding(keys)) })
 	}
+	stmts := append(b.readWallets(models.SQLite, keys), b.readLots(models.SQLite, keys)...)
 	tx, err := l.db.ReadSQL().BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err

@@ -20,6 +20,12 @@ type runner interface {
 	run(ctx context.Context, stmts []statement) error
 }
 
+// transaction is a runner that also ends what it runs in.
+type transaction interface {
+	runner
+	commit(ctx context.Context, stmts []statement) error
+}
+
 // planned makes PostgreSQL look rows up through their keys, by one plan for each
 // statement, until the transaction or the connection ends. Every statement here
 // joins an array of keys to an index; left to itself the planner reads a young
@@ -29,44 +35,110 @@ func planned(transaction bool) string {
 		set_config('enable_hashjoin', 'off', %[1]t), set_config('enable_mergejoin', 'off', %[1]t)`, transaction)
 }
 
-// openPool opens the connections of the lanes and of the side batches: they plan
-// as the charge path needs, and no page or report can keep a charge waiting for
-// one.
-func openPool(ctx context.Context, db *models.DB, most int) (*pgxpool.Pool, error) {
+// patience is how long a lane waits for the lock of a wallet it remembers before
+// it goes the long way, where such a wallet is waited for aside.
+const patience = "10ms"
+
+// openPool opens the connections of the lanes, the side batches and the looks:
+// they plan as the charge path needs, and no page or report can keep a charge
+// waiting for one. ready lists the statements they run.
+func openPool(ctx context.Context, db *models.DB, most int, ready func() []statement) (*pgxpool.Pool, error) {
 	cfg := db.Pool.Config()
 	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = int32(most), 0, 0 //nolint:gosec // a handful
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, planned(false))
+		_, err := conn.Exec(ctx, planned(false)+`, set_config('default_transaction_isolation', 'read committed', false),
+			set_config('lock_timeout', '`+patience+`', false)`)
+		for _, s := range ready() {
+			if err != nil {
+				return err
+			}
+			_, err = conn.Prepare(ctx, s.sql, s.sql)
+		}
 		return err
 	}
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 
-// pipeline sends statements to PostgreSQL in one round trip. Each still takes
-// its own snapshot.
-type pipeline struct{ conn *pgx.Conn }
+// waitForLocks lets one transaction wait for locks as long as it takes.
+//
+//nolint:gochecknoglobals // a constant statement
+var waitForLocks = statement{sql: "SET LOCAL lock_timeout = 0"}
 
-func (p pipeline) run(ctx context.Context, stmts []statement) error {
+// pipeline is a transaction on PostgreSQL: what its connection is sent before it
+// syncs is committed together or not at all, and needs no BEGIN and no COMMIT.
+// Each statement still takes its own snapshot.
+type pipeline struct {
+	conn *pgx.Conn
+	pipe *pgconn.Pipeline // nil: nothing was sent yet
+	last bool             // commit was called: what was sent may write
+}
+
+// run sends statements in one round trip and stays in the transaction.
+func (p *pipeline) run(ctx context.Context, stmts []statement) error {
 	if len(stmts) == 0 {
 		return nil
 	}
-	ready := make([]*pgconn.StatementDescription, len(stmts))
-	for i, s := range stmts {
-		var err error
-		if ready[i], err = p.conn.Prepare(ctx, s.sql, s.sql); err != nil { // a round trip the first time only
+	if err := p.send(ctx, stmts); err != nil {
+		return err
+	}
+	p.pipe.SendFlushRequest()
+	return errors.Join(p.pipe.Flush(), p.receive(stmts))
+}
+
+// commit sends the last statements and ends the transaction, in one round trip.
+func (p *pipeline) commit(ctx context.Context, stmts []statement) error {
+	if len(stmts) == 0 && p.pipe == nil {
+		return nil
+	}
+	p.last = true
+	if err := p.send(ctx, stmts); err != nil {
+		return err
+	}
+	if err := errors.Join(p.pipe.Sync(), p.receive(stmts)); err != nil {
+		return err
+	}
+	end, err := p.pipe.GetResults()
+	if _, ok := end.(*pgconn.PipelineSync); err == nil && !ok {
+		err = fmt.Errorf("ledger: a commit was answered with %T", end)
+	}
+	return err
+}
+
+func (p *pipeline) send(ctx context.Context, stmts []statement) error {
+	if p.pipe == nil {
+		p.pipe = p.conn.PgConn().StartPipeline(ctx)
+	}
+	formats := []int16{pgx.BinaryFormatCode} // of all
+	for _, s := range stmts {
+		ready, err := p.conn.Prepare(ctx, s.sql, s.sql) // done by openPool: this finds it
+		if err != nil {
+			return fmt.Errorf("not prepared: %s: %w", s.sql, err)
+		}
+		p.pipe.SendQueryStatement(ready, wire(s.args), formats, formats)
+	}
+	return nil
+}
+
+func (p *pipeline) receive(stmts []statement) error {
+	for i := range stmts {
+		if err := receive(p.pipe, &stmts[i]); err != nil {
 			return err
 		}
 	}
-	formats := []int16{pgx.BinaryFormatCode} // of all
-	pipe := p.conn.PgConn().StartPipeline(ctx)
-	for i, s := range stmts {
-		pipe.SendQueryStatement(ready[i], wire(s.args), formats, formats)
+	return nil
+}
+
+// close leaves the connection outside any transaction. One that only read is
+// ended; one that was cut short while it wrote loses its connection instead.
+func (p *pipeline) close() error {
+	if p.pipe == nil {
+		return nil
 	}
-	err := pipe.Sync()
-	for i := 0; i < len(stmts) && err == nil; i++ {
-		err = receive(pipe, &stmts[i])
+	var err error
+	if !p.last {
+		err = p.pipe.Sync()
 	}
-	return errors.Join(err, pipe.Close())
+	return errors.Join(err, p.pipe.Close())
 }
 
 // wire gives parameters their binary form: ids and octets are their bytes.
@@ -119,6 +191,13 @@ func (p prepared) run(ctx context.Context, stmts []statement) error {
 	return nil
 }
 
+func (p prepared) commit(ctx context.Context, stmts []statement) error {
+	if err := p.run(ctx, stmts); err != nil {
+		return err
+	}
+	return p.tx.Commit()
+}
+
 func (p prepared) one(ctx context.Context, s statement) error {
 	query, exec := func() (*sql.Rows, error) { return p.tx.QueryContext(ctx, s.sql, s.args...) },
 		func() (sql.Result, error) { return p.tx.ExecContext(ctx, s.sql, s.args...) }
@@ -128,8 +207,14 @@ func (p prepared) one(ctx context.Context, s statement) error {
 			func() (sql.Result, error) { return in.ExecContext(ctx, s.args...) }
 	}
 	if s.scan == nil {
-		_, err := exec()
-		return err
+		done, err := exec()
+		if err != nil || !s.guard {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil || n != 1 {
+			return errors.Join(err, errOutdated)
+		}
+		return nil
 	}
 	rows, err := query()
 	if err != nil {

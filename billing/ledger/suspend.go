@@ -30,9 +30,11 @@ func (l *Ledger) restate(ctx context.Context, tx *gorm.DB, agency models.AgencyI
 		Where("agency_id = ? AND status = ?", agency, from).Order("id").Pluck("id", &ids).Error; err != nil {
 		return 0, err
 	}
-	r := tx.WithContext(ctx).Model(&models.Wallet{}).Where("agency_id = ? AND status = ?", agency, from).Update("status", to)
+	r := tx.WithContext(ctx).Model(&models.Wallet{}).Where("agency_id = ? AND status = ?", agency, from).
+		Updates(map[string]any{"status": to, "version": gorm.Expr("version + 1")})
 	for _, id := range ids {
 		l.hints.Delete(id)
+		l.known.forget(walletKey{agency, id})
 	}
 	return int(r.RowsAffected), r.Error
 }

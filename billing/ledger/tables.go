@@ -25,6 +25,8 @@ type tables struct {
 	skip   search[walletKey]      // or leaving them out
 	open   search[walletKey]      // lots
 
+	standing search[walletKey] // wallets with their open lots, or NULLs
+
 	chargesByKey search[key]
 	holdsByKey   search[key]
 	holdsByID    search[holdKey]
@@ -154,7 +156,9 @@ func newTables() *tables {
 			integer("agency_excess", func(r *wallet) *models.Credits { return &r.AgencyExcess }),
 			integer("last_at", func(r *wallet) *models.Time { return &r.LastAt }),
 			integer("used_at", func(r *wallet) *models.Time { return &r.UsedAt }),
+			integer("version", func(r *wallet) *int64 { return &r.Version }),
 		})
+	t.wallets.guardBy("version")
 	t.acts = newTable("acts",
 		columns[act]{
 			ident("agency_id", func(r *act) *models.AgencyID { return &r.AgencyID }),
@@ -235,6 +239,10 @@ func (t *tables) searches() {
 	t.lock, t.skip = t.see, t.see
 	t.lock.pg += " ORDER BY t.agency_id, t.id FOR NO KEY UPDATE OF t"
 	t.skip.pg = t.lock.pg + " SKIP LOCKED"
+	t.standing = t.see
+	t.standing.pg = fmt.Sprintf(`SELECT %s, %s FROM (SELECT %s) AS k JOIN wallets t ON t.agency_id = k.agency_id AND t.id = k.id
+		LEFT JOIN lots l ON l.agency_id = k.agency_id AND l.wallet_id = k.id AND l.open`,
+		t.newLots.all.names("l."), t.wallet.names("t."), t.standing.keys.unnested())
 	t.open = newSearch(columns[walletKey]{ofAgency, ident("wallet_id", id)}, t.newLots.all.names("t."), "lots", " AND t.open")
 
 	byKey := columns[key]{

@@ -201,7 +201,8 @@ func (s *session) round(ctx context.Context, lines []line) (round, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		fmt.Fprintf(s.Log, "  %-28s %9.0f a second, p50 %.2f ms, p99 %.2f ms\n", name, got.PerSecond, got.P50, got.P99)
+		fmt.Fprintf(s.Log, "  %-28s %9.0f a second, p50 %.2f ms, p99 %.2f ms, %.0f + %.0f µs\n",
+			name, got.PerSecond, got.P50, got.P99, got.CPU, got.Database)
 		out[name] = got
 	}
 	return out, nil

@@ -16,6 +16,8 @@ type sample struct {
 	P50, P99  float64
 	P95       float64
 	WAL       float64 // bytes a charge, where it was asked for
+	CPU       float64 // µs of this process for each request or item, warm-up included
+	Database  float64 // µs of the database's
 }
 
 // caller sends one request after the other; each call of send is one request.
@@ -46,11 +48,17 @@ func (s *session) drive(ctx context.Context, n, weight int, join func(i int) (ca
 	from := s.Clock.Now().Add(min(took/5, time.Second))
 	to := from.Add(took)
 	waits, errs := make([][]models.Time, n), make([]error, n)
+	sent, used := make([]int, n), cpuUsed()
 	var work sync.WaitGroup
 	for i, c := range callers {
-		work.Go(func() { waits[i], errs[i] = s.loop(ctx, c, from, to) })
+		work.Go(func() { waits[i], sent[i], errs[i] = s.loop(ctx, c, from, to) })
 	}
 	work.Wait()
+	requests := 0
+	for _, n := range sent {
+		requests += n
+	}
+	own, database := cpuUsed().each(used, requests*weight)
 	all := slices.Concat(waits...)
 	slices.Sort(all)
 	if err := errors.Join(errs...); err != nil {
@@ -59,23 +67,26 @@ func (s *session) drive(ctx context.Context, n, weight int, join func(i int) (ca
 	return sample{
 		PerSecond: float64(len(all)*weight) / took.Seconds(), P50: millis(percentile(all, 50)), P99: millis(percentile(all, 99)),
 		P95: millis(percentile(all, 95)),
+		CPU: own, Database: database,
 	}, nil
 }
 
-// loop gives how long the requests took that were answered between two instants.
-func (s *session) loop(ctx context.Context, c caller, from, to models.Time) ([]models.Time, error) {
-	waits := make([]models.Time, 0, 1024)
+// loop gives how long the requests took that were answered between two instants,
+// and how many were sent altogether.
+func (s *session) loop(ctx context.Context, c caller, from, to models.Time) (waits []models.Time, sent int, err error) {
+	waits = make([]models.Time, 0, 1024)
 	for began := s.Clock.Now(); began < to; {
 		if err := c.send(ctx); err != nil {
-			return nil, err
+			return nil, sent, err
 		}
+		sent++
 		ended := s.Clock.Now()
 		if ended >= from && ended < to {
 			waits = append(waits, ended-began)
 		}
 		began = ended
 	}
-	return waits, nil
+	return waits, sent, nil
 }
 
 func firstOf(errs []error) error {

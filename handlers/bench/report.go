@@ -103,7 +103,9 @@ type Row struct {
 	PerSecond float64  `json:"per_second"`
 	P50       float64  `json:"p50_ms"`
 	P99       float64  `json:"p99_ms,omitempty"`
-	Value     *float64 `json:"value,omitempty"` // what the target is about
+	CPU       float64  `json:"cpu_us,omitempty"`          // of the product and the load, a charge
+	Database  float64  `json:"database_cpu_us,omitempty"` // of the database, a charge
+	Value     *float64 `json:"value,omitempty"`           // what the target is about
 	Unit      string   `json:"unit,omitempty"`
 	Target    float64  `json:"target,omitempty"`
 	AtMost    bool     `json:"at_most,omitempty"`
@@ -125,6 +127,8 @@ func (l line) result(rounds []round) Row {
 		PerSecond: of(func(own, _ sample) float64 { return own.PerSecond }),
 		P50:       of(func(own, _ sample) float64 { return own.P50 }),
 		P99:       of(func(own, _ sample) float64 { return own.P99 }),
+		CPU:       of(func(own, _ sample) float64 { return own.CPU }),
+		Database:  of(func(own, _ sample) float64 { return own.Database }),
 		Unit:      l.unit, Target: l.target, AtMost: l.atMost,
 	}
 	if l.value == nil || l.beside != "" && slices.ContainsFunc(rounds, func(r round) bool { return r[l.beside].PerSecond == 0 }) {
@@ -152,7 +156,7 @@ func (r *Report) print(to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "medians of %d × %d s, %d CPUs, %s, %s, PostgreSQL %s, TPC-B at scale %d\n\n",
 		r.Rounds, r.Seconds, r.Machine.CPUs, r.Machine.System, r.Machine.Go, r.Machine.Postgres, r.Scale)
-	fmt.Fprintln(w, "row\ta second\tp50 ms\tp99 ms\tvalue\ttarget\t")
+	fmt.Fprintln(w, "row\ta second\tp50 ms\tp99 ms\tµs CPU\tdatabase\tvalue\ttarget\t")
 	for _, row := range r.Rows {
 		value, target, verdict := "", "", ""
 		if row.Value != nil {
@@ -174,7 +178,14 @@ func (r *Report) print(to io.Writer) error {
 		if row.P99 > 0 {
 			p99 = fmt.Sprintf("%.2f", row.P99)
 		}
-		fmt.Fprintf(w, "%s\t%.0f\t%.2f\t%s\t%s\t%s\t%s\n", row.Name, row.PerSecond, row.P50, p99, value, target, verdict)
+		used := func(us float64) string {
+			if us == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%.0f", us)
+		}
+		fmt.Fprintf(w, "%s\t%.0f\t%.2f\t%s\t%s\t%s\t%s\t%s\t%s\n", row.Name, row.PerSecond, row.P50, p99,
+			used(row.CPU), used(row.Database), value, target, verdict)
 	}
 	return w.Flush()
 }

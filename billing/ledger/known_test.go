@@ -1,0 +1,121 @@
+package ledger_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"refill/billing/ledger"
+	"refill/billing/problem"
+	"refill/models"
+	"refill/models/modelstest"
+)
+
+// neighbour is a second process on the same database, which remembers wallets
+// for itself.
+func (w *world) neighbour(t *testing.T) *world {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), w.db, ledger.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	other := *w
+	other.ledger = l
+	return &other
+}
+
+func TestWhatIsRememberedIsNeverBelievedAgainstTheDatabase(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		here := newWorld(t, db)
+		here.grant(t, here.wallet, models.SourcePurchase, 10)
+		there := here.neighbour(t)
+		here.charge(t, here.request("a", 1)) // here remembers 9
+
+		there.charge(t, there.request("b", 4))
+		require.Equal(t, credits(4), here.charge(t, here.request("c", 1)).Charge.AfterPurchased, "the neighbour's charge counts")
+		replayed := here.charge(t, here.request("b", 4))
+		require.True(t, replayed.Replayed, "a key the neighbour used")
+		require.Equal(t, credits(4), replayed.Draws[0].Credits)
+		here.refused(t, "idempotency_key_reused", func() ledger.ChargeRequest {
+			r := here.request("b", 4)
+			r.Fingerprint = []byte("another")
+			return r
+		}())
+
+		here.charge(t, here.request("d", 4))
+		here.refused(t, "insufficient_credits", here.request("e", 1))
+		there.grant(t, there.wallet, models.SourcePurchase, 5)
+		require.Equal(t, credits(4), here.charge(t, here.request("e", 1)).Charge.AfterPurchased, "credits the neighbour granted can be spent")
+
+		h := here.hold(t, here.wallet, "h", 2, start)
+		_, err := there.ledger.Release(t.Context(), ledger.ReleaseRequest{Agency: there.agency, Wallet: there.wallet, Hold: h.Hold.ID, At: start})
+		require.NoError(t, err)
+		_, err = here.capture(t, h, "f", 2, start)
+		require.True(t, problem.Is(err, "hold_not_open"), "the neighbour let it go: %v", err)
+
+		require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+			return there.ledger.SetStatus(t.Context(), tx, there.agency, there.wallet, models.WalletSuspended)
+		}))
+		here.refused(t, "wallet_paused", here.request("g", 1))
+		require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+			_, err := there.ledger.ResumeAll(t.Context(), tx, there.agency)
+			return err
+		}))
+		require.Equal(t, credits(3), here.charge(t, here.request("g", 1)).Charge.AfterPurchased)
+		here.audit(t)
+	})
+}
+
+// Two processes charge the same wallets at once, dry wallets among them.
+func TestTwoProcessesThatRememberNeverOversell(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		here := newWorld(t, db)
+		here.grant(t, here.wallet, models.SourcePurchase, 150)
+		here.grant(t, here.sub, models.SourcePurchase, 150)
+		worlds := []*world{here, here.neighbour(t)}
+		const callers, each = 16, 25 // 400 credits asked of 300
+		booked := make([]int64, callers)
+		var wg sync.WaitGroup
+		for i := range callers {
+			w, wallet := worlds[i%2], []models.WalletID{here.wallet, here.sub}[i/2%2]
+			wg.Go(func() {
+				for n := range each {
+					_, err := w.ledger.Charge(t.Context(), of(w.request(fmt.Sprint(i, "-", n), 1), wallet, start))
+					switch {
+					case err == nil:
+						booked[i]++
+					case !problem.Is(err, "insufficient_credits"):
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		var sum int64
+		for _, n := range booked {
+			sum += n
+		}
+		require.EqualValues(t, 300, sum, "every credit was spent, and none twice")
+		here.audit(t)
+	})
+}
+
+// Shows that the tests above would notice: without the guard a process charges a
+// wallet that another one suspended.
+func TestWithoutTheGuardAnOldMemoryWouldRule(t *testing.T) {
+	t.Parallel()
+	here := newWorld(t, modelstest.OpenPostgres(t))
+	here.ledger.DropTheGuard()
+	here.grant(t, here.wallet, models.SourcePurchase, 2)
+	there := here.neighbour(t)
+	here.charge(t, here.request("a", 1))
+	require.NoError(t, here.db.InTx(t.Context(), func(tx *gorm.DB) error {
+		return there.ledger.SetStatus(t.Context(), tx, there.agency, there.wallet, models.WalletSuspended)
+	}))
+	_, err := here.ledger.Charge(t.Context(), here.request("b", 1))
+	require.NoError(t, err, "the defect charges a suspended wallet")
+}
