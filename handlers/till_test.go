@@ -19,6 +19,8 @@ import (
 
 // till is a payment provider whose buyers do what a test says.
 type till struct {
+	billing.Payments // what no test here calls
+
 	mu       sync.Mutex
 	sessions map[string]*checkout.Session
 	accounts map[string]*checkout.Account // connected ones, by the key they were opened with
