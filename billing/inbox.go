@@ -50,19 +50,7 @@ func (s *Service) ReceiveEvent(ctx context.Context, endpoint string, payload []b
 	if err != nil {
 		return problem.New(problem.Malformed, "bad_signature", "This delivery is not signed with a known secret.").Because(err)
 	}
-	row := models.StripeEvent{
-		Endpoint: endpoint, EventID: e.ID, Type: e.Type, Account: e.Account, ObjectID: e.ObjectID, Reference: e.Reference,
-		APIVersion: e.APIVersion, Live: e.Live, Payload: payload, State: models.EventPending, NextAt: now, ReceivedAt: now,
-	}
-	switch {
-	case !isPurchaseEvent(e.Type) && !isConnectionEvent(endpoint, e.Type, e.Account):
-		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase or a connection", now
-	case e.Live != s.payments.LiveMode(): // a live Connect endpoint is sent test events too
-		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "made in another mode", now
-	}
-	if e.PaymentIntent != "" && row.Reference == "" {
-		row.Reference = e.PaymentIntent
-	}
+	row := s.eventRow(endpoint, &e, payload, now)
 	if !e.VersionMatches {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "stripe event has another API version",
 			slog.String("event", e.ID), slog.String("version", e.APIVersion), slog.String("wanted", checkout.APIVersion))
@@ -79,6 +67,24 @@ func (s *Service) ReceiveEvent(ctx context.Context, endpoint string, payload []b
 	default: // it is awake already
 	}
 	return nil
+}
+
+// eventRow is an event as the inbox keeps it.
+func (s *Service) eventRow(endpoint string, e *checkout.Event, payload []byte, now models.Time) models.StripeEvent {
+	row := models.StripeEvent{
+		Endpoint: endpoint, EventID: e.ID, Type: e.Type, Account: e.Account, ObjectID: e.ObjectID, Reference: e.Reference,
+		APIVersion: e.APIVersion, Live: e.Live, Payload: payload, State: models.EventPending, NextAt: now, ReceivedAt: now,
+	}
+	switch {
+	case !isPurchaseEvent(e.Type) && !isConnectionEvent(endpoint, e.Type, e.Account):
+		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase or a connection", now
+	case e.Live != s.payments.LiveMode(): // a live Connect endpoint is sent test events too
+		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "made in another mode", now
+	}
+	if e.PaymentIntent != "" && row.Reference == "" {
+		row.Reference = e.PaymentIntent
+	}
+	return row
 }
 
 // eventDeauthorized ends a connection.
@@ -126,7 +132,7 @@ func (s *Service) purchasesDue(ctx context.Context, now models.Time) error {
 	if s.payments == nil {
 		return nil
 	}
-	return errors.Join(s.workEvents(ctx, now), s.pollPurchases(ctx, now), s.connectionsDue(ctx, now))
+	return errors.Join(s.workEvents(ctx, now), s.pollPurchases(ctx, now), s.refundsDue(ctx, now), s.reconcileDue(ctx, now), s.connectionsDue(ctx, now))
 }
 
 // workEvents handles each stored event that is due. One that fails waits and

@@ -262,6 +262,9 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 		if err := s.bookMoneyBack(ctx, tx, &out, &l, now); err != nil {
 			return err
 		}
+		if err := noteSeen(tx, &out, &l.session, now); err != nil {
+			return err
+		}
 		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
 	})
 	return out, err

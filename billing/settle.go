@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"refill/billing/checkout"
 	"refill/billing/ledger"
@@ -83,6 +84,31 @@ func (s *Service) beginLook(ctx context.Context, p *models.Purchase) (look, erro
 		return tx.Raw("UPDATE purchases SET looks = looks + 1 WHERE agency_id = ? AND id = ? RETURNING looks", p.AgencyID, p.ID).Scan(&l.number).Error
 	})
 	return l, err
+}
+
+// seenPayment is a payment as a look at Stripe shows it.
+func seenPayment(session *checkout.Session, now models.Time) models.SeenPayment {
+	seen := models.SeenPayment{
+		Payment: session.PaymentIntent, Account: session.Account, Session: session.ID, Reference: session.Reference, Amount: session.AmountTotal.Amount,
+		Refunded: session.AmountRefunded, Currency: session.AmountTotal.Currency, Live: session.Live, PaidAt: session.PaidAt, SeenAt: now,
+	}
+	if seen.Payment == "" { // nothing was to be paid
+		seen.Payment = session.ID
+	}
+	if seen.PaidAt == 0 {
+		seen.PaidAt = session.CreatedAt
+	}
+	return seen
+}
+
+// noteSeen keeps what a look at Stripe showed of a paid purchase.
+func noteSeen(tx *gorm.DB, p *models.Purchase, session *checkout.Session, now models.Time) error {
+	if !session.Paid() || session.ID != p.CheckoutSession {
+		return nil
+	}
+	seen := seenPayment(session, now)
+	seen.AgencyID, seen.PurchaseID = p.AgencyID, p.ID
+	return tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(&seen).Error
 }
 
 // bookMoneyBack writes what happened to a payment after it was made, and brings

@@ -26,6 +26,7 @@ type till struct {
 	accounts map[string]*checkout.Account // connected ones, by the key they were opened with
 	revoked  bool                         // the owner of every account has left
 	down     bool                         // does not answer
+	refunds  map[string][]checkout.Refund // by payment
 }
 
 var errDown = errors.New("connection refused by 10.9.8.7")
@@ -193,4 +194,46 @@ func (l *till) tell(f func(*checkout.Account)) {
 	for _, a := range l.accounts {
 		f(a)
 	}
+}
+
+func (l *till) MoneyBack(_ context.Context, _, intent string) (checkout.MoneyBack, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return checkout.MoneyBack{Refunds: l.refunds[intent]}, nil
+}
+
+func (l *till) RefundPayment(_ context.Context, p checkout.RefundParams) (checkout.Refund, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return checkout.Refund{}, &checkout.Error{Kind: checkout.KindUnavailable}
+	}
+	if l.refunds == nil {
+		l.refunds = map[string][]checkout.Refund{}
+	}
+	id := "re_" + p.IdempotencyKey
+	for _, r := range l.refunds[p.PaymentIntent] {
+		if r.ID == id {
+			return r, nil
+		}
+	}
+	made := checkout.Refund{ID: id, PaymentIntent: p.PaymentIntent, Amount: models.Money{Amount: p.Amount, Currency: "usd"}, Status: checkout.RefundSucceeded}
+	l.refunds[p.PaymentIntent] = append(l.refunds[p.PaymentIntent], made)
+	return made, nil
+}
+
+func (*till) CompletedSessions(context.Context, string, models.Time, func(checkout.Session) error) error {
+	return nil
+}
+
+func (*till) RefundsSince(context.Context, string, models.Time, func(checkout.Refund) error) error {
+	return nil
+}
+
+func (*till) DisputesSince(context.Context, string, models.Time, func(checkout.Dispute) error) error {
+	return nil
+}
+
+func (*till) MissedEvents(context.Context, string, models.Time, func(checkout.Event) error) error {
+	return nil
 }

@@ -98,3 +98,29 @@ func (*till) Account(context.Context, string) (checkout.Account, error) {
 }
 
 func (*till) Dashboard(string) string { return "" }
+
+// Nothing happens to what was paid here afterwards.
+
+func (*till) MoneyBack(context.Context, string, string) (checkout.MoneyBack, error) {
+	return checkout.MoneyBack{}, nil
+}
+
+func (*till) RefundPayment(context.Context, checkout.RefundParams) (checkout.Refund, error) {
+	return checkout.Refund{}, &checkout.Error{Kind: checkout.KindRefused}
+}
+
+func (*till) CompletedSessions(context.Context, string, models.Time, func(checkout.Session) error) error {
+	return nil
+}
+
+func (*till) RefundsSince(context.Context, string, models.Time, func(checkout.Refund) error) error {
+	return nil
+}
+
+func (*till) DisputesSince(context.Context, string, models.Time, func(checkout.Dispute) error) error {
+	return nil
+}
+
+func (*till) MissedEvents(context.Context, string, models.Time, func(checkout.Event) error) error {
+	return nil
+}
