@@ -48,7 +48,8 @@ func (s *Service) Shopfront(ctx context.Context, a *Account) (Shopfront, error) 
 	case !errors.Is(err, gorm.ErrRecordNotFound):
 		return out, err
 	}
-	err = read.Model(&models.StripeAccount{}).Where("agency_id = ?", a.Agency.ID).Select("statement").Scan(&out.Statement).Error
+	through, err := connection(read, a.Agency.ID)
+	out.Statement = through.Statement
 	out.Suggested = out.suggest()
 	return out, err
 }
