@@ -83,10 +83,13 @@ type Attention struct {
 // SubAccountState is how one prepaid client stands.
 type SubAccountState struct {
 	models.SubAccount
-	Funding models.Funding
-	State   ledger.State
-	Left    models.Credits
-	Used    models.Credits // in the agency's running cycle
+	Funding   models.Funding
+	PoolCap   models.Credits // 0: no cap on a pooled account, no pool for a prepaid one
+	PoolEvery models.PoolEvery
+	NotUsed   bool // no charge yet
+	State     ledger.State
+	Left      models.Credits
+	Used      models.Credits // in the agency's running cycle
 }
 
 // idleAfter is how long a client may buy nothing before its agency is told.
@@ -249,17 +252,8 @@ func (s *Service) replies(ctx context.Context, a *Account, left models.Credits, 
 	return out, nil
 }
 
-// SubAccountStates tells how each active client of an agency stands, by name. A
+// subAccountStates tells how each active client of an agency stands, by name. A
 // client that the agency's pool feeds shares the agency's own condition.
-func (s *Service) SubAccountStates(ctx context.Context, a *Account) ([]SubAccountState, error) {
-	now := s.clock.Now()
-	c, err := s.cycleOf(s.db.Read.WithContext(ctx), a, now)
-	if err != nil {
-		return nil, err
-	}
-	return s.subAccountStates(ctx, a, c, now)
-}
-
 func (s *Service) subAccountStates(ctx context.Context, a *Account, c cycle, now models.Time) ([]SubAccountState, error) {
 	var subs []models.SubAccount
 	var wallets []models.Wallet
@@ -299,7 +293,10 @@ func (s *Service) subAccountStates(ctx context.Context, a *Account, c cycle, now
 		if w == nil {
 			continue
 		}
-		row := SubAccountState{SubAccount: subs[i], Funding: w.Funding, State: states[w.ID], Left: spendable[w.ID] - w.Excess, Used: usedBy[w.ID]}
+		row := SubAccountState{
+			SubAccount: subs[i], Funding: w.Funding, PoolCap: w.PoolCap, PoolEvery: w.PoolEvery, NotUsed: w.UsedAt == 0,
+			State: states[w.ID], Left: spendable[w.ID] - w.Excess, Used: usedBy[w.ID],
+		}
 		if w.Funding == models.Pooled && w.Status == models.WalletActive {
 			row.State = ledger.StateHealthy
 			if states[w.PoolWalletID] == ledger.StatePaused {

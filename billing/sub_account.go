@@ -16,11 +16,8 @@ import (
 type SubAccountStanding struct {
 	SubAccountState
 
-	PoolCap   models.Credits // 0: no cap on a pooled account, no pool for a prepaid one
-	PoolEvery models.PoolEvery
-	NotUsed   bool        // no charge yet
-	Sold      SalesTotal  // to it in the agency's running cycle
-	BoughtAt  models.Time // when it last bought a package; 0: never
+	Sold     SalesTotal  // to it in the agency's running cycle
+	BoughtAt models.Time // when it last bought a package; 0: never
 }
 
 // Idle tells a prepaid client that bought nothing of its agency in the last 30
@@ -32,15 +29,12 @@ func (s *SubAccountStanding) Idle(now models.Time) bool {
 // SubAccountStandings tells how each active client of an agency stands and how
 // it gets credits, by name.
 func (s *Service) SubAccountStandings(ctx context.Context, a *Account) ([]SubAccountStanding, error) {
-	states, err := s.SubAccountStates(ctx, a)
+	now := s.clock.Now()
+	c, err := s.cycleOf(s.db.Read.WithContext(ctx), a, now)
 	if err != nil {
 		return nil, err
 	}
-	var wallets []models.Wallet
-	if err := s.db.Read.WithContext(ctx).Where("agency_id = ?", a.Agency.ID).Find(&wallets).Error; err != nil {
-		return nil, err
-	}
-	c, err := s.cycleOf(s.db.Read.WithContext(ctx), a, s.clock.Now())
+	states, err := s.subAccountStates(ctx, a, c, now)
 	if err != nil {
 		return nil, err
 	}
@@ -52,20 +46,10 @@ func (s *Service) SubAccountStandings(ctx context.Context, a *Account) ([]SubAcc
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[models.WalletID]*models.Wallet, len(wallets))
-	for i := range wallets {
-		byID[wallets[i].ID] = &wallets[i]
-	}
-	out := make([]SubAccountStanding, 0, len(states))
+	out := make([]SubAccountStanding, len(states))
 	for i := range states {
-		w := byID[states[i].WalletID]
-		if w == nil {
-			continue
-		}
-		out = append(out, SubAccountStanding{
-			SubAccountState: states[i], PoolCap: w.PoolCap, PoolEvery: w.PoolEvery, NotUsed: w.UsedAt == 0,
-			Sold: sold[w.ID], BoughtAt: bought[w.ID],
-		})
+		wallet := states[i].WalletID
+		out[i] = SubAccountStanding{SubAccountState: states[i], Sold: sold[wallet], BoughtAt: bought[wallet]}
 	}
 	return out, nil
 }
