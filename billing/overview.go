@@ -95,6 +95,12 @@ type SubAccountState struct {
 // idleAfter is how long a client may buy nothing before its agency is told.
 const idleAfter = 30 * 24 * time.Hour
 
+// idle tells a prepaid client that last bought something of its agency too long
+// ago, or never (0).
+func (s *SubAccountState) idle(boughtAt, now models.Time) bool {
+	return s.Funding == models.Prepaid && now.Sub(boughtAt) > idleAfter
+}
+
 // attentionRows is how many clients are listed.
 const attentionRows = 5
 
@@ -320,7 +326,7 @@ func (s *Service) attention(ctx context.Context, a *Account, c cycle, now models
 	}
 	worst := map[ledger.State]int{ledger.StatePaused: 4, ledger.StateExcess: 3, ledger.StateCritical: 2, ledger.StateLow: 1}
 	for i := range rows {
-		if at := bought[rows[i].WalletID]; len(bought) > 0 && rows[i].Funding == models.Prepaid && now.Sub(at) > idleAfter {
+		if len(bought) > 0 && rows[i].idle(bought[rows[i].WalletID], now) {
 			out.Idle++
 		}
 		switch rows[i].State {

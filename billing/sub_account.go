@@ -23,7 +23,7 @@ type SubAccountStanding struct {
 // Idle tells a prepaid client that bought nothing of its agency in the last 30
 // days.
 func (s *SubAccountStanding) Idle(now models.Time) bool {
-	return s.Funding == models.Prepaid && now.Sub(s.BoughtAt) > idleAfter
+	return s.idle(s.BoughtAt, now)
 }
 
 // SubAccountStandings tells how each active client of an agency stands and how
