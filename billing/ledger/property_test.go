@@ -224,7 +224,7 @@ func (x *twin) releaseOne(*rapid.T) {
 
 func (x *twin) reverseOne(*rapid.T) {
 	if len(x.charges) == 0 {
-		x.t.Skip("no charge") // as above
+		x.t.Skip("no charge") // nothing to reverse yet: rapid draws another command instead
 	}
 	i := rapid.IntRange(0, len(x.charges)-1).Draw(x.t, "charge")
 	x.tick()
