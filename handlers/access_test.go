@@ -66,7 +66,7 @@ POST /invitations/{letter}/link                                       404    404
 
 GET  /                                                                in     200   200     200    200    303   200       200
 GET  /usage                                                           in     200   200     200    200    403   200       200
-GET  /usage?sub={code}                                                in     200   200     200    none   403   none      none     | none  none    none   none   403
+GET  /usage?sub={code}                                                in     200   200     200    none   403   none      404      | 404   404     404    none   403
 GET  /usage.csv                                                       in     200   200     200    200    403   200       200
 GET  /usage.csv?sub={code}                                            in     200   200     200    200    403   none      404      | 404   404     404    none   403
 GET  /history                                                         in     200   200     200    200    403   200       200

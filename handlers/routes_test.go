@@ -61,8 +61,13 @@ func TestOtherAgenciesDoNotExist(t *testing.T) {
 			require.NotContains(t, a.body, "2,000", "%s", c.path)
 		}
 	}
-	usage := stranger.get("/usage.csv?sub=acme")
-	require.Equal(t, http.StatusNotFound, usage.StatusCode)
+	// The page and its file say the same of a client that is another agency's and
+	// of one that there is not.
+	for _, path := range []string{"/usage?sub=acme", "/usage.csv?sub=acme", "/usage?sub=nobody", "/usage.csv?sub=nobody"} {
+		usage := stranger.get(path)
+		require.Equal(t, http.StatusNotFound, usage.StatusCode, path)
+		require.Contains(t, usage.doc().Find("main").Text(), "There is nothing at this address.", path)
+	}
 }
 
 // TestFormsNeedTheirToken sends every form without a token, with another

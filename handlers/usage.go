@@ -22,11 +22,11 @@ type asked struct {
 	filter  views.UsageFilter
 	period  billing.UsagePeriod
 	query   billing.UsageQuery
-	known   bool // false: it names a sub-account that is not there
 	account *billing.Account
 }
 
-// readUsage takes an address apart. What a reader may not ask for is left out.
+// readUsage takes an address apart. What a reader may not ask for is left out; a
+// sub-account that is not there is not found.
 func (a *app) readUsage(ctx context.Context, account *billing.Account, q url.Values) (asked, error) {
 	in := asked{filter: views.ParseUsageFilter(q), account: account}
 	f := &in.filter
@@ -51,7 +51,9 @@ func (a *app) readUsage(ctx context.Context, account *billing.Account, q url.Val
 	in.query.Group, in.query.Interval = usageGroup(f.Group), billing.UsageInterval(f.Interval)
 	in.query.Action, in.query.Model = f.Action, f.Model
 	wallet, known, err := a.subWallet(ctx, account, f.Sub)
-	in.known = known
+	if err == nil && !known {
+		err = problem.Missing("sub-account")
+	}
 	if f.Sub != "" {
 		in.query.Wallet = wallet
 	}
@@ -81,13 +83,6 @@ func usageGroup(g views.UsageGroup) billing.UsageGroup {
 	case views.GroupModel:
 	}
 	return billing.ByModelAction
-}
-
-func (a *app) report(ctx context.Context, in *asked) (billing.UsageReport, error) {
-	if !in.known {
-		return billing.UsageReport{Query: in.query, Now: a.Billing.Now()}, nil
-	}
-	return a.Billing.Usage(ctx, billing.Scope{Agency: in.account.Agency.ID}, in.query)
 }
 
 func (a *app) usage(c echo.Context) error {
@@ -132,7 +127,8 @@ func usageGroups(account *billing.Account) []views.UsageGroup {
 }
 
 func (a *app) fillUsage(ctx context.Context, out *views.Usage, in *asked) error {
-	r, err := a.report(ctx, in)
+	scope := billing.Scope{Agency: in.account.Agency.ID}
+	r, err := a.Billing.Usage(ctx, scope, in.query)
 	if err != nil {
 		return err
 	}
@@ -148,7 +144,6 @@ func (a *app) fillUsage(ctx context.Context, out *views.Usage, in *asked) error 
 	if !in.filter.Compare {
 		out.Previous = nil
 	}
-	scope := billing.Scope{Agency: in.account.Agency.ID}
 	choices, err := a.Billing.UsageChoices(ctx, scope, in.query)
 	if err != nil {
 		return err
@@ -340,9 +335,6 @@ func (a *app) usageCSV(c echo.Context) error {
 	in, err := a.readUsage(ctx, account, c.QueryParams())
 	if err != nil {
 		return err
-	}
-	if !in.known {
-		return problem.Missing("sub-account")
 	}
 	export, err := a.Billing.UsageCSV(ctx, billing.Scope{Agency: account.Agency.ID}, in.query)
 	if err != nil {
