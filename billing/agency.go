@@ -116,20 +116,20 @@ func hostLabel(ext string) string {
 	return label
 }
 
-// subscribe starts a subscription whose first period begins now, with the
-// plan's terms as they are, and grants its first allowance.
+// subscribe starts a subscription that the clock renews, whose first period
+// begins now, with the plan's terms as they are, and grants its first allowance.
 func (s *Service) subscribe(ctx context.Context, tx *gorm.DB, agency *models.Agency, plan models.Plan, now models.Time) error {
-	sub := models.Subscription{
-		AgencyID: agency.ID, ID: models.NewID[models.SubscriptionID](now), PlanID: plan.ID, Status: models.SubscriptionActive,
-		AnchorAt: now, TimeZone: agency.TimeZone, Every: plan.Every, Allowance: plan.Allowance, PeriodStart: now, CreatedAt: now,
-	}
+	sub := termsOf(&plan)
+	sub.AgencyID, sub.ID, sub.CreatedAt = agency.ID, models.NewID[models.SubscriptionID](now), now
+	sub.AnchorAt, sub.TimeZone, sub.PeriodStart = now, agency.TimeZone, now
 	if plan.TrialDays > 0 {
-		sub.Status = models.SubscriptionTrialing
+		sub.Status, sub.TrialEnd = models.SubscriptionTrialing, now.Add(time.Duration(plan.TrialDays)*24*time.Hour)
 	}
 	sub.PeriodEnd = period.At(sub.AnchorAt, Zone(sub.TimeZone), rhythm(sub.Every), 1)
 	if err := tx.Create(&sub).Error; err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
+	s.periods.kept.Delete(agency.ID)
 	return s.grantAllowance(ctx, tx, agency, &sub, now)
 }
 
@@ -175,41 +175,71 @@ func (s *Service) ChangePlanFor(ctx context.Context, agencyID models.AgencyID, c
 }
 
 // changePlan ends the live subscription, and its allowance, and begins one on
-// the plan; on that plan already, the agency stays as it is.
+// the plan; on that plan already, the agency stays as it is. Where Stripe collects
+// the price it goes on doing so, the new one from its next invoice on.
 func (s *Service) changePlan(ctx context.Context, tx *gorm.DB, agencyID models.AgencyID, plan *models.Plan, by Actor, reason string, now models.Time) error {
+	old, err := lockedSubscription(tx, agencyID)
+	if err != nil || old.PlanID == plan.ID {
+		return err
+	}
 	var agency models.Agency
 	if err := tx.Where("id = ?", agencyID).Take(&agency).Error; err != nil {
 		return missing(err, "agency")
 	}
-	old, err := liveSubscription(tx, agencyID)
-	if err != nil || old.PlanID == plan.ID {
-		return err
+	if old.ByStripe() && old.PaidEvery != plan.PaidEvery {
+		return problem.New(problem.Conflict, "paid_otherwise",
+			"This agency pays %s through Stripe, and the plan is paid otherwise. Its owner changes it on their plan page.", everyWord(old.PaidEvery)).On("plan")
 	}
 	was := "none"
 	if !old.ID.IsZero() {
-		var from models.Plan
-		if err := tx.Where("id = ?", old.PlanID).Take(&from).Error; err != nil {
-			return err
-		}
-		was = edition(&from)
-		if err := tx.Model(&models.Subscription{}).Where("agency_id = ? AND id = ?", agencyID, old.ID).
-			Updates(map[string]any{"ended_at": now, "status": models.SubscriptionCancelled, "next_plan_id": nil}).Error; err != nil {
-			return err
-		}
-		if err := s.ledger.EndAllowance(ctx, tx, agencyID, agency.WalletID, old.PeriodStart, now); err != nil {
+		if was, err = s.replace(ctx, tx, &agency, &old, now, true); err != nil {
 			return err
 		}
 	}
 	if err := s.setPlanPolicy(ctx, tx, &agency, plan); err != nil {
 		return err
 	}
-	if err := s.ledger.StartCycle(ctx, tx, agencyID, agency.WalletID, now); err != nil {
+	start := max(now, old.PeriodStart+1)
+	if err := s.ledger.StartCycle(ctx, tx, agencyID, agency.WalletID, start); err != nil {
 		return err
 	}
-	if err := s.subscribe(ctx, tx, &agency, *plan, max(now, old.PeriodStart+1)); err != nil {
+	if _, err := s.ledger.Thaw(ctx, tx, agencyID, agency.WalletID, models.FreezeNoPlan, nil, now); err != nil {
+		return err
+	}
+	if old.ByStripe() {
+		err = s.resubscribe(ctx, tx, &agency, &old, plan, start)
+	} else {
+		err = s.subscribe(ctx, tx, &agency, *plan, start)
+	}
+	if err != nil {
 		return err
 	}
 	return s.audit(tx, agencyID, by, "plan.change", agencyID.String(), was+" → "+edition(plan), reason, now)
+}
+
+// resubscribe puts an agency whose plan Stripe collects on another one for the
+// rest of Stripe's period, with the whole allowance.
+func (s *Service) resubscribe(ctx context.Context, tx *gorm.DB, agency *models.Agency, old *models.Subscription, plan *models.Plan, start models.Time) error {
+	sub := termsOf(plan)
+	retakes(&sub, old)
+	sub.AgencyID, sub.ID, sub.CreatedAt = agency.ID, models.NewID[models.SubscriptionID](start), start
+	sub.AnchorAt, sub.TimeZone, sub.PeriodStart = old.AnchorAt, old.TimeZone, start
+	_, _, sub.PeriodEnd = period.Containing(sub.AnchorAt, Zone(sub.TimeZone), rhythm(sub.Every), start)
+	if old.PeriodEnd > start && old.TrialEnd == old.PeriodEnd { // the trial ends when it would have
+		sub.PeriodEnd = old.PeriodEnd
+	}
+	if err := tx.Create(&sub).Error; err != nil {
+		return fmt.Errorf("resubscribe: %w", err)
+	}
+	s.periods.kept.Delete(agency.ID)
+	return s.grantAllowance(ctx, tx, agency, &sub, start)
+}
+
+func everyWord(p models.PaidEvery) string {
+	if p == models.PaidYearly {
+		return "every year"
+	}
+	return "every month"
 }
 
 // edition names a version of a plan in the audit log.

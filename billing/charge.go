@@ -99,6 +99,7 @@ func (s *Service) chargeRequest(ctx context.Context, scope Scope, in *ChargeInpu
 	if err != nil {
 		return none, nil, err
 	}
+	s.inPeriod(ctx, account.Agency.ID, now)
 	occurred := in.OccurredAt
 	if occurred == 0 {
 		occurred = now
@@ -254,6 +255,7 @@ func (s *Service) Hold(ctx context.Context, scope Scope, in HoldInput) (HoldOutc
 	if amount <= 0 || amount > models.MaxCharge {
 		return HoldOutcome{}, problem.New(problem.Invalid, "invalid_credits", "A hold is for more than 0 and at most %s credits.", models.MaxCharge).On("credits")
 	}
+	s.inPeriod(ctx, account.Agency.ID, now)
 	receipt, err := s.ledger.Hold(ctx, ledger.HoldRequest{
 		Agency: account.Agency.ID, Wallet: account.Wallet, Key: in.Key,
 		Fingerprint: fingerprint("hold", account.Wallet.String(), in.Action, in.Model, in.Usage.Canonical(), in.Credits.String(), in.TTL.String()),

@@ -230,6 +230,10 @@ func cycleFrom(sub models.Subscription, a *Account, now models.Time) cycle {
 	zone, every := Zone(sub.TimeZone), rhythm(sub.Every)
 	n, start, end := period.Containing(sub.AnchorAt, zone, every, now)
 	c.Span, c.before, c.renews = period.Span{Start: start, End: end}, period.At(sub.AnchorAt, zone, every, n-1), true
+	if sub.PeriodStart <= now && now < sub.PeriodEnd { // a trial, or a plan that began in the middle
+		c.Span = period.Span{Start: sub.PeriodStart, End: sub.PeriodEnd}
+		c.before = min(c.before, c.Start)
+	}
 	c.next = func(after models.Time) models.Time {
 		_, _, end := period.Containing(sub.AnchorAt, zone, every, after)
 		return end

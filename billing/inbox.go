@@ -76,10 +76,16 @@ func (s *Service) eventRow(endpoint string, e *checkout.Event, payload []byte, n
 		APIVersion: e.APIVersion, Live: e.Live, Payload: payload, State: models.EventPending, NextAt: now, ReceivedAt: now,
 	}
 	switch {
-	case !isPurchaseEvent(e.Type) && !isConnectionEvent(endpoint, e.Type, e.Account):
-		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase or a connection", now
 	case e.Live != s.payments.LiveMode(): // a live Connect endpoint is sent test events too
 		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "made in another mode", now
+	case e.Invoice != "": // of a plan: its invoice tells
+		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "a payment of an invoice", now
+	case endpoint == EndpointPlatform && isPlanEvent(e.Type):
+		if row.Reference == "" {
+			row.Reference = e.Subscription
+		}
+	case !isPurchaseEvent(e.Type) && !isConnectionEvent(endpoint, e.Type, e.Account):
+		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase or a connection", now
 	}
 	if e.PaymentIntent != "" && row.Reference == "" {
 		row.Reference = e.PaymentIntent
@@ -210,6 +216,11 @@ func (s *Service) settleEvent(ctx context.Context, e *models.StripeEvent) error 
 		}
 		_, err = s.settle(ctx, p.AgencyID, p.ID, isMoneyBackEvent(e.Type))
 		return err
+	}
+	if e.Account == "" {
+		if found, err := s.settlePlanEvent(ctx, e); found || err != nil {
+			return err
+		}
 	}
 	return errors.New("no purchase of ours is known by this event's object")
 }

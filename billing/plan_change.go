@@ -46,13 +46,16 @@ func (s *Service) PlanChange(ctx context.Context, agency models.Agency, code str
 		}
 		for _, l := range view.Lots {
 			// What was assigned of it stays with the clients until it expires.
-			if l.Source == models.SourcePlan && l.PeriodStart == old.PeriodStart && l.ExpiresAt > now && l.EffectiveAt <= now && !l.Frozen {
+			if l.Source == models.SourcePlan && l.ParentLotID.IsZero() && l.ExpiresAt > now && l.EffectiveAt <= now && !l.Frozen {
 				out.Lost += l.Remaining
 			}
 		}
 		out.Given, out.Before = out.To.Allowance, view.Balance.Left()
 		out.After = out.Before - out.Lost + out.Given
 		out.ResetsAt = period.At(now, Zone(agency.TimeZone), rhythm(out.To.Every), 1)
+		if old.ByStripe() && old.Every == out.To.Every {
+			out.ResetsAt = old.PeriodEnd
+		}
 		return tx.Model(&models.SubAccount{}).Where("agency_id = ? AND status = ?", agency.ID, models.SubAccountActive).Count(&out.SubAccount).Error
 	})
 	return out, err

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,8 @@ import (
 // PlanTerms is what a version of a plan promises.
 type PlanTerms struct {
 	Name            string
-	Price           int64 // minor units of the catalogue's currency, per month
+	Price           int64            // minor units of the catalogue's currency, once per PaidEvery
+	PaidEvery       models.PaidEvery // "" a month
 	Allowance       models.Credits
 	Every           models.Every
 	ExcessLimit     models.Credits // 0: pause at zero
@@ -173,6 +175,7 @@ func preparePlan(tx *gorm.DB, in *PlanInput, now models.Time) (PlanEdit, error) 
 
 func (in *PlanInput) fill(p *models.Plan) {
 	p.Name, p.Price, p.Allowance, p.Every = strings.TrimSpace(in.Name), in.Price, in.Allowance, in.Every
+	p.PaidEvery = cmp.Or(in.PaidEvery, models.PaidMonthly)
 	p.ExcessLimit, p.SubAccountLimit, p.TrialDays, p.RateCardID, p.Position = in.ExcessLimit, in.SubAccountLimit, in.TrialDays, in.RateCard, in.Position
 }
 
@@ -186,6 +189,9 @@ func (in *PlanInput) examine(currency string) error {
 	}
 	if in.Every != models.EveryMonth && in.Every != models.Once {
 		errs = append(errs, wrong("every", "Plan credits come every month or once."))
+	}
+	if in.PaidEvery != "" && in.PaidEvery != models.PaidMonthly && in.PaidEvery != models.PaidYearly {
+		errs = append(errs, wrong("paid_every", "A plan is paid every month or every year."))
 	}
 	if in.ExcessLimit < 0 || in.ExcessLimit > models.MaxBalance {
 		errs = append(errs, wrong("excess_limit", "The limit below zero is from 0, which pauses, to %s.", models.MaxBalance))
@@ -230,6 +236,7 @@ func (p *PlanVersion) words() []word {
 	return []word{
 		{"name", p.Name},
 		{"price", models.Money{Amount: p.Price, Currency: p.Currency}.Decimal()},
+		{"paid every", string(cmp.Or(p.PaidEvery, models.PaidMonthly))},
 		{"plan credits", p.Allowance.String()},
 		{"every", string(p.Every)},
 		{"excess limit", p.ExcessLimit.String()},

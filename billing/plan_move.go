@@ -117,9 +117,12 @@ func (s *Service) renewOnto(ctx context.Context, tx *gorm.DB, agency *models.Age
 	}).Error; err != nil {
 		return err
 	}
-	sub := models.Subscription{
-		AgencyID: agency.ID, ID: models.NewID[models.SubscriptionID](start), PlanID: to.ID, Status: models.SubscriptionActive, AnchorAt: old.AnchorAt,
-		TimeZone: old.TimeZone, Every: to.Every, Allowance: to.Allowance, PeriodStart: start, PeriodEnd: old.PeriodEnd, CreatedAt: start,
+	sub := termsOf(&to)
+	retakes(&sub, old)
+	sub.AgencyID, sub.ID, sub.CreatedAt = agency.ID, models.NewID[models.SubscriptionID](start), start
+	sub.AnchorAt, sub.TimeZone, sub.PeriodStart, sub.PeriodEnd = old.AnchorAt, old.TimeZone, start, old.PeriodEnd
+	if sub.Status == models.SubscriptionTrialing && sub.TrialEnd <= start {
+		sub.Status = models.SubscriptionActive
 	}
 	if to.Every != old.Every {
 		sub.AnchorAt, sub.PeriodEnd = start, period.At(start, Zone(sub.TimeZone), rhythm(to.Every), 1)
@@ -130,6 +133,7 @@ func (s *Service) renewOnto(ctx context.Context, tx *gorm.DB, agency *models.Age
 	if err := s.setPlanPolicy(ctx, tx, agency, &to); err != nil {
 		return err
 	}
+	s.periods.kept.Delete(agency.ID)
 	if err := s.grantAllowance(ctx, tx, agency, &sub, start); err != nil {
 		return err
 	}

@@ -392,6 +392,9 @@ func (s *Service) grant(ctx context.Context, tx *gorm.DB, p *models.Purchase, no
 		return fmt.Errorf("credit purchase %s: %w", p.ID, err)
 	}
 	p.ActID, p.BalanceBefore, p.BalanceAfter = granted.Act.ID, granted.Before.Left(), granted.After.Left()
+	if err := s.freezeBought(ctx, tx, p.AgencyID); err != nil {
+		return err
+	}
 	return wakeSales(tx, p.AgencyID)
 }
 

@@ -35,6 +35,8 @@ type shop struct {
 	clock   *demo.Clock
 	box     string
 	account *billing.Account
+
+	simulator *stripesim.Server
 }
 
 // shopAccount is the Stripe account the shop's agency may sell through.
@@ -48,7 +50,7 @@ func openShop(t *testing.T, db *models.DB, presetName, plan string) *shop {
 	})
 	require.NoError(t, err)
 	box := httptest.NewServer(sim)
-	s.box = box.URL
+	s.box, s.simulator = box.URL, sim
 	gateway, err := checkout.New(checkout.Config{
 		SecretKey: "sk_test_shop", WebhookSecrets: []string{"whsec_shop"}, ConnectWebhookSecrets: []string{"whsec_connect"}, BaseURL: box.URL,
 	})

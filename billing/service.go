@@ -37,6 +37,7 @@ type Service struct {
 	ledger   *ledger.Ledger
 	clock    models.Clock
 	payments Payments
+	plans    PlanPayments // nil: plans are not sold
 	baseURL  string
 	log      *slog.Logger
 
@@ -44,6 +45,7 @@ type Service struct {
 	portalDomain string
 
 	directory recall[string, *Account]
+	periods   recall[models.AgencyID, models.Time] // when the running ones end
 	cards     *cards
 	apiKeys   *apiKeys
 	purchases *purchaseDesk
@@ -69,6 +71,8 @@ func New(c Config) (*Service, error) {
 		return nil, fmt.Errorf("billing: %w", err)
 	}
 	s.directory.ttl = directoryTTL
+	s.periods.ttl = periodTTL
+	s.plans, _ = c.Payments.(PlanPayments)
 	s.cards = newCards(s)
 	s.apiKeys = newAPIKeys(c.Wall)
 	s.purchases = newPurchaseDesk()

@@ -341,7 +341,7 @@ func TestClockCheck(t *testing.T) {
 func TestEndpointsAskForWhatIsActedOn(t *testing.T) {
 	t.Parallel()
 	for _, kind := range checkout.PlatformEvents() {
-		require.True(t, isPurchaseEvent(kind), kind)
+		require.True(t, isPurchaseEvent(kind) || isPlanEvent(kind), kind)
 	}
 	for _, kind := range checkout.ConnectEvents() {
 		require.True(t, isPurchaseEvent(kind) || isConnectionEvent(EndpointConnect, kind, "acct_1"), kind)

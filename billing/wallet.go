@@ -32,6 +32,7 @@ type PoolView struct {
 // together.
 func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 	out := WalletView{Account: a, Now: s.clock.Now()}
+	s.inPeriod(ctx, a.Agency.ID, out.Now)
 	views, err := s.ledger.Views(ctx, a.Agency.ID, out.Now, a.Wallet)
 	if err == nil && fed(&views[0].Wallet) {
 		views, err = s.ledger.Views(ctx, a.Agency.ID, out.Now, a.Wallet, views[0].Wallet.PoolWalletID)

@@ -91,6 +91,16 @@ GET  /purchases.csv                                                   in     200
 GET  /purchases/{purchase}/receipt                                    in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /purchases/{acme-purchase}/receipt                               in     404   404     404    200    403   404       404      | 404   404     404    404    403
 
+GET  /plan                                                            in     200   200     200    403    403   403       200
+GET  /plan/choose                                                     in     200   200     200    403    403   403       200
+GET  /plan/change?plan=pro                                            in     303   303     403    403    403   403       303
+POST /plan/change?plan=pro                                            in     303   303     403    403    403   403       303
+GET  /plan/return?s=cs_none                                           in     404   404     403    403    403   403       404
+GET  /plan/cancel                                                     in     200   200     403    403    403   403       200
+POST /plan/cancel?do=keep                                             in     303   303     403    403    403   403       303
+POST /plan/pay                                                        in     303   303     403    403    403   403       303
+POST /plan/portal                                                     in     303   303     403    403    403   403       303
+
 GET  /sub-accounts                                                    in     200   200     200    403    403   403       200
 GET  /sub-accounts.csv                                                in     200   200     200    403    403   403       200
 GET  /sub-accounts/new                                                in     200   200     403    403    403   403       200

@@ -60,7 +60,13 @@ func (a *app) agency(c echo.Context) error {
 	if err != nil {
 		a.sectionFailed(c, "plan", err)
 	}
-	out.Plan, out.Price = plan.Name, models.Money{Amount: plan.Price, Currency: plan.Currency}
+	out.Plan, out.Price, out.Yearly = plan.Name, sub.Cost(), sub.PaidEvery == models.PaidYearly
+	if last, err := a.Billing.LastSubscription(ctx, agency.ID); err != nil {
+		a.sectionFailed(c, "plan", err)
+	} else {
+		out.State, out.Until = planState(&last, o.Now)
+		out.Stripe, out.StripeState, out.PaidUntil = last.StripeID, last.StripeStatus, last.PaidUntil
+	}
 	if sub.PeriodEnd != models.Never {
 		out.RenewsAt = sub.PeriodEnd
 	}

@@ -120,7 +120,7 @@ func navigation(r role, current string) []views.NavItem {
 	case roleClient:
 		nav[0].Label, nav[0].Short, nav[2].Label = "Balance", "Balance", "Buy credits"
 	case roleOwner, roleBilling, roleMember:
-		nav = slices.Insert(nav, 3,
+		nav = slices.Insert(nav, 3, views.NavItem{Key: "plan", Label: "Plan", Href: "/plan"},
 			views.NavItem{Key: "sub-accounts", Label: "Sub-accounts", Href: "/sub-accounts"},
 			views.NavItem{Key: "packages", Label: "Packages", Href: "/packages"}, views.NavItem{Key: "sales", Label: "Sales", Href: "/sales"})
 	}

@@ -8,10 +8,10 @@ import (
 
 // contentPolicy allows our own style, script and pictures, nothing inline and
 // nobody else's. A purchase form may lead to the payment page, and the button
-// that connects Stripe to its set-up pages: browsers hold the redirect against
-// form-action too.
+// that connects Stripe to its set-up pages, the one for cards and invoices to its
+// portal: browsers hold the redirect against form-action too.
 func contentPolicy(checkout []string) string {
-	forms := append([]string{"'self'", "https://checkout.stripe.com", "https://connect.stripe.com"}, checkout...)
+	forms := append([]string{"'self'", "https://checkout.stripe.com", "https://connect.stripe.com", "https://billing.stripe.com"}, checkout...)
 	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; " +
 		"form-action " + strings.Join(forms, " ") + "; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
 }

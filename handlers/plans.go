@@ -22,7 +22,7 @@ func planPath(id models.PlanID) string { return plansPath + "/" + id.String() }
 // planTerms is a version of a plan as pages show it.
 func planTerms(p *models.Plan, card string, packs []string) views.PlanFacts {
 	return views.PlanFacts{
-		Price: models.Money{Amount: p.Price, Currency: p.Currency}, Allowance: p.Allowance, Once: p.Every == models.Once, ExcessLimit: p.ExcessLimit,
+		Price: models.Money{Amount: p.Price, Currency: p.Currency}, Allowance: p.Allowance, Once: p.Every == models.Once, Yearly: p.PaidEvery == models.PaidYearly, ExcessLimit: p.ExcessLimit,
 		SubAccountLimit: p.SubAccountLimit, TrialDays: p.TrialDays, Card: card, Packs: packs, Position: p.Position,
 	}
 }
@@ -119,13 +119,13 @@ func (a *app) plan(c echo.Context) error {
 }
 
 func planFields() []string {
-	return []string{"name", "code", "price", "allowance", "every", "excess_limit", "sub_account_limit", "trial_days", "rate_card", "packs", "position", "note"}
+	return []string{"name", "code", "price", "paid_every", "allowance", "every", "excess_limit", "sub_account_limit", "trial_days", "rate_card", "packs", "position", "note"}
 }
 
 // planForm is the form as it was sent, with the packs that were ticked.
 func planForm(c echo.Context) (views.PlanForm, []string) {
 	return views.PlanForm{
-		Base: field(c, "base"), Code: field(c, "code"), Name: c.FormValue("name"), Price: field(c, "price"), Allowance: field(c, "allowance"),
+		Base: field(c, "base"), Code: field(c, "code"), Name: c.FormValue("name"), Price: field(c, "price"), PaidEvery: field(c, "paid_every"), Allowance: field(c, "allowance"),
 		Every: field(c, "every"), ExcessLimit: field(c, "excess_limit"), SubAccountLimit: field(c, "sub_account_limit"), TrialDays: field(c, "trial_days"),
 		RateCard: field(c, "rate_card"), Position: field(c, "position"), Note: c.FormValue("note"),
 	}, ticked(c, "packs")
@@ -134,7 +134,7 @@ func planForm(c echo.Context) (views.PlanForm, []string) {
 // planEdit reads the form; what cannot be read is kept in t.
 func planEdit(f *views.PlanForm, packs []string, t *typed, by billing.Actor) billing.PlanInput {
 	in := billing.PlanInput{Code: f.Code, Note: f.Note, By: by, PlanTerms: billing.PlanTerms{
-		Name: f.Name, Price: t.money("price", f.Price), Allowance: t.credits("allowance", f.Allowance), Every: models.Every(f.Every),
+		Name: f.Name, Price: t.money("price", f.Price), Allowance: t.credits("allowance", f.Allowance), Every: models.Every(f.Every), PaidEvery: models.PaidEvery(f.PaidEvery),
 		ExcessLimit: t.credits("excess_limit", f.ExcessLimit), SubAccountLimit: t.count("sub_account_limit", f.SubAccountLimit),
 		TrialDays: t.count("trial_days", f.TrialDays), Packs: packs, Position: t.count("position", f.Position),
 	}}
@@ -152,7 +152,7 @@ func (a *app) newPlanForm(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	f, packs := views.PlanForm{Every: string(models.EveryMonth), ExcessLimit: "0", TrialDays: "0", Position: strconv.Itoa(len(lines))}, []string(nil)
+	f, packs := views.PlanForm{Every: string(models.EveryMonth), PaidEvery: string(models.PaidMonthly), ExcessLimit: "0", TrialDays: "0", Position: strconv.Itoa(len(lines))}, []string(nil)
 	onSale, err := a.Billing.Packs(c.Request().Context())
 	for i := range onSale {
 		packs = append(packs, onSale[i].Code)
@@ -178,7 +178,7 @@ func (a *app) editPlanForm(c echo.Context) error {
 func filledPlan(d *billing.PlanData) (views.PlanForm, []string) {
 	f := views.PlanForm{
 		Base: d.ID.String(), Name: d.Name, Price: models.Money{Amount: d.Price, Currency: d.Currency}.Decimal(), Allowance: format.Typed(d.Allowance),
-		Every: string(d.Every), ExcessLimit: format.Typed(d.ExcessLimit), TrialDays: strconv.Itoa(d.TrialDays), RateCard: d.RateCardID.String(),
+		Every: string(d.Every), PaidEvery: string(d.PaidEvery), ExcessLimit: format.Typed(d.ExcessLimit), TrialDays: strconv.Itoa(d.TrialDays), RateCard: d.RateCardID.String(),
 		Position: strconv.Itoa(d.Position),
 	}
 	if d.SubAccountLimit > 0 {

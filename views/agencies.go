@@ -186,6 +186,12 @@ type Agency struct {
 
 	Plan        string // "" without one
 	Price       models.Money
+	Yearly      bool // the price is of a year
+	State       PlanState
+	Until       models.Time // of a trial, a grace, what is paid, or when it ended
+	Stripe      string      // its subscription at Stripe; "" for one renewed without
+	StripeState string      // in Stripe's word
+	PaidUntil   models.Time
 	RenewsAt    models.Time // unset: never
 	ExcessLimit models.Credits
 	Excess      models.Credits // of all its wallets
@@ -221,4 +227,29 @@ type AgencyLog struct {
 	Failure *SectionFailure
 	Rows    []AuditLine
 	Href    string
+}
+
+// payment is how a plan is paid, in words.
+func (v Agency) payment() string { //nolint:gocritic // the page's value, as everywhere
+	zone := v.Frame.zone()
+	text := "Renewed without Stripe"
+	if v.Stripe != "" {
+		text = "Stripe says " + strings.ReplaceAll(v.StripeState, "_", " ")
+		if v.PaidUntil.IsSet() {
+			text += ", paid until " + format.Date(v.PaidUntil, v.Frame.Now, zone)
+		}
+		text += ", " + v.Stripe
+	}
+	switch v.State {
+	case PlanTrial:
+		return "Trial until " + format.Date(v.Until, v.Frame.Now, zone) + ". " + text
+	case PlanPastDue:
+		return "Ends unpaid on " + format.Date(v.Until, v.Frame.Now, zone) + ". " + text
+	case PlanEnding:
+		return "Ends on " + format.Date(v.Until, v.Frame.Now, zone) + ". " + text
+	case PlanLapsed, PlanCancelled:
+		return "Ended on " + format.Date(v.Until, v.Frame.Now, zone) + ". " + text
+	case PlanNone, PlanActive:
+	}
+	return text
 }

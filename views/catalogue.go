@@ -92,6 +92,7 @@ type PlanFacts struct {
 	Price           models.Money
 	Allowance       models.Credits
 	Once            bool           // granted once, else every month
+	Yearly          bool           // the price is of a year, else of a month
 	ExcessLimit     models.Credits // 0: pauses at zero
 	SubAccountLimit int            // 0: no limit
 	TrialDays       int
@@ -107,6 +108,8 @@ func (f PlanFacts) PriceText() string {
 		return "Free"
 	case f.Once:
 		return format.Money(f.Price) + " once"
+	case f.Yearly:
+		return format.Money(f.Price) + " a year"
 	}
 	return format.Money(f.Price) + " a month"
 }
@@ -127,7 +130,11 @@ func (f PlanFacts) UnitText() string {
 	if f.Allowance == 0 {
 		return "—"
 	}
-	return unitPrice(f.Price.PerCredit(f.Allowance), f.Price.Currency)
+	credits := f.Allowance
+	if f.Yearly {
+		credits *= 12
+	}
+	return unitPrice(f.Price.PerCredit(credits), f.Price.Currency)
 }
 
 // Lines is the whole of it by name, for facts and for differences.
@@ -215,7 +222,7 @@ type PlanForm struct {
 	Action string
 	Back   Link
 
-	Code, Name, Price, Allowance, Every, ExcessLimit, SubAccountLimit, TrialDays, RateCard, Position, Note string
+	Code, Name, Price, PaidEvery, Allowance, Every, ExcessLimit, SubAccountLimit, TrialDays, RateCard, Position, Note string
 
 	Currency string // "USD"
 	Cards    []Option

@@ -117,7 +117,7 @@ func agencies() []Page {
 	b.BuyHref = ""
 	one := views.Agency{
 		Frame: platformFrame("Northwind Agency", "agencies"), Name: "Northwind Agency", Ref: "northwind", Zone: "Europe/Paris", Portal: "northwind", Created: at(3, 9, 0),
-		Plan: "Agency Pro", Price: usd(49_700), RenewsAt: at(31, 0, 0), Balance: b, Usage: usage(), Path: "/admin/agencies/1",
+		Plan: "Agency Pro", Price: usd(49_700), RenewsAt: at(31, 0, 0), State: views.PlanPastDue, Until: at(30, 9, 0), Stripe: "sub_1Nsim", StripeState: "past_due", PaidUntil: at(23, 9, 0), Balance: b, Usage: usage(), Path: "/admin/agencies/1",
 		Clients: views.AgencyClients{Total: 42, Rows: []views.SubAccountRow{
 			{Name: "Dune Travel", State: views.StatePaused}, {Name: "Bright Solar", State: views.StateHealthy, Feed: views.Feed{Pooled: true}, Used: credits(4_310)},
 		}},

@@ -29,6 +29,7 @@ func Pages() []Page {
 	pages = append(pages, setups()...)
 	pages = append(pages, fleets()...)
 	pages = append(pages, plans()...)
+	pages = append(pages, ownPlans()...)
 	pages = append(pages, packPages()...)
 	pages = append(pages, rates()...)
 	pages = append(pages, agencies()...)
