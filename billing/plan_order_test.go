@@ -48,14 +48,14 @@ func (s *shop) own(t *testing.T) billing.OwnPlan {
 	return out
 }
 
-func (s *shop) left(t *testing.T) models.Credits {
+func (s *shop) plenty(t *testing.T) models.Credits {
 	t.Helper()
 	w, err := s.Wallet(t.Context(), s.account)
 	require.NoError(t, err)
 	return w.Balance.Left()
 }
 
-func (s *shop) settled(t *testing.T) {
+func (s *shop) planSettled(t *testing.T) {
 	t.Helper()
 	require.NoError(t, s.SettlePlan(t.Context(), s.account.Agency.ID))
 }
@@ -73,25 +73,25 @@ func TestAPlansLife(t *testing.T) {
 		again := s.takePlan(t, "a", first.Code)
 		require.Equal(t, order.CheckoutSession, again.CheckoutSession, "one attempt is one order")
 		s.payPlan(t, order, card("4242424242424242"))
-		s.settled(t)
+		s.planSettled(t)
 		own := s.own(t)
 		require.Equal(t, first.ID, own.Sub.PlanID)
 		require.True(t, own.Sub.ByStripe())
 		require.Equal(t, models.SubscriptionActive, own.Sub.Status)
 		require.Equal(t, []any{first.Price, first.Version, own.Sub.PeriodEnd}, []any{own.Sub.Price, own.Sub.PlanVersion, own.Sub.PaidUntil}, "terms and payment are noted")
-		require.Equal(t, first.Allowance, s.left(t), "what ran before has ended")
+		require.Equal(t, first.Allowance, s.plenty(t), "what ran before has ended")
 
 		packs, err := s.PacksFor(t.Context(), s.account.Agency.ID)
 		require.NoError(t, err)
 		pack := s.buy(t, "p", packs[0].Code, 0)
 		s.pay(t, pack)
 		s.becomes(t, pack, models.PurchaseCredited)
-		require.Equal(t, first.Allowance+pack.Credits, s.left(t))
+		require.Equal(t, first.Allowance+pack.Credits, s.plenty(t))
 
 		// A month on: the allowance is new, and Stripe has been paid for it.
 		s.pass(t, month)
 		own = s.own(t)
-		require.Equal(t, first.Allowance+pack.Credits, s.left(t))
+		require.Equal(t, first.Allowance+pack.Credits, s.plenty(t))
 		require.Equal(t, own.Sub.PeriodEnd, own.Sub.PaidUntil)
 
 		// Dearer now: the difference is added at once.
@@ -104,9 +104,9 @@ func TestAPlansLife(t *testing.T) {
 		require.NoError(t, err)
 		own = s.own(t)
 		require.Equal(t, second.ID, own.Sub.PlanID)
-		require.Equal(t, second.Allowance+pack.Credits, s.left(t))
-		s.settled(t)
-		require.Equal(t, second.Allowance+pack.Credits, s.left(t), "once")
+		require.Equal(t, second.Allowance+pack.Credits, s.plenty(t))
+		s.planSettled(t)
+		require.Equal(t, second.Allowance+pack.Credits, s.plenty(t), "once")
 
 		// Cheaper with the next period, taken back, and asked for again.
 		for _, want := range []models.PlanID{first.ID, {}, first.ID} {
@@ -118,12 +118,12 @@ func TestAPlansLife(t *testing.T) {
 			require.NoError(t, err)
 			own = s.own(t)
 			require.Equal(t, want, own.Sub.NextPlanID)
-			require.Equal(t, second.Allowance+pack.Credits, s.left(t), "nothing is lost before")
+			require.Equal(t, second.Allowance+pack.Credits, s.plenty(t), "nothing is lost before")
 		}
 		s.pass(t, month)
 		own = s.own(t)
 		require.Equal(t, first.ID, own.Sub.PlanID)
-		require.Equal(t, first.Allowance+pack.Credits, s.left(t))
+		require.Equal(t, first.Allowance+pack.Credits, s.plenty(t))
 		require.Equal(t, own.Sub.PeriodEnd, own.Sub.PaidUntil, "at the price it has now")
 
 		// The card declines: grace, with the allowance; then it is paid.
@@ -131,7 +131,7 @@ func TestAPlansLife(t *testing.T) {
 		s.pass(t, month)
 		own = s.own(t)
 		require.Equal(t, models.SubscriptionGrace, own.Sub.Status)
-		require.Equal(t, first.Allowance+pack.Credits, s.left(t))
+		require.Equal(t, first.Allowance+pack.Credits, s.plenty(t))
 		require.Equal(t, first.Price, own.Due.Amount)
 		require.True(t, problem.Is(s.PayPlan(t.Context(), s.account.Agency.ID, "1"), "payment_declined"))
 		require.Equal(t, http.StatusOK, s.sim(t, "subscriptions/"+own.Sub.StripeID+"/card", card("4242424242424242")))
@@ -148,7 +148,7 @@ func TestAPlansLife(t *testing.T) {
 		own = s.own(t)
 		require.False(t, own.Live())
 		require.Equal(t, models.SubscriptionLapsed, own.Sub.Status)
-		require.Zero(t, s.left(t), "what was left of the allowance has expired, packs wait")
+		require.Zero(t, s.plenty(t), "what was left of the allowance has expired, packs wait")
 		require.Equal(t, pack.Credits, own.Packs)
 		s.pass(t, time.Hour)
 		var last models.Subscription
@@ -158,11 +158,11 @@ func TestAPlansLife(t *testing.T) {
 		// Back: everything can be used again. No second trial, the same customer.
 		back := s.takePlan(t, "b", second.Code)
 		s.payPlan(t, back, card("4242424242424242"))
-		s.settled(t)
+		s.planSettled(t)
 		own = s.own(t)
 		require.True(t, own.Live())
 		require.Equal(t, last.StripeCustomer, own.Sub.StripeCustomer)
-		require.Equal(t, second.Allowance+pack.Credits, s.left(t))
+		require.Equal(t, second.Allowance+pack.Credits, s.plenty(t))
 
 		// Cancelled, kept, cancelled: it ends with what is paid.
 		for _, keep := range []bool{false, true, false} {
@@ -173,6 +173,6 @@ func TestAPlansLife(t *testing.T) {
 		own = s.own(t)
 		require.Equal(t, models.SubscriptionCancelled, own.Sub.Status)
 		require.Equal(t, own.Sub.PeriodEnd, own.Sub.EndedAt)
-		require.Zero(t, s.left(t))
+		require.Zero(t, s.plenty(t))
 	})
 }

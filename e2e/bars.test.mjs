@@ -151,6 +151,11 @@ test("the pages of an agency", async () => {
     await visit(window, `line-${kind}`, await href(page, "table.lines a"));
   }
   await visit(window, "buy", "/buy");
+  await visit(window, "own-plan", "/plan");
+  await visit(window, "plan-choose", "/plan/choose");
+  await visit(window, "plan-take", await href(page, "main a[href^='/plan/change']"));
+  await visit(window, "plan-cancel", "/plan/cancel");
+  await visit(window, "plan-return-unknown", "/plan/return?s=none", { status: 404 });
   await visit(window, "sub-accounts", "/sub-accounts");
   const client = await href(page, "table.clients tbody a");
   await visit(window, "sub-account", client);
