@@ -75,8 +75,14 @@ func (f CardFee) Of(price int64) int64 { return (price*f.Share+500_000)/1_000_00
 
 // CardFeeOf is Stripe's standard fee for a domestic card in a currency. It is what
 // an agency must reckon with before a sale; what Stripe really kept is on the
-// sale. Source: stripe.com/pricing, the page of the currency's country, 2026. A
-// currency that is not listed has 2.9 % and no fixed part.
+// sale. Sources: stripe.com/pricing (USD), stripe.com/en-de/pricing (EUR),
+// stripe.com/en-hk/pricing (HKD), and of support.stripe.com "Pricing updates for
+// businesses based in the European Economic Area", with the fixed part in the
+// currencies of the EEA, the same for Norway and for Switzerland, "April 2024
+// pricing update … in Australia" and "October 2023 pricing updates" (NZD). Not
+// seen on a page of Stripe's own, only as others repeat it: GBP, CAD, JPY, SGD,
+// MXN and BRL; INR nowhere. A currency that is not listed has 2.9 % and no fixed
+// part.
 func CardFeeOf(currency string) CardFee {
 	switch currency {
 	case "usd", "cad":
@@ -101,8 +107,14 @@ func CardFeeOf(currency string) CardFee {
 		return CardFee{15_000, 180}
 	case "nok":
 		return CardFee{24_000, 200}
-	case "pln":
+	case "pln", "ron":
 		return CardFee{15_000, 100}
+	case "bgn":
+		return CardFee{15_000, 50}
+	case "czk":
+		return CardFee{15_000, 650}
+	case "huf":
+		return CardFee{15_000, 8_500}
 	case "inr":
 		return CardFee{20_000, 0}
 	case "brl":
@@ -114,8 +126,8 @@ func CardFeeOf(currency string) CardFee {
 }
 
 // MinimumCharge is the least that Stripe takes in one payment, in minor units; 0
-// for a currency that its table does not name. Source:
-// docs.stripe.com/currencies, minimum and maximum charge amounts.
+// for a currency that its table does not name. Source: docs.stripe.com/currencies,
+// "Minimum and maximum charge amounts", all of its 24 currencies.
 func MinimumCharge(currency string) int64 {
 	switch currency {
 	case "usd", "aud", "brl", "cad", "chf", "eur", "inr", "nzd", "sgd", "jpy": // 50 yen have no decimals

@@ -126,3 +126,24 @@ func TestAverageCost(t *testing.T) {
 	require.EqualValues(t, 3_400, cost)
 	require.Equal(t, ofUnitPrice(425_000).perCredit(), mixed.perCredit())
 }
+
+// What Stripe's own pages say, in the currencies of the EEA that are not the euro
+// and at the edges of the table of least payments.
+func TestFeesAndLeastPaymentsAreStripes(t *testing.T) {
+	t.Parallel()
+	for currency, fee := range map[string]CardFee{
+		"eur": {15_000, 25}, "sek": {15_000, 180}, "dkk": {15_000, 180}, "pln": {15_000, 100}, "czk": {15_000, 650}, "huf": {15_000, 8_500},
+		"ron": {15_000, 100}, "bgn": {15_000, 50}, "nok": {24_000, 200}, "chf": {29_000, 30}, "aud": {17_000, 30}, "nzd": {27_000, 30}, "hkd": {34_000, 235},
+	} {
+		require.Equal(t, fee, CardFeeOf(currency), currency)
+	}
+	least := map[string]int64{
+		"usd": 50, "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1_500, "dkk": 250, "eur": 50, "gbp": 30, "hkd": 400,
+		"huf": 17_500, "inr": 50, "jpy": 50, "mxn": 1_000, "myr": 200, "nok": 300, "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1_000,
+	}
+	require.Len(t, least, 24)
+	for currency, amount := range least {
+		require.Equal(t, amount, MinimumCharge(currency), currency)
+	}
+	require.Zero(t, MinimumCharge("zar"))
+}
