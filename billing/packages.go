@@ -64,6 +64,7 @@ const (
 	maxPackageNote  = 500
 	maxMonthlyLimit = 1000
 	maxPackages     = 200 // of one agency, archived ones included
+	maxOffers       = 12  // on sale to one client: its page pairs so many with their sums without script
 )
 
 // SavePackage makes a package or changes one; a changed price holds for new
@@ -72,7 +73,7 @@ const (
 // price_too_low (minimum), price_too_high, badge_too_long, note_too_long,
 // invalid_audience, audience_empty, invalid_monthly_limit, invalid_cost_basis,
 // invalid_own_cost, sold_at_loss (loss, break_even), not_connected,
-// package_archived, too_many_packages, idempotency_key_reused.
+// package_archived, too_many_packages, too_many_on_sale, idempotency_key_reused.
 func (s *Service) SavePackage(ctx context.Context, scope Scope, in PackageEdit) (SavedPackage, error) {
 	now := s.clock.Now()
 	if !scope.Covers(in.Agency) {
@@ -226,10 +227,49 @@ func (s *Service) checkPackage(ctx context.Context, tx *gorm.DB, agency *models.
 			wrong = append(wrong, problem.Missing("sub-account").On("audience"))
 		}
 	}
+	if in.OnSale && errors.Join(wrong...) == nil {
+		wrong = append(wrong, checkOffers(tx, in))
+	}
 	if putOn && errors.Join(wrong...) == nil {
 		wrong = append(wrong, checkConnected(tx, agency.ID))
 	}
 	return lossy, errors.Join(wrong...)
+}
+
+// checkOffers refuses a package that would be one too many for a client.
+func checkOffers(tx *gorm.DB, in *PackageEdit) error {
+	var onSale []models.Package
+	if err := tx.Where("agency_id = ? AND on_sale AND archived_at = 0", in.Agency).Find(&onSale).Error; err != nil {
+		return err
+	}
+	viewers, err := viewersOf(tx, in.Agency)
+	if err != nil {
+		return err
+	}
+	toAll := 1 // with this one
+	toOne := map[models.SubAccountID]int{}
+	for i := range onSale {
+		switch p := &onSale[i]; {
+		case p.ID == in.ID:
+		case p.Audience == models.AudienceAll:
+			toAll++
+		default:
+			for _, v := range viewers[p.ID] {
+				toOne[v]++
+			}
+		}
+	}
+	seen := toAll
+	for v, n := range toOne {
+		if in.Audience == models.AudienceAll || slices.Contains(in.Viewers, v) {
+			seen = max(seen, toAll+n)
+		}
+	}
+	if seen > maxOffers {
+		return problem.New(problem.Conflict, "too_many_on_sale",
+			"A client would see %d packages on sale, and %d is the most. Take another off sale first, or save this one as a draft.", seen, maxOffers).On("on_sale")
+	}
+	return nil
 }
 
 func checkSize(c models.Credits) error {

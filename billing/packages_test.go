@@ -254,6 +254,57 @@ func TestPackageHistory(t *testing.T) {
 	})
 }
 
+// A client chooses on one page, which shows what each of twelve packages would
+// do. Packages for single clients count only on their pages.
+func TestNoClientSeesMoreThanTwelvePackages(t *testing.T) {
+	t.Parallel()
+	each(t, "Europe/Paris", "", func(t *testing.T, h *house) {
+		ctx, scope := t.Context(), Scope{Agency: h.agency.ID}
+		h.connect()
+		client := func(name string) models.SubAccountID {
+			sub, err := h.s.CreateSubAccount(ctx, scope, SubAccountInput{Agency: h.agency.ID, ExternalID: name, Name: name, By: "test"})
+			require.NoError(t, err)
+			return sub.ID
+		}
+		one, other := client("one"), client("other")
+		in := h.growth()
+		in.OnSale = true
+		var last SavedPackage
+		for range 11 {
+			last = h.save(in)
+		}
+		own := in
+		own.Audience, own.Viewers = models.AudienceChosen, []models.SubAccountID{one}
+		h.save(own)
+		own.Viewers = []models.SubAccountID{other}
+		others := h.save(own)
+		refused := func(in PackageEdit) { //nolint:gocritic // a few times
+			t.Helper()
+			_, err := h.s.SavePackage(ctx, scope, in)
+			require.Equal(t, []string{"too_many_on_sale on_sale"}, codes(err))
+			require.ErrorContains(t, err, "13 packages")
+		}
+		refused(in) // a twelfth for all: one and other would see thirteen
+		refused(own)
+		moved := own
+		moved.ID, moved.Audience, moved.Viewers = others.ID, models.AudienceChosen, []models.SubAccountID{one, other}
+		refused(moved)
+		moved.Audience, moved.Viewers = models.AudienceAll, nil
+		refused(moved)
+		in.OnSale = false
+		draft := h.save(in)
+		_, err := h.s.PutOnSale(ctx, scope, h.agency.ID, draft.ID, "test")
+		require.Equal(t, []string{"too_many_on_sale on_sale"}, codes(err))
+		same := h.growth()
+		same.ID, same.OnSale, same.Note = last.ID, true, "What is on sale may still be changed."
+		h.save(same)
+		_, err = h.s.TakeOffSale(ctx, scope, h.agency.ID, last.ID, "test")
+		require.NoError(t, err)
+		_, err = h.s.PutOnSale(ctx, scope, h.agency.ID, draft.ID, "test")
+		require.NoError(t, err)
+	})
+}
+
 func TestPackagesOnSale(t *testing.T) {
 	t.Parallel()
 	each(t, "Europe/Paris", "", func(t *testing.T, h *house) {
