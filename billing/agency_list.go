@@ -301,7 +301,7 @@ func agencyUse(tx *gorm.DB, rows []AgencyStanding, wallets map[models.AgencyID]*
 	for i := range rows {
 		agencies[i], ids[i] = rows[i].Agency, rows[i].ID
 	}
-	used, err := dailyUse(tx, agencies, false, listedDays, now)
+	used, err := dailyUse(tx, agencies, true, listedDays, now)
 	if err != nil {
 		return err
 	}

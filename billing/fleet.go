@@ -139,7 +139,7 @@ func (s *Service) Fleet(ctx context.Context) FleetData {
 	out := FleetData{Now: s.clock.Now()}
 	section := func(read func(tx *gorm.DB) error) error { return s.db.Snapshot(ctx, read) }
 	out.StatesErr = section(func(tx *gorm.DB) (err error) { out.States, err = fleetCounts(tx, out.Now); return err })
-	out.UseErr = section(func(tx *gorm.DB) (err error) { out.Use, err = fleetUse(tx, out.Now); return err })
+	out.UseErr = section(func(tx *gorm.DB) (err error) { out.Use, err = s.fleetUse(tx, out.Now); return err })
 	out.MoneyErr = section(func(tx *gorm.DB) (err error) { out.Money, err = fleetMoney(tx, out.Now); return err })
 	out.DeskErr = section(func(tx *gorm.DB) (err error) { out.Desk, err = fleetDesk(tx, out.Now); return err })
 	out.HooksErr = section(func(tx *gorm.DB) (err error) { out.Hooks, err = fleetHooks(tx, out.Now); return err })
@@ -200,7 +200,7 @@ const paidSum = "CAST(COALESCE(SUM(u.plan + u.purchased + u.assigned + u.bonus +
 
 // fleetUse adds up the last 48 hours of all agencies and the same hours of four
 // weeks before, by each agency's key.
-func fleetUse(tx *gorm.DB, now models.Time) (FleetUse, error) {
+func (s *Service) fleetUse(tx *gorm.DB, now models.Time) (FleetUse, error) {
 	var out FleetUse
 	var oldest models.Time
 	if err := tx.Raw("SELECT COALESCE(MIN(created_at), 0) FROM agencies").Scan(&oldest).Error; err != nil {
@@ -219,13 +219,8 @@ func fleetUse(tx *gorm.DB, now models.Time) (FleetUse, error) {
 		if back > 0 && (oldest == 0 || oldest > from) {
 			break
 		}
-		var rows []struct {
-			At   models.Time
-			Paid models.Credits
-		}
-		if err := tx.Raw("SELECT u.quarter AS at, "+paidSum+` AS paid FROM agencies a
-			JOIN usage_quarters u ON u.agency_id = a.id AND u.quarter >= ? AND u.quarter < ? GROUP BY u.quarter`,
-			from, end.Add(-apart)).Scan(&rows).Error; err != nil {
+		rows, err := s.pulse.read(tx, from, end.Add(-apart), now)
+		if err != nil {
 			return out, err
 		}
 		var sum models.Credits
@@ -365,7 +360,7 @@ func fleetMovers(tx *gorm.DB, now models.Time) ([]Mover, error) {
 	if err := tx.Order("name, id").Find(&agencies).Error; err != nil {
 		return nil, err
 	}
-	used, err := dailyUse(tx, agencies, true, 2*7+1, now)
+	used, err := dailyUse(tx, agencies, false, 2*7+1, now)
 	if err != nil {
 		return nil, err
 	}
@@ -408,9 +403,9 @@ type dayUse struct {
 }
 
 // dailyUse reads the last local days of agencies, today's running one last: one
-// statement for the rolled days and one for the rest. every says that these are
-// all the agencies there are.
-func dailyUse(tx *gorm.DB, agencies []models.Agency, every bool, days int, now models.Time) (map[models.AgencyID][]dayUse, error) {
+// statement for the rolled days and one for the rest. Without today, the running
+// day is left empty, and mostly the second statement out.
+func dailyUse(tx *gorm.DB, agencies []models.Agency, today bool, days int, now models.Time) (map[models.AgencyID][]dayUse, error) {
 	out := make(map[models.AgencyID][]dayUse, len(agencies))
 	spans := make(map[models.AgencyID][]period.Span, len(agencies))
 	ids := make([]models.AgencyID, 0, len(agencies))
@@ -426,24 +421,13 @@ func dailyUse(tx *gorm.DB, agencies []models.Agency, every bool, days int, now m
 	if len(agencies) == 0 {
 		return out, nil
 	}
-	const sums = paidSum + ` AS "all", CAST(COALESCE(SUM(CASE WHEN u.paid_wallet_id = a.wallet_id
-		THEN u.plan + u.purchased + u.assigned + u.bonus + u.excess ELSE 0 END), 0) AS bigint) AS own`
-	read := func(table, at, still string) error {
-		q := tx.Table("agencies a").Select("u.agency_id, u."+at+` AS "at", `+sums).
-			Joins("JOIN "+table+" u ON u.agency_id = a.id AND u."+at+" >= ? AND u."+at+still+" a.usage_rolled", oldest).
-			Group("u.agency_id, u." + at)
-		if !every {
-			q = q.Where("a.id IN ?", ids)
-		}
-		var rows []struct {
-			AgencyID models.AgencyID
-			At       models.Time
-			All      models.Credits
-			Own      models.Credits
-		}
-		if err := q.Scan(&rows).Error; err != nil {
-			return err
-		}
+	type use struct {
+		AgencyID models.AgencyID
+		At       models.Time
+		All      models.Credits
+		Own      models.Credits
+	}
+	add := func(rows []use) {
 		for _, r := range rows {
 			local := spans[r.AgencyID]
 			// What was booked a little ahead of the clock is today's.
@@ -452,10 +436,41 @@ func dailyUse(tx *gorm.DB, agencies []models.Agency, every bool, days int, now m
 				out[r.AgencyID][i].Own += r.Own
 			}
 		}
-		return nil
 	}
-	if err := read("usage_days", "day", " <"); err != nil {
-		return nil, err
+	// Each agency is named, so that both databases reach its counters by their key
+	// whatever they know of the table.
+	for part := range slices.Chunk(ids, fleetNamed) {
+		var rows []use
+		if err := tx.Table("usage_agency_days u").Select(`u.agency_id, u.day AS "at", `+paidSum+` AS "all", CAST(SUM(u.own) AS bigint) AS own`).
+			Where("u.agency_id IN ? AND u.day >= ?", part, oldest).Group("u.agency_id, u.day").Scan(&rows).Error; err != nil {
+			return nil, err
+		}
+		add(rows)
 	}
-	return out, read("usage_quarters", "quarter", " >=")
+	// What is not rolled yet: today, and around midnight the day before it.
+	var late []models.AgencyID
+	from, to := models.Never, models.Time(0)
+	for i := range agencies {
+		a := &agencies[i]
+		local := spans[a.ID]
+		until := local[len(local)-1].Start
+		if today {
+			until = models.Never
+		}
+		if since := max(a.UsageRolled, local[0].Start); since < until {
+			late, from, to = append(late, a.ID), min(from, since), max(to, until)
+		}
+	}
+	for part := range slices.Chunk(late, fleetNamed) {
+		var rows []use
+		if err := tx.Raw(`SELECT u.agency_id, u.quarter AS "at", `+paidSum+` AS "all", CAST(COALESCE(SUM(CASE WHEN u.paid_wallet_id = a.wallet_id
+				THEN u.plan + u.purchased + u.assigned + u.bonus + u.excess ELSE 0 END), 0) AS bigint) AS own
+			FROM usage_quarters u JOIN agencies a ON a.id = u.agency_id
+			WHERE u.agency_id IN ? AND u.quarter >= ? AND u.quarter < ? AND u.quarter >= a.usage_rolled
+			GROUP BY u.agency_id, u.quarter`, part, from, to).Scan(&rows).Error; err != nil {
+			return nil, err
+		}
+		add(rows)
+	}
+	return out, nil
 }

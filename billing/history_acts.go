@@ -1,8 +1,10 @@
 package billing
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gorm.io/gorm"
@@ -45,30 +47,64 @@ const (
 func entryRows(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID) *gorm.DB {
 	return tx.Table("entries e").Select("e.*, COALESCE(l.source, '') AS source").
 		Joins("LEFT JOIN lots l ON l.agency_id = e.agency_id AND l.id = e.lot_id").
-		Where("e.agency_id = ? AND e.wallet_id = ?", agency, wallet).Order("e.seq")
+		Where("e.agency_id = ? AND e.wallet_id = ?", agency, wallet)
+}
+
+// entriesFrom reads the few entries that begin at each of some seqs of a wallet.
+func entriesFrom(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, starts []int64) ([]entry, error) {
+	var rows []entry
+	if tx.Name() == string(models.Postgres) {
+		text := make([]string, len(starts))
+		for i, s := range starts {
+			text[i] = strconv.FormatInt(s, 10)
+		}
+		// Nothing but the key can answer a subquery with a limit. Asked for a set of
+		// seqs, PostgreSQL, which takes all wallets for equally busy, walks the
+		// whole history of the busiest.
+		err := tx.Raw(`SELECT e.*, COALESCE(l.source, '') AS source
+			FROM unnest(CAST(string_to_array(?, ',') AS bigint[])) AS k (first)
+			CROSS JOIN LATERAL (SELECT * FROM entries x WHERE x.agency_id = ? AND x.wallet_id = ? AND x.seq >= k.first AND x.seq < k.first + ?
+				ORDER BY x.seq LIMIT ?) e
+			LEFT JOIN lots l ON l.agency_id = e.agency_id AND l.id = e.lot_id`,
+			strings.Join(text, ","), agency, wallet, fewEntries, fewEntries).Scan(&rows).Error
+		return rows, err
+	}
+	seqs := make([]int64, 0, len(starts)*fewEntries)
+	for _, s := range starts {
+		for i := range int64(fewEntries) {
+			seqs = append(seqs, s+i)
+		}
+	}
+	slices.Sort(seqs)
+	return rows, entryRows(tx, agency, wallet).Where("e.seq IN ?", slices.Compact(seqs)).Scan(&rows).Error
+}
+
+// inSeqOrder sorts entries, each of them once. The database is not asked to: it
+// might then walk a wallet's whole history in the order of its key.
+func inSeqOrder(rows []entry) []entry {
+	slices.SortFunc(rows, func(a, b entry) int { return cmp.Compare(a.Seq, b.Seq) }) //nolint:gocritic // the signature is slices'
+	return slices.CompactFunc(rows, func(a, b entry) bool { return a.Seq == b.Seq }) //nolint:gocritic // as above
 }
 
 // entriesOf reads the entries of acts on one wallet, given the seq each begins
 // at; an act whose seq is 0 has none.
 func entriesOf(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, starts map[models.ActID]int64) (map[models.ActID][]entry, error) {
 	out := map[models.ActID][]entry{}
-	seqs := make([]int64, 0, len(starts)*fewEntries)
+	begin := make([]int64, 0, len(starts))
 	for _, s := range starts {
-		for i := range int64(fewEntries) {
-			if s > 0 {
-				seqs = append(seqs, s+i)
-			}
+		if s > 0 {
+			begin = append(begin, s)
 		}
 	}
-	if len(seqs) == 0 {
+	if len(begin) == 0 {
 		return out, nil
 	}
-	slices.Sort(seqs)
-	var rows []entry
-	if err := entryRows(tx, agency, wallet).Where("e.seq IN ?", slices.Compact(seqs)).Scan(&rows).Error; err != nil {
+	slices.Sort(begin)
+	rows, err := entriesFrom(tx, agency, wallet, begin)
+	if err != nil {
 		return nil, err
 	}
-	for _, e := range rows {
+	for _, e := range inSeqOrder(rows) {
 		if s := starts[e.ActID]; s > 0 && e.Seq >= s {
 			out[e.ActID] = append(out[e.ActID], e)
 		}
@@ -82,6 +118,7 @@ func entriesOf(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, star
 		if err := entryRows(tx, agency, wallet).Where("e.seq >= ? AND e.seq < ? AND e.act_id = ?", from, from+2*mostEntries, act).Scan(&more).Error; err != nil {
 			return nil, err
 		}
+		more = inSeqOrder(more)
 		// A neighbour's few may have held some of them already.
 		out[act] = append(slices.DeleteFunc(found, func(e entry) bool { return e.Seq >= from }), more...)
 	}
@@ -404,7 +441,7 @@ func entriesAt(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, newe
 	}
 	var out []entry
 	err = entryRows(tx, agency, wallet).Where("e.seq >= ? AND e.seq < ? AND e.act_id = ?", from, to, act).Scan(&out).Error
-	return out, err
+	return inSeqOrder(out), err
 }
 
 // firstSeq is the seq of the wallet's first entry at or after an instant, one

@@ -26,7 +26,8 @@ const (
 	rollBatch = 31
 )
 
-// rollUsage adds completed local days of each agency up into usage_days.
+// rollUsage adds completed local days of each agency up into usage_days and
+// usage_agency_days.
 //
 // An agency's watermark moves in the same transaction by compare-and-set, so of
 // two processes one rolls a day and the other finds it done. The last rolled
@@ -87,6 +88,9 @@ func (s *Service) rollAgency(ctx context.Context, a *models.Agency, now models.T
 				return err
 			}
 		}
+		if err := rollAgencyDays(tx, a, days[0].Start, to); err != nil {
+			return err
+		}
 		return keepSlots(tx, a, days[0].Start, to)
 	})
 	a.UsageRolled = to
@@ -105,6 +109,18 @@ func rollDay(tx *gorm.DB, agency models.AgencyID, d period.Span) error {
 		FROM usage_quarters WHERE agency_id = ? AND quarter >= ? AND quarter < ?
 		GROUP BY agency_id, paid_wallet_id, wallet_id, action, model`,
 		d.Start, agency, d.Start, d.End).Error
+}
+
+// rollAgencyDays adds days of usage_days up for usage_agency_days.
+func rollAgencyDays(tx *gorm.DB, a *models.Agency, from, to models.Time) error {
+	if err := tx.Where("agency_id = ? AND day >= ? AND day < ?", a.ID, from, to).Delete(&models.UsageAgencyDay{}).Error; err != nil {
+		return err
+	}
+	return tx.Exec(`INSERT INTO usage_agency_days (agency_id, day, action, model, `+strings.Join(counterColumns(), ", ")+`, own)
+		SELECT agency_id, day, action, model, `+sums()+`,
+			CAST(SUM(CASE WHEN paid_wallet_id = ? THEN plan + purchased + assigned + bonus + excess ELSE 0 END) AS bigint)
+		FROM usage_days WHERE agency_id = ? AND day >= ? AND day < ?
+		GROUP BY agency_id, day, action, model`, a.WalletID, a.ID, from, to).Error
 }
 
 // counterColumns are what a counter counts.
@@ -197,12 +213,13 @@ func (s *Service) thresholds(ctx context.Context, now models.Time) ([]models.Wal
 	var rows []paceRow
 	var stale []models.Wallet
 	err := s.db.Snapshot(ctx, func(tx *gorm.DB) error {
+		// SQLite joins in the order of a CROSS JOIN: each agency's days by their key.
 		// A week of local days is at most an hour or two longer than 168 hours; a
 		// day begins at least 20 hours after the one before.
 		if err := tx.Raw(`SELECT w.agency_id, w.id AS wallet_id, w.low_at, w.critical_at, w.used_at, a.usage_rolled, a.time_zone,
 				COALESCE(s.period_end, 0) AS period_end, p.paid
 			FROM (SELECT d.agency_id, d.paid_wallet_id, CAST(SUM(d.plan + d.purchased + d.assigned + d.bonus + d.excess) AS bigint) AS paid
-				FROM agencies x JOIN usage_days d ON d.agency_id = x.id AND d.day >= x.usage_rolled - ? AND d.day < x.usage_rolled
+				FROM agencies x CROSS JOIN usage_days d WHERE d.agency_id = x.id AND d.day >= x.usage_rolled - ? AND d.day < x.usage_rolled
 				GROUP BY d.agency_id, d.paid_wallet_id) p
 			JOIN agencies a ON a.id = p.agency_id
 			JOIN wallets w ON w.agency_id = p.agency_id AND w.id = p.paid_wallet_id

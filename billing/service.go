@@ -50,6 +50,7 @@ type Service struct {
 	apiKeys   *apiKeys
 	purchases *purchaseDesk
 	holds     *holdDesk
+	pulse     pulse
 	people    *people
 	post      *postOffice
 	founded   atomic.Bool // there is an admin, for good

@@ -96,8 +96,12 @@ func readCounters(tx *gorm.DB, agency *models.Agency, q *UsageQuery, cols []stri
 	if err != nil {
 		return nil, err
 	}
+	table := "usage_days"
+	if q.Payer.IsZero() && q.Wallet.IsZero() && !slices.Contains(cols, "wallet_id") {
+		table = "usage_agency_days" // whoever used and paid
+	}
 	var days []counted
-	err = q.narrow(tx.Table("usage_days")).Where("day >= ? AND day < ?", daysFrom, daysTo).
+	err = q.narrow(tx.Table(table)).Where("day >= ? AND day < ?", daysFrom, daysTo).
 		Select(strings.Join(append([]string{"day AS at"}, append(cols, sums())...), ", ")).
 		Group(strings.Join(append([]string{"day"}, cols...), ", ")).Scan(&days).Error
 	return slices.Concat(head, days, tail), err

@@ -20,7 +20,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.Agency{}, &models.Subscription{}, &models.SubAccount{}, &models.User{}, &models.Member{}, &models.Session{},
 		&models.SignInLink{}, &models.SignInAttempt{}, &models.APIKey{}, &models.AuditEntry{},
 		&models.Wallet{}, &models.WalletPlace{}, &models.Lot{}, &models.Entry{}, &models.Act{}, &models.Charge{}, &models.Reversal{},
-		&models.Hold{}, &models.UsageQuarter{}, &models.UsageDay{}, &models.UsagePlatformDay{}, &models.Purchase{}, &models.PaymentRef{}, &models.StripeEvent{},
+		&models.Hold{}, &models.UsageQuarter{}, &models.UsageDay{}, &models.UsageAgencyDay{}, &models.UsagePlatformDay{}, &models.Purchase{}, &models.PaymentRef{}, &models.StripeEvent{},
 		&models.AdjustmentRequest{}, &models.StripeAccount{}, &models.Package{}, &models.PackagePrice{}, &models.PackageViewer{},
 		&models.Mail{}, &models.Invitation{},
 		&models.PlanOrder{}, &models.PlanRef{}, &models.PlanPrice{}, &models.LotFreeze{},

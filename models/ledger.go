@@ -319,6 +319,23 @@ type UsageDay struct {
 	Tests        int64
 }
 
+// UsageAgencyDay is UsageDay whoever used and paid.
+type UsageAgencyDay struct {
+	AgencyID  AgencyID `gorm:"primaryKey"`
+	Day       Time     `gorm:"primaryKey;autoIncrement:false"` // its local midnight
+	Action    string   `gorm:"primaryKey"`
+	Model     string   `gorm:"primaryKey"`
+	Plan      Credits
+	Purchased Credits
+	Assigned  Credits
+	Bonus     Credits
+	Excess    Credits
+	Units     int64
+	Charges   int64
+	Tests     int64
+	Own       Credits // of it, paid by the agency's own wallet
+}
+
 // UsagePlatformDay is UsageQuarter added up over one day of the platform's zone,
 // whoever used and paid.
 type UsagePlatformDay struct {

@@ -71,8 +71,32 @@ func (m *maker) day(a *agency, q *models.UsageQuarter) error {
 }
 
 func (m *maker) writeDay(a *agency) error {
+	whole := map[dayKey]*models.UsageAgencyDay{}
 	for _, k := range slices.SortedFunc(maps.Keys(a.days.sums), dayKey.compare) {
-		if err := m.past.Day(a.days.sums[k]); err != nil {
+		d := a.days.sums[k]
+		if err := m.past.Day(d); err != nil {
+			return err
+		}
+		all := dayKey{action: k.action, model: k.model}
+		sum := whole[all]
+		if sum == nil {
+			sum = &models.UsageAgencyDay{AgencyID: d.AgencyID, Day: d.Day, Action: d.Action, Model: d.Model}
+			whole[all] = sum
+		}
+		sum.Plan += d.Plan
+		sum.Purchased += d.Purchased
+		sum.Assigned += d.Assigned
+		sum.Bonus += d.Bonus
+		sum.Excess += d.Excess
+		sum.Units += d.Units
+		sum.Charges += d.Charges
+		sum.Tests += d.Tests
+		if d.PaidWalletID == a.WalletID {
+			sum.Own += d.Plan + d.Purchased + d.Assigned + d.Bonus + d.Excess
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(whole), dayKey.compare) {
+		if err := m.past.AgencyDay(whole[k]); err != nil {
 			return err
 		}
 	}

@@ -58,25 +58,29 @@ func TestFilledDatabaseIsWhole(t *testing.T) {
 // asTheClockWould has the portal add all days up again, and compares.
 func asTheClockWould(t *testing.T, db *models.DB, s *billing.Service) {
 	t.Helper()
-	read := func() (days []models.UsageDay, platform []models.UsagePlatformDay, agencies []models.Agency) {
+	read := func() (days []models.UsageDay, whole []models.UsageAgencyDay, platform []models.UsagePlatformDay, agencies []models.Agency) {
 		require.NoError(t, db.Read.Order("agency_id, day, paid_wallet_id, wallet_id, action, model").Find(&days).Error)
+		require.NoError(t, db.Read.Order("agency_id, day, action, model").Find(&whole).Error)
 		require.NoError(t, db.Read.Order("agency_id, day, action, model").Find(&platform).Error)
 		require.NoError(t, db.Read.Order("id").Find(&agencies).Error)
-		return days, platform, agencies
+		return days, whole, platform, agencies
 	}
-	days, platform, agencies := read()
+	days, whole, platform, agencies := read()
 	require.NotEmpty(t, days)
+	require.NotEmpty(t, whole)
 	require.NotEmpty(t, platform)
 	for i := range agencies {
 		a := &agencies[i]
 		require.NoError(t, db.Write.Where("agency_id = ?", a.ID).Delete(&models.UsageDay{}).Error)
+		require.NoError(t, db.Write.Where("agency_id = ?", a.ID).Delete(&models.UsageAgencyDay{}).Error)
 		require.NoError(t, db.Write.Where("agency_id = ?", a.ID).Delete(&models.UsagePlatformDay{}).Error)
 		require.NoError(t, db.Write.Model(&models.Agency{}).Where("id = ?", a.ID).
 			Updates(map[string]any{"usage_rolled": period.DayStart(a.CreatedAt, billing.Zone(a.TimeZone)), "platform_rolled": 0, "platform_zone": ""}).Error)
 	}
 	require.NoError(t, s.RunDue(t.Context(), s.Now()))
-	daysAgain, platformAgain, agenciesAgain := read()
+	daysAgain, wholeAgain, platformAgain, agenciesAgain := read()
 	require.Equal(t, days, daysAgain)
+	require.Equal(t, whole, wholeAgain)
 	require.Equal(t, platform, platformAgain)
 	require.Equal(t, agencies, agenciesAgain)
 }

@@ -289,5 +289,16 @@ func findings() []finding {
 						FROM usage_quarters u, agencies b WHERE u.agency_id = @agency AND b.id = @agency AND u.quarter < b.usage_rolled) q
 				WHERE a.id = @agency AND (d.credits <> q.credits OR d.charges <> q.charges)`,
 		},
+		{
+			check: "I-29", of: "usage_agency_days", noun: noun(models.AgencyID.String, "agency"), plain: true,
+			say: "%s: its days add up to %s millionths, %s paid by itself, and %s charges, its clients' to %s, %s and %s",
+			sql: `SELECT a.id, d.credits, d.own, d.charges, u.credits, u.own, u.charges FROM agencies a,
+					(SELECT COALESCE(` + sum("plan + purchased + assigned + bonus + excess") + `, 0) AS credits, COALESCE(` + sum("own") + `, 0) AS own,
+						COALESCE(` + sum("charges") + `, 0) AS charges FROM usage_agency_days WHERE agency_id = @agency) d,
+					(SELECT COALESCE(` + sum("x.plan + x.purchased + x.assigned + x.bonus + x.excess") + `, 0) AS credits,
+						COALESCE(` + sum("CASE WHEN x.paid_wallet_id = b.wallet_id THEN x.plan + x.purchased + x.assigned + x.bonus + x.excess ELSE 0 END") + `, 0) AS own,
+						COALESCE(` + sum("x.charges") + `, 0) AS charges FROM usage_days x, agencies b WHERE x.agency_id = @agency AND b.id = @agency) u
+				WHERE a.id = @agency AND (d.credits <> u.credits OR d.own <> u.own OR d.charges <> u.charges)`,
+		},
 	}
 }

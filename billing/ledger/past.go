@@ -144,6 +144,9 @@ func (p *Past) StartCycle(wallet models.WalletID, start models.Time) {
 // Day writes a day's counters, which their writer has added up.
 func (p *Past) Day(d *models.UsageDay) error { return p.out.days.add(d) }
 
+// AgencyDay writes the same, whoever used and paid.
+func (p *Past) AgencyDay(d *models.UsageAgencyDay) error { return p.out.agencies.add(d) }
+
 // PlatformDay writes a day's counters of the platform.
 func (p *Past) PlatformDay(d *models.UsagePlatformDay) error { return p.out.platform.add(d) }
 
@@ -239,6 +242,7 @@ func (p *Past) Close(ctx context.Context) error {
 	}
 	wallets := make([]*models.Wallet, 0, len(p.cold.accounts))
 	for _, a := range p.cold.accounts {
+		a.Version++ // as writes does
 		wallets = append(wallets, &a.Wallet)
 	}
 	old := make([]*models.Lot, 0, len(p.old))

@@ -25,6 +25,7 @@ type rows struct {
 	lots     *stream[models.Lot]
 	counters *stream[models.UsageQuarter]
 	days     *stream[models.UsageDay]
+	agencies *stream[models.UsageAgencyDay]
 	platform *stream[models.UsagePlatformDay]
 
 	indexes []string // statements that make what was dropped
@@ -57,6 +58,8 @@ func openRows(ctx context.Context, l *Ledger) (*rows, error) {
 	open(err)
 	r.days, err = newStream(ctx, r, "usage_days", dayTable())
 	open(err)
+	r.agencies, err = newStream(ctx, r, "usage_agency_days", agencyDayTable())
+	open(err)
 	r.platform, err = newStream(ctx, r, "usage_platform_days", platformDayTable())
 	open(err)
 	return r, errors.Join(errs...)
@@ -64,7 +67,7 @@ func openRows(ctx context.Context, l *Ledger) (*rows, error) {
 
 // close writes the rest and makes the indexes.
 func (r *rows) close(ctx context.Context) error {
-	err := errors.Join(r.charges.close(), r.entries.close(), r.acts.close(), r.lots.close(), r.counters.close(), r.days.close(), r.platform.close())
+	err := errors.Join(r.charges.close(), r.entries.close(), r.acts.close(), r.lots.close(), r.counters.close(), r.days.close(), r.agencies.close(), r.platform.close())
 	if r.lite != nil {
 		if err = errors.Join(err, r.lite.commit()); err == nil {
 			_, err = r.lite.db.ExecContext(ctx, "ANALYZE")
@@ -312,6 +315,28 @@ func dayTable() *table[models.UsageDay] {
 			integer("units", func(r *day) *int64 { return &r.Units }),
 			integer("charges", func(r *day) *int64 { return &r.Charges }),
 			integer("tests", func(r *day) *int64 { return &r.Tests }),
+		})
+}
+
+func agencyDayTable() *table[models.UsageAgencyDay] {
+	type day = models.UsageAgencyDay
+	return newTable("usage_agency_days",
+		columns[day]{
+			ident("agency_id", func(r *day) *models.AgencyID { return &r.AgencyID }),
+			integer("day", func(r *day) *models.Time { return &r.Day }),
+			text("action", func(r *day) *string { return &r.Action }),
+			text("model", func(r *day) *string { return &r.Model }),
+		},
+		columns[day]{
+			integer("plan", func(r *day) *models.Credits { return &r.Plan }),
+			integer("purchased", func(r *day) *models.Credits { return &r.Purchased }),
+			integer("assigned", func(r *day) *models.Credits { return &r.Assigned }),
+			integer("bonus", func(r *day) *models.Credits { return &r.Bonus }),
+			integer("excess", func(r *day) *models.Credits { return &r.Excess }),
+			integer("units", func(r *day) *int64 { return &r.Units }),
+			integer("charges", func(r *day) *int64 { return &r.Charges }),
+			integer("tests", func(r *day) *int64 { return &r.Tests }),
+			integer("own", func(r *day) *models.Credits { return &r.Own }),
 		})
 }
 
