@@ -145,6 +145,7 @@ func TestEveryChargeIsCountedOnce(t *testing.T) {
 		w.give(1000)
 		before := w.scrape()
 		require.Zero(t, before.value("refill_commands_total", "command=charge", "result=booked"))
+		require.NotNil(t, before.find("refill_commands_total", "command=charge", "result=refused", "code=overloaded"), "its first rise must be seen")
 		for i := range 3 {
 			require.Equal(t, http.StatusCreated, w.call("POST", "/v1/charges", fmt.Sprint("k", i), charge).StatusCode)
 		}

@@ -56,6 +56,9 @@ func newCharger() *charger {
 	for k := range ledger.CommandKinds {
 		c.done[k] = c.commands.WithLabelValues(commandName(k), "booked", "")
 		c.replayed[k] = c.commands.WithLabelValues(commandName(k), "replayed", "")
+		for _, code := range []string{"overloaded", "database_unavailable"} {
+			c.commands.WithLabelValues(commandName(k), "refused", code) // a rate does not see a series begin, and these wake somebody
+		}
 	}
 	return c
 }
