@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -340,8 +341,8 @@ func mismatch(p *models.Purchase, session checkout.Session) string {
 	case session.Reference != p.ID.String():
 		return "The payment carries another reference."
 	case session.AmountSubtotal != p.Total():
-		return fmt.Sprintf("Stripe was paid %d %s, the purchase is %d %s.",
-			session.AmountSubtotal.Amount, session.AmountSubtotal.Currency, p.Price, p.Currency)
+		paid, due := session.AmountSubtotal, p.Total()
+		return fmt.Sprintf("Stripe was paid %s %s, the purchase is %s %s.", paid.Decimal(), strings.ToUpper(paid.Currency), due.Decimal(), strings.ToUpper(due.Currency))
 	case session.Live != p.Live:
 		return "The payment was made in another mode."
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // SalesTotal is what an agency's sales of a span came to, in minor units of its
-// currency. The cost is that of the very lots moved, the fee what Stripe kept.
+// currency. The cost is that of the very lots moved, the fee what Stripe kept;
+// money given back, and credits that came back with it, are taken off.
 type SalesTotal struct {
 	Sales   int64
 	Credits models.Credits
@@ -52,16 +53,19 @@ func (s *Service) SalesByPackage(ctx context.Context, agency models.AgencyID, sp
 	return salesBy[models.PackageID](s.db.Read.WithContext(ctx), "package_id", agency, span)
 }
 
+// goneSQL is models.Purchase's Gone.
+const goneSQL = "(CASE WHEN refunded + dispute_lost < paid THEN refunded + dispute_lost ELSE paid END)"
+
 func salesBy[K comparable](tx *gorm.DB, column string, agency models.AgencyID, span period.Span) (SalesBy[K], error) {
 	var rows []struct {
 		Key K
 		SalesTotal
 	}
 	err := tx.Model(&models.Purchase{}).
-		Select(column+` AS key, COUNT(*) AS sales, CAST(SUM(credits) AS bigint) AS credits, CAST(SUM(price) AS bigint) AS revenue,
-			CAST(SUM(cost) AS bigint) AS cost, CAST(SUM(fee) AS bigint) AS fee`).
-		Where("agency_id = ? AND package_id IS NOT NULL AND status = ? AND credited_at >= ? AND credited_at < ?",
-			agency, models.PurchaseCredited, span.Start, span.End).
+		Select(column+` AS key, CAST(SUM(CASE WHEN `+goneSQL+` < paid OR paid = 0 THEN 1 ELSE 0 END) AS bigint) AS sales,
+			CAST(SUM(credits - revoked + revoked_spent) AS bigint) AS credits, CAST(SUM(price - `+goneSQL+`) AS bigint) AS revenue,
+			CAST(SUM(cost - cost_back) AS bigint) AS cost, CAST(SUM(fee) AS bigint) AS fee`).
+		Where("agency_id = ? AND package_id IS NOT NULL AND credited_at > 0 AND credited_at >= ? AND credited_at < ?", agency, span.Start, span.End).
 		Group(column).Scan(&rows).Error
 	out := make(SalesBy[K], len(rows))
 	for _, r := range rows {
@@ -79,7 +83,7 @@ type Sale struct {
 }
 
 // Profit is what the agency kept of it, in minor units.
-func (s *Sale) Profit() int64 { return s.Price - s.Cost - s.Fee }
+func (s *Sale) Profit() int64 { return s.Price - s.Gone() - s.Cost + s.CostBack - s.Fee }
 
 // SalesQuery pages through an agency's sales, newest first.
 type SalesQuery struct {

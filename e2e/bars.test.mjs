@@ -141,6 +141,7 @@ test("the pages of an agency", async () => {
   await visit(window, "usage-no-match", "/usage?model=nothing");
   await visit(window, "usage-empty", "/usage?p=custom&from=2020-01-01&to=2020-01-31");
   await visit(window, "sales", "/sales?p=90d");
+  await visit(window, "sales-refund", await href(page, "a[href$='/refund']"));
   await visit(window, "history", "/history");
   await visit(window, "history-no-match", "/history?q=nothing-like-it");
   const group = await href((await page.goto(`${demo.base}/history?type=used`), page), "table.lines a[href*='/history/group']");
@@ -332,6 +333,10 @@ test("the pages of an admin", async () => {
   await visit(window, "admin-pause", `${agency}/pause`);
   await visit(window, "admin-resume", `${agency}/resume`);
   await visit(window, "admin-excess", `${agency}/excess`);
+  await page.goto(`${demo.base}/admin/payments`);
+  const refund = await href(page, "a[href$='/refund']");
+  await visit(window, "admin-payments-day", await href(page, "a[href*='?day=']"));
+  await visit(window, "admin-refund", `${refund}?amount=1.00`);
   await page.goto(new URL(`${agency}/adjust`, demo.base).href);
   await page.getByLabel("How many credits?").fill("60000");
   await page.getByRole("textbox", { name: "Reason" }).fill("An outage");

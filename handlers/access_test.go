@@ -124,6 +124,8 @@ POST /sub-accounts/{acme}/take-back                                   in     422
 
 GET  /sales                                                           in     200   200     200    403    403   403       200
 GET  /sales.csv                                                       in     200   200     200    403    403   403       200
+GET  /sales/{sale}/refund                                               in     200   403     403     403    403   403       404      | 404   403   403   403   403
+POST /sales/{sale}/refund                                               in     422   403     403     403    403   403       404      | 404   403   403   403   403
 POST /checklist/hide                                                  in     303   303     303    403    403   403       303
 
 GET  /packages                                                        in     200   200     200    403    403   403       200
@@ -177,6 +179,13 @@ GET  /admin/adjustments                                               in     403
 POST /admin/adjustments                                               in     403   403     403    403    422   403       403
 GET  /admin/adjustments/{agency}/{adjustment}                         in     403   403     403    403    200   403       403      | 403   403     403    403    404
 POST /admin/adjustments/{agency}/{adjustment}                         in     403   403     403    403    422   403       403      | 403   403     403    403    404
+GET  /admin/payments                                                    in     403   403     403     403    200   403       403
+GET  /admin/payments.csv                                                in     403   403     403     403    200   403       403
+POST /admin/payments/compare                                            in     403   403     403     403    303   403       403
+POST /admin/payments/events/{endpoint}/{event}                          in     403   403     403     403    303   403       403      | 403   403   403   403   404
+POST /admin/payments/{agency}/{bought}/book                             in     403   403     403     403    303   403       403      | 403   403   403   403   404
+GET  /admin/payments/{agency}/{bought}/refund                           in     403   403     403     403    200   403       403      | 403   403   403   403   404
+POST /admin/payments/{agency}/{bought}/refund                           in     403   403     403     403    422   403       403      | 403   403   403   403   404
 GET  /admin/audit                                                     in     403   403     403    403    200   403       403
 GET  /admin/audit.csv                                                 in     403   403     403    403    200   403       403
 GET  /admin/plans                                                     in     403   403     403    403    200   403       403
@@ -319,6 +328,7 @@ func (p *portal) things() map[string]thing {
 	charge, bluebirds := p.charge("agency:northwind"), p.charge("agency:bluebird")
 	acmesCharge, maplesCharge := p.charge("sub:northwind/acme"), p.charge("sub:bluebird/maple")
 	letter(maples) // a mail to read
+	must(p.billing.ReceiveEvent(ctx, billing.EndpointPlatform, []byte(`{"id":"evt_access","type":"checkout.session.completed","object_id":"`+purchase.CheckoutSession+`"}`), "good"))
 	plan, pack, card := p.offered(p.defaultPlan()).ID.String(), p.onSale("credits-2000").ID.String(), p.card().ID.String()
 	return map[string]thing{
 		"file":          is("app.css", "nothing.css", "..%2fgo.mod"),
@@ -336,6 +346,10 @@ func (p *portal) things() map[string]thing {
 		"session":       is(purchase.CheckoutSession, theirs.CheckoutSession, mapleSale.CheckoutSession),
 		"acme-session":  is(acmeSale.CheckoutSession, mapleSale.CheckoutSession, spareSale.CheckoutSession),
 		"purchase":      is(purchase.ID.String(), theirs.ID.String(), mapleSale.ID.String()),
+		"sale":          is(acmeSale.ID.String(), mapleSale.ID.String(), purchase.ID.String()),
+		"bought":        is(purchase.ID.String(), theirs.ID.String(), nothing.String()),
+		"endpoint":      is("platform", "connect"),
+		"event":         is("evt_access", "evt_nothing"),
 		"acme-purchase": is(acmeSale.ID.String(), mapleSale.ID.String(), spareSale.ID.String()),
 		"acme":          is(p.acme.ID.String(), p.maple.ID.String()),
 		"away":          is(away.ID.String(), p.maple.ID.String()),

@@ -138,7 +138,7 @@ func (a *app) agencyBought(c echo.Context, account *billing.Account) views.Agenc
 	var out views.AgencyBought
 	for i := range rows {
 		p := &rows[i]
-		out.Rows = append(out.Rows, views.PurchaseRow{At: p.CreatedAt, Name: p.Title, Credits: p.Credits, Amount: p.Total(), Status: purchaseStatus(p.Status)})
+		out.Rows = append(out.Rows, views.PurchaseRow{At: p.CreatedAt, Name: p.Title, Credits: p.Credits, Amount: p.Total(), Status: purchaseStatus(p), Back: moneyBack(p, true)})
 	}
 	return out
 }

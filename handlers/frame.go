@@ -111,6 +111,7 @@ func navigation(r role, current string) []views.NavItem {
 			{Key: "fleet", Label: "Fleet", Short: "Fleet", Href: "/admin"},
 			{Key: "usage", Label: "Usage", Short: "Usage", Href: "/admin/usage"},
 			{Key: "agencies", Label: "Agencies", Short: "Agencies", Href: "/admin/agencies"},
+			{Key: "payments", Label: "Payments", Href: "/admin/payments"},
 			{Key: "adjustments", Label: "Adjustments", Href: "/admin/adjustments"},
 			{Key: "plans", Label: "Plans", Href: "/admin/plans"},
 			{Key: "packs", Label: "Packs", Href: "/admin/packs"},

@@ -79,7 +79,7 @@ func (a *app) soldNow(ctx context.Context, rows []models.Purchase) error {
 
 func purchaseRow(p *models.Purchase, onSale []models.Pack) views.PurchaseRow {
 	row := views.PurchaseRow{
-		At: p.CreatedAt, Name: p.Title, Credits: p.Credits, Amount: p.Total(), Status: purchaseStatus(p.Status), Receipt: receiptPath(p),
+		At: p.CreatedAt, Name: p.Title, Credits: p.Credits, Amount: p.Total(), Status: purchaseStatus(p), Back: moneyBack(p, false), Receipt: receiptPath(p),
 	}
 	if !p.ActID.IsZero() {
 		row.Line = "/history/" + p.ActID.String()
@@ -98,9 +98,12 @@ func purchaseRow(p *models.Purchase, onSale []models.Pack) views.PurchaseRow {
 	return row
 }
 
-func purchaseStatus(s models.PurchaseStatus) views.PurchaseStatus {
-	switch s {
+func purchaseStatus(p *models.Purchase) views.PurchaseStatus {
+	switch p.Status {
 	case models.PurchaseCredited:
+		if p.Refunded > 0 {
+			return views.PurchasePartly
+		}
 		return views.PurchasePaid
 	case models.PurchaseOpen, models.PurchaseProcessing, models.PurchaseReview:
 		return views.PurchasePending
@@ -124,7 +127,7 @@ func (a *app) purchasesCSV(c echo.Context) error {
 		out := csv.NewWriter(w)
 		out.UseCRLF = true
 		if err := out.Write([]string{
-			"time_local", "time_utc", "purchase", "name", "credits", "amount", "currency", "status", "receipt_number", "payment",
+			"time_local", "time_utc", "purchase", "name", "credits", "amount", "currency", "status", "receipt_number", "payment", "refunded", "credits_revoked",
 		}); err != nil {
 			return err
 		}
@@ -155,6 +158,7 @@ func purchaseCells(p *models.Purchase, zone *time.Location) []string {
 	return []string{
 		p.CreatedAt.In(zone).Format(time.RFC3339), p.CreatedAt.Go().Format(time.RFC3339), p.ID.String(), text(p.Title), p.Credits.String(),
 		p.Total().Decimal(), p.Currency, string(p.Status), number, text(p.PaymentIntent),
+		models.Money{Amount: p.Refunded, Currency: p.Currency}.Decimal(), p.Revoked.String(),
 	}
 }
 
@@ -174,7 +178,7 @@ func (a *app) receipt(c echo.Context) error {
 	account := v.viewer.Account()
 	out := views.Receipt{
 		Number: strconv.FormatInt(p.ReceiptNumber, 10), Seller: a.Name, Buyer: account.Name(), BuyerMail: buyerMail(&p), At: p.PaidAt,
-		Status: purchaseStatus(p.Status), Name: p.Title, Credits: p.Credits, Net: p.Total(), Tax: models.Money{Currency: p.Currency}, Total: p.Total(),
+		Status: purchaseStatus(&p), MoneyBack: moneyBack(&p, false), Name: p.Title, Credits: p.Credits, Net: p.Total(), Tax: models.Money{Currency: p.Currency}, Total: p.Total(),
 		Excess: settledBy(&p), Before: p.BalanceBefore, After: p.BalanceAfter, Payment: p.PaymentIntent, Back: "/purchases",
 	}
 	if account.SubAccount != nil {

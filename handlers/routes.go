@@ -96,6 +96,8 @@ func (a *app) table() []route {
 
 		{get, "/sales", agencies, a.sales},
 		{get, "/sales.csv", agencies, a.salesCSV},
+		{get, "/sales/:id/refund", owners, a.refundForm(a.refundOfSale)},
+		{post, "/sales/:id/refund", owners, a.refund(a.refundOfSale)},
 		{post, "/checklist/hide", agencies, a.hideChecklist},
 
 		{get, "/packages", agencies, a.packages},
@@ -146,6 +148,13 @@ func (a *app) table() []route {
 		{post, "/admin/adjustments", admins, a.setLimits},
 		{get, "/admin/adjustments/:agency/:id", admins, a.approvalForm},
 		{post, "/admin/adjustments/:agency/:id", admins, a.decide},
+		{get, "/admin/payments", admins, a.payments},
+		{get, "/admin/payments.csv", admins, a.paymentsCSV},
+		{post, "/admin/payments/compare", admins, a.comparePayments},
+		{post, "/admin/payments/events/:endpoint/:event", admins, a.replayEvent},
+		{post, "/admin/payments/:agency/:id/book", admins, a.retryBooking},
+		{get, "/admin/payments/:agency/:id/refund", admins, a.refundForm(a.refundOf)},
+		{post, "/admin/payments/:agency/:id/refund", admins, a.refund(a.refundOf)},
 		{get, "/admin/audit", admins, a.auditLog},
 		{get, "/admin/audit.csv", admins, a.auditCSV},
 		{get, "/admin/plans", admins, a.plans},

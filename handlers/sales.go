@@ -61,7 +61,11 @@ func (a *app) sales(c echo.Context) error {
 		out.Pager.Older = "/sales?p=" + out.Period + "&before=" + rows[salesPage-1].ID.String()
 	}
 	for i := range rows {
-		out.Rows = append(out.Rows, saleRow(&rows[i]))
+		row := saleRow(&rows[i])
+		if p := &rows[i].Purchase; v.role() == roleOwner && p.PaidAt > 0 && p.Gone() < p.Paid && p.DisputeHeld == 0 {
+			row.Refund = "/sales/" + p.ID.String() + "/refund"
+		}
+		out.Rows = append(out.Rows, row)
 	}
 	if err == nil && len(rows) == 0 && out.Pager.Newer == "" {
 		out.Start = &views.Link{Label: "Set up your packages", Href: "/packages"}
@@ -130,9 +134,9 @@ func salesSum(t billing.SalesTotal, currency string) views.SalesSum {
 
 func saleRow(s *billing.Sale) views.SaleRow {
 	return views.SaleRow{
-		At: s.CreatedAt, Client: s.Client, Href: subAccountPath(s.Sub), Package: s.Title, Credits: s.Credits, Status: purchaseStatus(s.Status),
-		Note: s.StatusNote, Price: s.Total(), Cost: models.Money{Amount: s.Cost, Currency: s.Currency}, Fee: models.Money{Amount: s.Fee, Currency: s.Currency},
-		Profit: models.Money{Amount: s.Profit(), Currency: s.Currency}, Paid: s.Status == models.PurchaseCredited,
+		At: s.CreatedAt, Client: s.Client, Href: subAccountPath(s.Sub), Package: s.Title, Credits: s.Credits, Status: purchaseStatus(&s.Purchase),
+		Note: s.StatusNote, Back: moneyBack(&s.Purchase, true), Price: s.Total(), Cost: models.Money{Amount: s.Cost - s.CostBack, Currency: s.Currency}, Fee: models.Money{Amount: s.Fee, Currency: s.Currency},
+		Profit: models.Money{Amount: s.Profit(), Currency: s.Currency}, Paid: s.CreditedAt > 0,
 	}
 }
 
@@ -142,7 +146,7 @@ func (a *app) salesCSV(c echo.Context) error {
 		out := csv.NewWriter(w)
 		out.UseCRLF = true
 		if err := out.Write([]string{
-			"time_local", "time_utc", "purchase", "client", "client_id", "package", "credits", "price", "cost", "fee", "profit", "currency", "status", "payment",
+			"time_local", "time_utc", "purchase", "client", "client_id", "package", "credits", "price", "cost", "fee", "profit", "currency", "status", "payment", "refunded",
 		}); err != nil {
 			return err
 		}
@@ -169,7 +173,7 @@ func saleCells(s *billing.Sale, zone *time.Location) []string {
 	money := func(amount int64) string { return models.Money{Amount: amount, Currency: s.Currency}.Decimal() }
 	return []string{
 		s.CreatedAt.In(zone).Format(time.RFC3339), s.CreatedAt.Go().Format(time.RFC3339), s.ID.String(), text(s.Client), s.Sub.String(), text(s.Title),
-		s.Credits.String(), money(s.Price), money(s.Cost), money(s.Fee), money(s.Profit()), s.Currency, string(s.Status), text(s.PaymentIntent),
+		s.Credits.String(), money(s.Price), money(s.Cost - s.CostBack), money(s.Fee), money(s.Profit()), s.Currency, string(s.Status), text(s.PaymentIntent), money(s.Gone()),
 	}
 }
 

@@ -779,7 +779,7 @@ func fleetDesk(f Frame, d FleetDesk) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = cardWithLink("payments", "Payments needing a person", Link{Label: "Adjustments", Href: "/admin/adjustments"}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var27), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = cardWithLink("payments", "Payments needing a person", Link{Label: "All payments", Href: "/admin/payments"}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var27), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -22,9 +22,10 @@ type PurchaseRow struct {
 	Amount   models.Money
 	Tax      models.Money // zero amount: none
 	Status   PurchaseStatus
-	Receipt  string // href; "" while there is none
-	BuyAgain string // href; "" when it is not on sale
-	Line     string // href of the ledger line of a refund or a booking
+	Back     *MoneyBack // nil: nothing happened to the payment since
+	Receipt  string     // href; "" while there is none
+	BuyAgain string     // href; "" when it is not on sale
+	Line     string     // href of the ledger line of a refund or a booking
 }
 
 // PurchaseStatus is where a purchase stands, in the words of the list.
@@ -35,6 +36,7 @@ const (
 	PurchasePaid      PurchaseStatus = "paid"
 	PurchasePending   PurchaseStatus = "pending"
 	PurchaseFailed    PurchaseStatus = "failed"
+	PurchasePartly    PurchaseStatus = "partly_refunded"
 	PurchaseRefunded  PurchaseStatus = "refunded"
 	PurchaseDisputed  PurchaseStatus = "disputed"
 	PurchaseExpired   PurchaseStatus = "expired"
@@ -50,6 +52,8 @@ func (s PurchaseStatus) Word() string {
 		return "Pending"
 	case PurchaseFailed:
 		return "Failed"
+	case PurchasePartly:
+		return "Partly refunded"
 	case PurchaseRefunded:
 		return "Refunded"
 	case PurchaseDisputed:
@@ -71,7 +75,7 @@ func (s PurchaseStatus) Tone() Tone {
 		return ToneInfo
 	case PurchaseFailed, PurchaseDisputed:
 		return ToneBad
-	case PurchaseRefunded:
+	case PurchasePartly, PurchaseRefunded:
 		return ToneWarn
 	case PurchaseExpired, PurchaseCancelled:
 		return ToneNone
@@ -88,6 +92,7 @@ type Receipt struct {
 	BuyerMail string
 	At        models.Time // when it was paid
 	Status    PurchaseStatus
+	MoneyBack *MoneyBack // nil: nothing happened to the payment since
 	Name      string
 	Credits   models.Credits
 	Net       models.Money

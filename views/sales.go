@@ -37,6 +37,8 @@ type SaleRow struct {
 	Credits models.Credits
 	Status  PurchaseStatus
 	Note    string // why it is not done yet
+	Back    *MoneyBack
+	Refund  string // href; "" when this person cannot, or nothing is left to give back
 	Price   models.Money
 	Cost    models.Money
 	Fee     models.Money

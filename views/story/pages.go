@@ -24,6 +24,7 @@ func Pages() []Page {
 	pages = append(pages, buys()...)
 	pages = append(pages, returns()...)
 	pages = append(pages, purchases()...)
+	pages = append(pages, payments()...)
 	pages = append(pages, doors()...)
 	pages = append(pages, peoplePages()...)
 	pages = append(pages, setups()...)
@@ -301,12 +302,20 @@ func purchases() []Page {
 	for i, status := range []views.PurchaseStatus{views.PurchasePaid, views.PurchasePending, views.PurchaseFailed, views.PurchaseRefunded, views.PurchaseDisputed, views.PurchaseExpired, views.PurchaseCancelled} {
 		list.Rows = append(list.Rows, row(24-i, 12_500, status))
 	}
+	partly := row(17, 12_500, views.PurchasePartly)
+	partly.Back = &views.MoneyBack{Paid: usd(5_000), Refunded: usd(2_500), At: at(19, 8, 0), Revoked: credits(6_250), Spent: credits(2_500)}
+	list.Rows[3].Back = &views.MoneyBack{Paid: usd(5_000), Refunded: usd(5_000), At: at(22, 8, 0), Revoked: credits(12_500)}
+	list.Rows[4].Back = &views.MoneyBack{Paid: usd(5_000), Dispute: models.DisputeOpen, Held: usd(5_000), Frozen: credits(12_500)}
+	list.Rows = append(list.Rows, partly)
 	receipt := views.Receipt{
 		Frame: agencyFrame("Receipt", "purchases"), Number: "pur_068rq2v9mkq0t3n6d4o1a2b3c4", Seller: "Refill", Buyer: "Northwind Agency", BuyerMail: "billing@northwind.example",
 		At: at(24, 9, 12), Status: views.PurchasePaid, Name: "12,500 credits", Credits: credits(12_500), Net: usd(5_000), Tax: usd(1_000), Total: usd(6_000),
 		Before: credits(7_975), After: credits(20_475), Payment: "pi_1", Back: "/purchases", Notice: "Simulated payment: no money was moved.",
 	}
+	refunded := receipt
+	refunded.Status, refunded.MoneyBack = views.PurchasePartly, partly.Back
 	return []Page{
+		{"receipt-refunded", views.ReceiptPage(refunded)},
 		{"purchases-list", views.PurchasesPage(list)},
 		{"purchases-empty", views.PurchasesPage(views.Purchases{Frame: list.Frame, BuyHref: "/buy", CSV: "/purchases.csv"})},
 		{"purchases-error", views.PurchasesPage(views.Purchases{Frame: list.Frame, Failure: &views.SectionFailure{What: "Purchases", Retry: "/purchases", Ref: "7F3K"}})},
