@@ -200,12 +200,13 @@ func flag(b bool) string {
 // fingerprint is SHA-256 over the parts of a request that make it the same
 // request, with the wallet resolved.
 func fingerprint(parts ...string) []byte {
-	h := sha256.New()
+	const usual = 512
+	text := make([]byte, 0, usual)
 	for _, p := range parts {
-		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
-		_, _ = h.Write([]byte(p))
+		text = append(binary.BigEndian.AppendUint64(text, uint64(len(p))), p...)
 	}
-	return h.Sum(nil)
+	sum := sha256.Sum256(text)
+	return sum[:]
 }
 
 // HoldInput asks to reserve credits: a price by usage, or an amount.

@@ -24,6 +24,9 @@ func (a *app) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		if isProbe(c.Path()) {
 			level = slog.LevelDebug
 		}
+		if !a.Log.Enabled(c.Request().Context(), level) {
+			return nil
+		}
 		attrs := []slog.Attr{
 			slog.String("request_id", v.ref), slog.String("method", c.Request().Method), slog.String("route", c.Path()),
 			slog.Int("status", res.Status), slog.Int64("bytes", res.Size),

@@ -16,17 +16,33 @@ func contentPolicy(checkout []string) string {
 		"form-action " + strings.Join(forms, " ") + "; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
 }
 
+// standing is a header as net/http keeps it, made once for all answers. Nothing
+// can be appended to its value in place.
+type standing struct {
+	name  string // canonical
+	value []string
+}
+
+func standingHeaders(policy string) []standing {
+	return []standing{
+		{"Content-Security-Policy", []string{policy}},
+		{"X-Content-Type-Options", []string{"nosniff"}},
+		{"Referrer-Policy", []string{"same-origin"}},
+		{"Cross-Origin-Opener-Policy", []string{"same-origin"}},
+		{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
+		{"Permissions-Policy", []string{"camera=(), geolocation=(), microphone=()"}},
+		{"Cache-Control", []string{"no-store"}},
+	}
+}
+
 // headers stand on every answer; a handler may only tighten them.
 func (a *app) headers(next echo.HandlerFunc) echo.HandlerFunc {
+	all := standingHeaders(a.csp)
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set("Content-Security-Policy", a.csp)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-		h.Set("Cache-Control", "no-store")
+		for _, f := range all {
+			h[f.name] = f.value
+		}
 		if a.secure {
 			c.Response().Before(func() {
 				// Portals may one day stand on a domain of the agency's own, whose

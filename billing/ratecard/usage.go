@@ -37,6 +37,9 @@ func (u Usage) Check() error {
 		found.add("usage", fmt.Sprintf("has %d measures; send at most %d", len(u), MaxMeasures))
 		return found.err()
 	}
+	if u.fine() {
+		return nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(u)) {
 		if !ValidMeasure(name) {
 			found.add("usage", badMeasure(name))
@@ -48,13 +51,28 @@ func (u Usage) Check() error {
 	return found.err()
 }
 
+// fine tells that Check has nothing to say.
+func (u Usage) fine() bool {
+	for name, q := range u {
+		if !ValidMeasure(name) || q < 0 || q > MaxQuantity {
+			return false
+		}
+	}
+	return true
+}
+
 // Canonical is the one compact JSON text of the usage: sorted keys, plain
 // decimals. Equal usage gives equal text, so it is fit for fingerprints and
 // storage. Usage that reports nothing gives "{}".
 func (u Usage) Canonical() string {
+	names := make([]string, 0, MaxMeasures)
+	for name := range u {
+		names = append(names, name)
+	}
+	slices.Sort(names)
 	b := make([]byte, 0, 2+32*len(u))
 	b = append(b, '{')
-	for i, name := range slices.Sorted(maps.Keys(u)) {
+	for i, name := range names {
 		if i > 0 {
 			b = append(b, ',')
 		}

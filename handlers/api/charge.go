@@ -63,6 +63,24 @@ func post(c echo.Context, into any) (string, error) {
 	return key, decode(buf.b, into)
 }
 
+// postPlain is post for the body that comes thousands of times a second.
+func postPlain(c echo.Context, into *batchItem) (string, error) {
+	key := c.Request().Header.Get(keyHeader)
+	if err := billing.CheckKey(key); err != nil {
+		return "", err
+	}
+	buf := takeBuffer()
+	defer buf.free()
+	if err := readBody(c, maxBody, buf); err != nil {
+		return "", err
+	}
+	if plainCharge(string(buf.b), into, false) {
+		return key, nil
+	}
+	into.ChargeBody = ChargeBody{}
+	return key, decode(buf.b, &into.ChargeBody)
+}
+
 // postMaybeEmpty is post where the address says all there is to say: a request
 // without a body is one with {}.
 func postMaybeEmpty(c echo.Context, into any) (string, error) {
@@ -84,8 +102,8 @@ func answer(c echo.Context, replayed bool, body []byte) {
 }
 
 func (a *api) postCharge(c echo.Context, who caller) error {
-	var body ChargeBody
-	key, err := post(c, &body)
+	var body batchItem
+	key, err := postPlain(c, &body)
 	if err != nil {
 		return err
 	}
@@ -113,9 +131,6 @@ type batchItem struct {
 
 func (a *api) postBatch(c echo.Context, who caller) error {
 	key := c.Request().Header.Get(keyHeader)
-	var body struct {
-		Charges []json.RawMessage `json:"charges"` // read one by one: a bad item fails alone
-	}
 	buf := takeBuffer()
 	defer buf.free()
 	if key != "" {
@@ -126,21 +141,21 @@ func (a *api) postBatch(c echo.Context, who caller) error {
 	if err := readBody(c, maxBatchBody, buf); err != nil {
 		return err
 	}
-	if err := decode(buf.b, &body); err != nil {
+	items, errs, err := batchItems(buf.b)
+	if err != nil {
 		return err
 	}
-	switch n := len(body.Charges); {
+	switch n := len(items); {
 	case n == 0:
 		return problem.New(problem.Invalid, "charges_missing", "Send 1 to %d charges.", billing.MaxBatch).On("charges")
 	case n > billing.MaxBatch:
 		return problem.New(problem.Invalid, "too_many_charges", "A batch takes at most %d charges; this one has %d. Send the rest in another.", billing.MaxBatch, n).On("charges")
 	}
-	results := make([]billing.ChargeResult, len(body.Charges))
-	inputs := make([]billing.ChargeInput, 0, len(body.Charges))
-	places := make([]int, 0, len(body.Charges))
-	for i, raw := range body.Charges {
-		var item batchItem
-		err := decode(raw, &item)
+	results := make([]billing.ChargeResult, len(items))
+	inputs := make([]billing.ChargeInput, 0, len(items))
+	places := make([]int, 0, len(items))
+	for i := range items {
+		item, err := &items[i], errs[i]
 		if item.Key == "" {
 			if key == "" {
 				return billing.CheckKey("")
@@ -162,6 +177,24 @@ func (a *api) postBatch(c echo.Context, who caller) error {
 	}
 	a.writeBatch(c, results)
 	return nil
+}
+
+// batchItems reads the items one by one: a bad one fails alone.
+func batchItems(body []byte) (items []batchItem, errs []error, err error) {
+	if items, ok := plainBatch(string(body)); ok {
+		return items, make([]error, len(items)), nil
+	}
+	var raw struct {
+		Charges []json.RawMessage `json:"charges"`
+	}
+	if err := decode(body, &raw); err != nil {
+		return nil, nil, err
+	}
+	items, errs = make([]batchItem, len(raw.Charges)), make([]error, len(raw.Charges))
+	for i, item := range raw.Charges {
+		errs[i] = decode(item, &items[i])
+	}
+	return items, errs, nil
 }
 
 // writeBatch answers every item in order with its own status.
