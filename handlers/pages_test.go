@@ -155,7 +155,7 @@ func TestABrokenDatabaseShowsNoBalance(t *testing.T) {
 	t.Parallel()
 	p := sqlite(t)
 	b := p.as("owner")
-	require.NoError(t, p.db.Write.Exec("ALTER TABLE lots RENAME TO lots_gone").Error)
+	require.NoError(t, p.db.Write.Exec("ALTER TABLE lot_rows RENAME TO lots_gone").Error)
 	page := b.get("/")
 	require.Equal(t, http.StatusOK, page.StatusCode)
 	words := page.doc().Find("main").Text()

@@ -54,10 +54,12 @@ type Wallet struct {
 	// together, and the platform's limit on it.
 	AgencyExcess  Credits
 	AgencyCeiling Credits
-	LastAt        Time  // booking time of the newest entry: never runs backwards
-	UsedAt        Time  // first charge ever
-	Version       int64 // goes up with every change of the row or of its lots
-	CreatedAt     Time  `gorm:"autoCreateTime:false"`
+	LastAt        Time    // booking time of the newest entry: never runs backwards
+	UsedAt        Time    // first charge ever
+	Version       int64   // goes up with every change of the row or of its lots
+	DrawnLotID    LotID   // the lot whose stored row is behind
+	Drawn         Credits // by so much
+	CreatedAt     Time    `gorm:"autoCreateTime:false"`
 }
 
 // WalletPlace finds the agency of a wallet id.
@@ -124,7 +126,7 @@ func (s Source) Priority() int {
 	return 50
 }
 
-// Lot is what is left of one grant.
+// Lot is what is left of one grant. It is read from a view: see StoredLot.
 type Lot struct {
 	AgencyID    AgencyID `gorm:"primaryKey"`
 	ID          LotID    `gorm:"primaryKey"`
@@ -169,6 +171,13 @@ type FreezeReason string
 const (
 	FreezeNoPlan FreezeReason = "no plan" // the agency's plan has ended: usable again with the next
 )
+
+// StoredLot is a lot's row as it is written: its remaining does not know yet what
+// the wallet's row says was drawn. Nobody but package ledger has a use for it.
+type StoredLot struct{ Lot }
+
+// TableName names the rows.
+func (StoredLot) TableName() string { return "lot_rows" }
 
 // Entry is one immutable movement of one lot, or of excess. Amount is always
 // positive; ledger.Kind says between which accounts it moves. Balance is the

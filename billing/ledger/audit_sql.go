@@ -135,6 +135,11 @@ func findings() []finding {
 					OR l.remaining < 0 OR l.held < 0 OR l.remaining + l.held > l.granted OR l.open <> (l.remaining > 0 OR l.held > 0))`,
 		},
 		{
+			check: "I-03", noun: wallet, say: "%s: what was drawn, %s, is not of an open lot of its own",
+			sql: `SELECT w.id, w.drawn FROM wallets w LEFT JOIN lot_rows l ON l.agency_id = w.agency_id AND l.id = w.drawn_lot_id AND l.wallet_id = w.id
+				WHERE w.agency_id = @agency AND w.drawn > 0 AND (l.id IS NULL OR l.remaining <= w.drawn)`,
+		},
+		{
 			check: "I-03", noun: lot, say: "%s: an entry of %s stands on another wallet, or the lot does not exist",
 			sql: `SELECT e.lot_id, e.amount FROM entries e LEFT JOIN lots l ON l.agency_id = e.agency_id AND l.id = e.lot_id
 				WHERE e.agency_id = @agency AND e.lot_id IS NOT NULL AND (l.id IS NULL OR l.wallet_id <> e.wallet_id)`,

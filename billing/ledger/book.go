@@ -17,6 +17,7 @@ type account struct {
 	models.Wallet
 	lots    []*models.Lot
 	holds   map[models.HoldID]*models.Hold // open ones made by this process; nil: none
+	lagging *models.Lot                    // the lot whose row is left behind by this book; nil: none new
 	changed bool
 	known   bool // from memory, not from the database
 }
@@ -28,9 +29,9 @@ type book struct {
 
 	accounts map[models.WalletID]*account
 	lots     map[models.LotID]*models.Lot
-	fresh    map[models.LotID]bool // lots to insert
-	moved    []models.LotID        // lots to update, in order of first change
-	seen     map[models.LotID]bool
+	fresh    map[models.LotID]bool  // lots to insert
+	moved    []models.LotID         // lots to update, in order of first change
+	before   map[models.LotID]stock // of the lots that moved
 
 	holds    map[models.HoldID]*models.Hold
 	ended    []models.HoldID // holds to update
@@ -44,6 +45,9 @@ type book struct {
 	acts     []models.Act
 	counters map[counterKey]*models.UsageQuarter
 }
+
+// stock is what a lot has.
+type stock struct{ remaining, held models.Credits }
 
 // key is an idempotency key within an agency.
 type key struct {
@@ -63,7 +67,7 @@ func newBook(t *tables) *book {
 	return &book{
 		tables:   t,
 		accounts: map[models.WalletID]*account{}, lots: map[models.LotID]*models.Lot{},
-		fresh: map[models.LotID]bool{}, seen: map[models.LotID]bool{},
+		fresh: map[models.LotID]bool{}, before: map[models.LotID]stock{},
 		holds: map[models.HoldID]*models.Hold{}, byKey: map[key]*models.Charge{}, paid: map[key][]Draw{}, holdKeys: map[key]*models.Hold{},
 		counters: map[counterKey]*models.UsageQuarter{},
 	}
@@ -141,14 +145,14 @@ func (b *book) move(a *account, l *models.Lot, kind Kind, amount models.Credits,
 	e, n := effects[kind], int64(amount)
 	var lot models.LotID
 	if l != nil {
+		if _, again := b.before[l.ID]; !again && !b.fresh[l.ID] {
+			b.before[l.ID] = stock{l.Remaining, l.Held}
+			b.moved = append(b.moved, l.ID)
+		}
 		l.Remaining += models.Credits(e.remaining * n)
 		l.Held += models.Credits(e.held * n)
 		l.Open = l.Remaining > 0 || l.Held > 0
 		lot = l.ID
-		if !b.fresh[l.ID] && !b.seen[l.ID] {
-			b.seen[l.ID] = true
-			b.moved = append(b.moved, l.ID)
-		}
 	}
 	a.Seq++
 	a.Balance += models.Credits((e.remaining - e.excess) * n)
@@ -333,7 +337,7 @@ func inBucket(row *models.UsageQuarter, bucket models.Bucket, c models.Credits) 
 // is a fault in this package, so it stops the transaction (TigerBeetle's rule:
 // stop rather than be wrong).
 func (b *book) check() error {
-	for id := range b.seen {
+	for id := range b.before {
 		if l := b.lots[id]; l.Remaining < 0 || l.Held < 0 || l.Remaining+l.Held > l.Granted {
 			return fmt.Errorf("I-03 broken for lot %s: remaining %s, held %s of %s", id, l.Remaining, l.Held, l.Granted)
 		}
@@ -352,11 +356,62 @@ func (b *book) check() error {
 	return nil
 }
 
+// lag picks the lots to write. One lot of each wallet, the last that was only
+// drawn on and has something left, is not: what was drawn from it goes into the
+// wallet's row, which is written anyway. Its row is written when it runs out, or
+// when another lot takes that place.
+func (b *book) lag() []*models.Lot {
+	write := make([]*models.Lot, 0, len(b.moved))
+	for _, id := range b.moved {
+		l := b.lots[id]
+		a, before := b.accounts[l.WalletID], b.before[id]
+		if l.Remaining <= 0 || l.Held != before.held || l.Remaining > before.remaining+a.behind(l) {
+			write = append(write, l)
+			if a.DrawnLotID == l.ID {
+				a.DrawnLotID, a.Drawn = models.LotID{}, 0
+			}
+			continue
+		}
+		if a.lagging != nil {
+			write = append(write, a.lagging)
+		}
+		a.lagging = l
+	}
+	for _, a := range b.accounts {
+		l := a.lagging
+		if l == nil {
+			continue
+		}
+		a.lagging = nil
+		drawn := b.before[l.ID].remaining + a.behind(l) - l.Remaining
+		if !a.DrawnLotID.IsZero() && a.DrawnLotID != l.ID {
+			last := b.lots[a.DrawnLotID] // open, and so read with the wallet
+			if !slices.Contains(write, last) {
+				write = append(write, last)
+			}
+		}
+		a.DrawnLotID, a.Drawn = l.ID, drawn
+		if drawn == 0 {
+			a.DrawnLotID = models.LotID{}
+		}
+	}
+	return write
+}
+
+// behind is how much of a lot was drawn that its row does not know.
+func (a *account) behind(l *models.Lot) models.Credits {
+	if a.DrawnLotID == l.ID {
+		return a.Drawn
+	}
+	return 0
+}
+
 // writes is everything the book changed, as statements in a fixed order: the
 // wallets first, as their locks are taken, then keys; all sorted, so that two
 // transactions meet in the same order.
 func (b *book) writes(d models.Dialect) []statement {
 	t := b.tables
+	lots := b.lag()
 	wallets := make([]*models.Wallet, 0, len(b.accounts))
 	for _, a := range b.accounts {
 		if a.changed {
@@ -395,11 +450,7 @@ func (b *book) writes(d models.Dialect) []statement {
 	}
 	slices.SortFunc(fresh, func(x, y *models.Lot) int { return x.ID.Compare(y.ID) })
 	out = append(out, t.newLots.insert(d, fresh)...)
-	moved := make([]*models.Lot, 0, len(b.moved))
-	for _, id := range b.moved {
-		moved = append(moved, b.lots[id])
-	}
-	out = append(out, t.lots.update(d, moved)...)
+	out = append(out, t.lots.update(d, lots)...)
 	out = append(out, t.entries.insert(d, pointers(b.entries))...)
 
 	counters := make([]*models.UsageQuarter, 0, len(b.counters))

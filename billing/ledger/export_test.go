@@ -29,7 +29,7 @@ func (l *Ledger) MergeLockAndRead() {
 	merged := l.tables.lock
 	merged.pg = fmt.Sprintf(`SELECT %s, %s FROM (SELECT %s) AS k
 		JOIN wallets w ON w.agency_id = k.agency_id AND w.id = k.id
-		JOIN lots l ON l.agency_id = w.agency_id AND l.wallet_id = w.id AND l.open
+		JOIN lot_rows l ON l.agency_id = w.agency_id AND l.wallet_id = w.id AND l.open
 		ORDER BY w.agency_id, w.id FOR NO KEY UPDATE OF w`, lots.names("l."), l.tables.wallet.names("w."), merged.keys.unnested())
 	l.lockAndRead = func(d models.Dialect, b *book, keys []walletKey, skip bool) []statement {
 		search := merged
@@ -48,7 +48,7 @@ func (l *Ledger) MergeLockAndRead() {
 				b.accounts[a.ID] = a
 			}
 			b.lots[l.ID] = l
-			b.accounts[a.ID].lots = append(b.accounts[a.ID].lots, l)
+			b.accounts[a.ID].own(l)
 			return nil
 		})
 	}

@@ -40,7 +40,11 @@ func (l *Ledger) Freeze(ctx context.Context, tx *gorm.DB, agency models.AgencyID
 			stopped += lot.Remaining
 		}
 	}
-	return stopped, setFrozen(tx, agency, stop, true)
+	if err := setFrozen(tx, agency, stop, true); err != nil {
+		return 0, err
+	}
+	a.changed = len(stop) > 0 // whoever remembers the wallet must read it again
+	return stopped, c.write(ctx)
 }
 
 // Thaw takes a reason back from the lots of a wallet that which picks and that
@@ -82,6 +86,7 @@ func (l *Ledger) Thaw(ctx context.Context, tx *gorm.DB, agency models.AgencyID, 
 	if err := setFrozen(tx, agency, free, false); err != nil {
 		return 0, err
 	}
+	a.changed = true // whoever remembers the wallet must read it again
 	c.settleDue(a, at)
 	return freed, c.write(ctx)
 }
@@ -106,5 +111,5 @@ func setFrozen(tx *gorm.DB, agency models.AgencyID, lots []models.LotID, frozen 
 	if len(lots) == 0 {
 		return nil
 	}
-	return tx.Model(&models.Lot{}).Where("agency_id = ? AND id IN ?", agency, lots).Update("frozen", frozen).Error
+	return tx.Model(&models.StoredLot{}).Where("agency_id = ? AND id IN ?", agency, lots).Update("frozen", frozen).Error
 }

@@ -48,6 +48,14 @@ func (b *book) findWallets(d models.Dialect, by *search[walletKey], keys []walle
 	})
 }
 
+// own adds a lot as it was stored to its account.
+func (a *account) own(l *models.Lot) {
+	if l.ID == a.DrawnLotID {
+		l.Remaining -= a.Drawn
+	}
+	a.lots = append(a.lots, l)
+}
+
 // readLots reads what is open in the wallets: everything a draw may touch.
 func (b *book) readLots(d models.Dialect, keys []walletKey) []statement {
 	return b.tables.open.find(d, keys, func(r record) error {
@@ -57,7 +65,7 @@ func (b *book) readLots(d models.Dialect, keys []walletKey) []statement {
 		}
 		b.lots[l.ID] = l
 		if a := b.accounts[l.WalletID]; a != nil {
-			a.lots = append(a.lots, l)
+			a.own(l)
 		}
 		return nil
 	})
@@ -84,7 +92,7 @@ func (b *book) readStanding(keys []walletKey) []statement {
 			b.accounts[w.ID] = a
 		}
 		if !l.ID.IsZero() {
-			a.lots = append(a.lots, l)
+			a.own(l)
 		}
 		return nil
 	})

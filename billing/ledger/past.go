@@ -168,7 +168,7 @@ func (p *Past) flush(touched ...*account) error {
 	c.charges, c.entries, c.acts, c.moved = c.charges[:0], c.entries[:0], c.acts[:0], c.moved[:0]
 	clear(c.byKey)
 	clear(c.paid)
-	clear(c.seen)
+	clear(c.before)
 	for _, a := range touched {
 		if a == nil {
 			continue

@@ -52,7 +52,7 @@ func openRows(ctx context.Context, l *Ledger) (*rows, error) {
 	open(err)
 	r.acts, err = newStream(ctx, r, "acts", t.acts)
 	open(err)
-	r.lots, err = newStream(ctx, r, "lots", t.newLots)
+	r.lots, err = newStream(ctx, r, "lot_rows", t.newLots)
 	open(err)
 	r.counters, err = newStream(ctx, r, "usage_quarters", t.counters)
 	open(err)

@@ -122,8 +122,8 @@ func newTables() *tables {
 		integer("held", func(r *lot) *models.Credits { return &r.Held }),
 		boolean("open", func(r *lot) *bool { return &r.Open }),
 	}
-	t.lots = newTable("lots", lotKeys, lotMoves)
-	t.newLots = newTable("lots", lotKeys, append(columns[lot]{
+	t.lots = newTable("lot_rows", lotKeys, lotMoves)
+	t.newLots = newTable("lot_rows", lotKeys, append(columns[lot]{
 		ident("wallet_id", func(r *lot) *models.WalletID { return &r.WalletID }),
 		text("source", func(r *lot) *models.Source { return &r.Source }),
 		integer("priority", func(r *lot) *int { return &r.Priority }),
@@ -157,6 +157,8 @@ func newTables() *tables {
 			integer("last_at", func(r *wallet) *models.Time { return &r.LastAt }),
 			integer("used_at", func(r *wallet) *models.Time { return &r.UsedAt }),
 			integer("version", func(r *wallet) *int64 { return &r.Version }),
+			ident("drawn_lot_id", func(r *wallet) *models.LotID { return &r.DrawnLotID }),
+			integer("drawn", func(r *wallet) *models.Credits { return &r.Drawn }),
 		})
 	t.wallets.guardBy("version")
 	t.acts = newTable("acts",
@@ -241,9 +243,9 @@ func (t *tables) searches() {
 	t.skip.pg = t.lock.pg + " SKIP LOCKED"
 	t.standing = t.see
 	t.standing.pg = fmt.Sprintf(`SELECT %s, %s FROM (SELECT %s) AS k JOIN wallets t ON t.agency_id = k.agency_id AND t.id = k.id
-		LEFT JOIN lots l ON l.agency_id = k.agency_id AND l.wallet_id = k.id AND l.open`,
+		LEFT JOIN lot_rows l ON l.agency_id = k.agency_id AND l.wallet_id = k.id AND l.open`,
 		t.newLots.all.names("l."), t.wallet.names("t."), t.standing.keys.unnested())
-	t.open = newSearch(columns[walletKey]{ofAgency, ident("wallet_id", id)}, t.newLots.all.names("t."), "lots", " AND t.open")
+	t.open = newSearch(columns[walletKey]{ofAgency, ident("wallet_id", id)}, t.newLots.all.names("t."), "lot_rows", " AND t.open")
 
 	byKey := columns[key]{
 		ident("agency_id", func(k *key) *models.AgencyID { return &k.agency }),
