@@ -3,6 +3,7 @@ package billing
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -402,6 +403,32 @@ type dayUse struct {
 	Own models.Credits // of it, paid by the agency's own wallet
 }
 
+// useAt is an agency's use in a day or quarter.
+type useAt struct {
+	dayUse
+
+	agency models.AgencyID
+	at     models.Time
+}
+
+// dayUses reads rows of agency, instant, all and own: thousands for a page, too
+// many for GORM's way of finding their fields.
+func dayUses(tx *gorm.DB) (out []useAt, err error) {
+	rows, err := tx.Rows()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var u useAt
+		if err := rows.Scan(&u.agency, &u.at, &u.All, &u.Own); err != nil {
+			return nil, err
+		}
+		out = append(out, u)
+	}
+	return out, rows.Err()
+}
+
 // dailyUse reads the last local days of agencies, today's running one last: one
 // statement for the rolled days and one for the rest. Without today, the running
 // day is left empty, and mostly the second statement out.
@@ -421,28 +448,22 @@ func dailyUse(tx *gorm.DB, agencies []models.Agency, today bool, days int, now m
 	if len(agencies) == 0 {
 		return out, nil
 	}
-	type use struct {
-		AgencyID models.AgencyID
-		At       models.Time
-		All      models.Credits
-		Own      models.Credits
-	}
-	add := func(rows []use) {
+	add := func(rows []useAt) {
 		for _, r := range rows {
-			local := spans[r.AgencyID]
+			local := spans[r.agency]
 			// What was booked a little ahead of the clock is today's.
-			if i := min(place(local, r.At), len(local)-1); i >= 0 {
-				out[r.AgencyID][i].All += r.All
-				out[r.AgencyID][i].Own += r.Own
+			if i := min(place(local, r.at), len(local)-1); i >= 0 {
+				out[r.agency][i].All += r.All
+				out[r.agency][i].Own += r.Own
 			}
 		}
 	}
 	// Each agency is named, so that both databases reach its counters by their key
 	// whatever they know of the table.
 	for part := range slices.Chunk(ids, fleetNamed) {
-		var rows []use
-		if err := tx.Table("usage_agency_days u").Select(`u.agency_id, u.day AS "at", `+paidSum+` AS "all", CAST(SUM(u.own) AS bigint) AS own`).
-			Where("u.agency_id IN ? AND u.day >= ?", part, oldest).Group("u.agency_id, u.day").Scan(&rows).Error; err != nil {
+		rows, err := dayUses(tx.Table("usage_agency_days u").Select(`u.agency_id, u.day, `+paidSum+`, CAST(SUM(u.own) AS bigint)`).
+			Where("u.agency_id IN ? AND u.day >= ?", part, oldest).Group("u.agency_id, u.day"))
+		if err != nil {
 			return nil, err
 		}
 		add(rows)
@@ -462,12 +483,12 @@ func dailyUse(tx *gorm.DB, agencies []models.Agency, today bool, days int, now m
 		}
 	}
 	for part := range slices.Chunk(late, fleetNamed) {
-		var rows []use
-		if err := tx.Raw(`SELECT u.agency_id, u.quarter AS "at", `+paidSum+` AS "all", CAST(COALESCE(SUM(CASE WHEN u.paid_wallet_id = a.wallet_id
-				THEN u.plan + u.purchased + u.assigned + u.bonus + u.excess ELSE 0 END), 0) AS bigint) AS own
+		rows, err := dayUses(tx.Raw(`SELECT u.agency_id, u.quarter, `+paidSum+`, CAST(COALESCE(SUM(CASE WHEN u.paid_wallet_id = a.wallet_id
+				THEN u.plan + u.purchased + u.assigned + u.bonus + u.excess ELSE 0 END), 0) AS bigint)
 			FROM usage_quarters u JOIN agencies a ON a.id = u.agency_id
 			WHERE u.agency_id IN ? AND u.quarter >= ? AND u.quarter < ? AND u.quarter >= a.usage_rolled
-			GROUP BY u.agency_id, u.quarter`, part, from, to).Scan(&rows).Error; err != nil {
+			GROUP BY u.agency_id, u.quarter`, part, from, to))
+		if err != nil {
 			return nil, err
 		}
 		add(rows)

@@ -2,6 +2,7 @@ package billing
 
 import (
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strconv"
@@ -50,23 +51,24 @@ func entryRows(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID) *gor
 		Where("e.agency_id = ? AND e.wallet_id = ?", agency, wallet)
 }
 
-// entriesFrom reads the few entries that begin at each of some seqs of a wallet.
-func entriesFrom(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, starts []int64) ([]entry, error) {
+// entriesFrom reads the first few entries of acts on a wallet, given the seq each
+// begins at; on SQLite some of others lie between them.
+func entriesFrom(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, starts map[models.ActID]int64) ([]entry, error) {
 	var rows []entry
 	if tx.Name() == string(models.Postgres) {
-		text := make([]string, len(starts))
-		for i, s := range starts {
-			text[i] = strconv.FormatInt(s, 10)
+		acts, first := make([]string, 0, len(starts)), make([]string, 0, len(starts))
+		for act, s := range starts {
+			acts, first = append(acts, hex.EncodeToString(act[:])), append(first, strconv.FormatInt(s, 10))
 		}
 		// Nothing but the key can answer a subquery with a limit. Asked for a set of
 		// seqs, PostgreSQL, which takes all wallets for equally busy, walks the
 		// whole history of the busiest.
 		err := tx.Raw(`SELECT e.*, COALESCE(l.source, '') AS source
-			FROM unnest(CAST(string_to_array(?, ',') AS bigint[])) AS k (first)
+			FROM unnest(CAST(string_to_array(?, ',') AS uuid[]), CAST(string_to_array(?, ',') AS bigint[])) AS k (act, first)
 			CROSS JOIN LATERAL (SELECT * FROM entries x WHERE x.agency_id = ? AND x.wallet_id = ? AND x.seq >= k.first AND x.seq < k.first + ?
-				ORDER BY x.seq LIMIT ?) e
+				AND x.act_id = k.act ORDER BY x.seq LIMIT ?) e
 			LEFT JOIN lots l ON l.agency_id = e.agency_id AND l.id = e.lot_id`,
-			strings.Join(text, ","), agency, wallet, fewEntries, fewEntries).Scan(&rows).Error
+			strings.Join(acts, ","), strings.Join(first, ","), agency, wallet, fewEntries, fewEntries).Scan(&rows).Error
 		return rows, err
 	}
 	seqs := make([]int64, 0, len(starts)*fewEntries)
@@ -90,16 +92,15 @@ func inSeqOrder(rows []entry) []entry {
 // at; an act whose seq is 0 has none.
 func entriesOf(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, starts map[models.ActID]int64) (map[models.ActID][]entry, error) {
 	out := map[models.ActID][]entry{}
-	begin := make([]int64, 0, len(starts))
-	for _, s := range starts {
+	begin := make(map[models.ActID]int64, len(starts))
+	for act, s := range starts {
 		if s > 0 {
-			begin = append(begin, s)
+			begin[act] = s
 		}
 	}
 	if len(begin) == 0 {
 		return out, nil
 	}
-	slices.Sort(begin)
 	rows, err := entriesFrom(tx, agency, wallet, begin)
 	if err != nil {
 		return nil, err

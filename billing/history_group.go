@@ -81,9 +81,8 @@ type groupReader struct {
 // open reads the group's counters: what is not the account's has none.
 func (r *groupReader) open() (*usageGroup, error) {
 	h := historyReader{tx: r.tx, q: HistoryQuery{Account: r.a, To: models.Never}, upto: position{At: models.Never}}
-	var rows []models.UsageQuarter
-	err := h.counters().Where("quarter >= ? AND quarter < ? AND wallet_id = ? AND action = ? AND model = ?",
-		r.hour.Start, r.hour.End, r.ref.Wallet, r.ref.Action, r.ref.Model).Find(&rows).Error
+	rows, err := scanCounters(h.counters().Where("quarter >= ? AND quarter < ? AND wallet_id = ? AND action = ? AND model = ?",
+		r.hour.Start, r.hour.End, r.ref.Wallet, r.ref.Action, r.ref.Model))
 	if err != nil {
 		return nil, err
 	}
