@@ -30,6 +30,7 @@ const (
 	LineExpired     LineKind = "expired" // credits that are not a plan's
 	LinePurchase    LineKind = "purchase"
 	LineRefund      LineKind = "refund"
+	LineDisputed    LineKind = "disputed" // set aside while a bank decides, or back from it
 	LineAssigned    LineKind = "assigned"
 	LineReturned    LineKind = "returned"
 	LineBonus       LineKind = "bonus"

@@ -175,7 +175,11 @@ func actKinds(k LineKind) []string {
 		return []string{"return"}
 	case LineReversed:
 		return []string{"reverse"}
-	case LineRefund, LineBonus, LineAdjustment, LineSettled, LineUsed, LineHeld, LineReleased:
+	case LineRefund:
+		return []string{"refund"}
+	case LineDisputed:
+		return []string{"dispute"}
+	case LineBonus, LineAdjustment, LineSettled, LineUsed, LineHeld, LineReleased:
 	}
 	return nil
 }
@@ -315,6 +319,10 @@ func kindOfAct(act *models.Act, entries []entry) LineKind {
 		return LinePurchase
 	case "return":
 		return LineReturned
+	case "refund":
+		return LineRefund
+	case "dispute":
+		return LineDisputed
 	case "reverse":
 		return LineReversed
 	case "settle":

@@ -18,6 +18,7 @@ const (
 	LineExpired     LineKind = "expired" // credits that are not a plan's
 	LinePurchase    LineKind = "purchase"
 	LineRefund      LineKind = "refund"
+	LineDisputed    LineKind = "disputed"
 	LineAssigned    LineKind = "assigned"
 	LineReturned    LineKind = "returned"
 	LineBonus       LineKind = "bonus"
@@ -30,7 +31,7 @@ const (
 func lineKinds() []LineKind {
 	return []LineKind{
 		LineUsed, LinePurchase, LinePlanAdded, LinePlanExpired, LineAssigned, LineReturned, LineBonus,
-		LineAdjustment, LineSettled, LineSold, LineHeld, LineReleased, LineReversed, LineRefund, LineExpired,
+		LineAdjustment, LineSettled, LineSold, LineHeld, LineReleased, LineReversed, LineRefund, LineDisputed, LineExpired,
 	}
 }
 
@@ -55,6 +56,8 @@ func (k LineKind) Word() string {
 		return "Purchase"
 	case LineRefund:
 		return "Refund"
+	case LineDisputed:
+		return "Disputed payment"
 	case LineAssigned:
 		return "Assigned"
 	case LineReturned:
