@@ -262,9 +262,9 @@ func agencyStandings(tx *gorm.DB, now models.Time) ([]AgencyStanding, map[models
 		},
 		{
 			`SELECT p.agency_id, MAX(p.credited_at) AS n,
-				CAST(SUM(CASE WHEN p.credited_at >= ? AND p.status = ? THEN p.credits ELSE 0 END) AS bigint) AS sum
+				CAST(SUM(CASE WHEN p.credited_at >= ? THEN p.credits - p.revoked ELSE 0 END) AS bigint) AS sum
 				FROM agencies a JOIN purchases p ON p.agency_id = a.id AND p.wallet_id = a.wallet_id AND p.credited_at > 0 GROUP BY p.agency_id`,
-			[]any{now.Add(-quietAfter), models.PurchaseCredited},
+			[]any{now.Add(-quietAfter)},
 			func(a *AgencyStanding, f *fact) { a.LastPurchaseAt, a.Bought = models.Time(f.N), models.Credits(f.Sum) },
 		},
 		{

@@ -123,7 +123,10 @@ func TestTheFleetCountsStatesAndWhatWaits(t *testing.T) {
 			require.NoError(t, err)
 			p := models.Purchase{
 				AgencyID: a.ID, ID: models.NewID[models.PurchaseID](now), WalletID: a.WalletID, PackID: packs[0].ID, Title: "2,000 credits", Credits: credits(2_000),
-				Price: price, Currency: "usd", Status: status, IdempotencyKey: h.key(), Fingerprint: []byte{1}, ExpiresAt: now, CreditedAt: credited, CreatedAt: now,
+				Price: price, Paid: price, Currency: "usd", Status: status, IdempotencyKey: h.key(), Fingerprint: []byte{1}, ExpiresAt: now, CreditedAt: credited, CreatedAt: now,
+			}
+			if status == models.PurchaseRefunded {
+				p.Refunded, p.Revoked = p.Paid, p.Credits
 			}
 			require.NoError(t, h.db.Write.Create(&p).Error)
 			return p

@@ -90,7 +90,7 @@ func boughtThisMonth(tx *gorm.DB, sub *models.SubAccount, now models.Time) (map[
 	month := period.CalendarMonth(now, Zone(sub.TimeZone))
 	err := tx.Model(&models.Purchase{}).Select("package_id, COUNT(*) AS bought").
 		Where("agency_id = ? AND wallet_id = ? AND package_id IS NOT NULL AND created_at >= ?", sub.AgencyID, sub.WalletID, month.Start).
-		Where("status IN ?", []models.PurchaseStatus{models.PurchaseProcessing, models.PurchaseCredited, models.PurchaseReview}).
+		Where("status IN ?", []models.PurchaseStatus{models.PurchaseProcessing, models.PurchaseCredited, models.PurchaseReview, models.PurchaseDisputed}).
 		Group("package_id").Scan(&rows).Error
 	out := make(map[models.PackageID]int, len(rows))
 	for _, r := range rows {

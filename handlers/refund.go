@@ -18,7 +18,7 @@ import (
 // moneyBack is what happened to a payment since, for one reader of it; nil for
 // nothing.
 func moneyBack(p *models.Purchase, asSeller bool) *views.MoneyBack {
-	if p.Refunded == 0 && p.Dispute == models.DisputeNone && p.Revoked == 0 && p.Frozen == 0 && p.WarnedAt == 0 {
+	if p.Refunded == 0 && p.Dispute == models.DisputeNone && p.Revoked == 0 && p.Frozen == 0 && (p.WarnedAt == 0 || !asSeller) {
 		return nil
 	}
 	money := func(amount int64) models.Money { return models.Money{Amount: amount, Currency: p.Currency} }
