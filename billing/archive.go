@@ -57,7 +57,7 @@ func (s *Service) ArchiveSubAccount(ctx context.Context, scope Scope, in Archive
 		}
 		return s.audit(tx, in.Agency, in.By, "sub_account.archive", sub.ID.String(), detail, "", now)
 	})
-	s.directory.forget()
+	s.forgetAccounts()
 	return returned, err
 }
 
@@ -107,7 +107,7 @@ func (s *Service) RestoreSubAccount(ctx context.Context, scope Scope, agencyID m
 		}
 		return s.audit(tx, agencyID, by, "sub_account.restore", id.String(), "", "", now)
 	})
-	s.directory.forget()
+	s.forgetAccounts()
 	return err
 }
 

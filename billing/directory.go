@@ -43,6 +43,15 @@ func (sc Scope) Covers(id models.AgencyID) bool { return sc.Platform() || sc.Age
 // card or name) may go unseen. Addresses never move to another account.
 const directoryTTL = 10 * time.Second
 
+// tenantsTTL spares the clients of one agency reading it one by one.
+const tenantsTTL = time.Second
+
+// forgetAccounts makes a change of an account rule at once in this process.
+func (s *Service) forgetAccounts() {
+	s.directory.forget()
+	s.tenants.forget()
+}
+
 // Find resolves a wallet address: its id, "agency:{external id}",
 // "sub:{external id}" for an agency's caller, "sub:{agency}/{sub-account}" for
 // the platform's. What lies outside the scope does not exist. Errors: not_found.
@@ -74,7 +83,9 @@ func (s *Service) locate(ctx context.Context, scope Scope, ref string) (*Account
 	case "sub":
 		agency, sub, both := strings.Cut(ext, "/")
 		if both {
-			err = db.Where("external_id = ?", agency).Take(&a.Agency).Error
+			a.Agency, err = s.tenants.get(agency, s.clock.Now(), func() (found models.Agency, err error) {
+				return found, db.Where("external_id = ?", agency).Take(&found).Error
+			})
 		} else if sub = ext; scope.Platform() {
 			return nil, problem.New(problem.Invalid, "ambiguous_wallet",
 				"A platform key names a sub-account as sub:{agency}/{sub-account}.").On("wallet")

@@ -70,7 +70,7 @@ func (s *Service) setAgencyStatus(ctx context.Context, id models.AgencyID, to mo
 		clients = wallets - 1 // its own is one of them
 		return s.audit(tx, id, by, action, id.String(), plural(clients, "sub-account"), reason, now)
 	})
-	s.directory.forget()
+	s.forgetAccounts()
 	return clients, err
 }
 

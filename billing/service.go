@@ -45,6 +45,7 @@ type Service struct {
 	portalDomain string
 
 	directory recall[string, *Account]
+	tenants   recall[string, models.Agency]        // by external id, for the accounts that are read again
 	periods   recall[models.AgencyID, models.Time] // when the running ones end
 	cards     *cards
 	apiKeys   *apiKeys
@@ -71,7 +72,7 @@ func New(c Config) (*Service, error) {
 	if s.base, s.portalDomain, err = portalsUnder(c.BaseURL, c.PortalDomain); err != nil {
 		return nil, fmt.Errorf("billing: %w", err)
 	}
-	s.directory.ttl = directoryTTL
+	s.directory.ttl, s.tenants.ttl = directoryTTL, tenantsTTL
 	s.periods.ttl = periodTTL
 	s.plans, _ = c.Payments.(PlanPayments)
 	s.cards = newCards(s)

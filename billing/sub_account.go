@@ -163,7 +163,7 @@ func (s *Service) ChangeSubAccount(ctx context.Context, scope Scope, in SubAccou
 		}
 		return s.audit(tx, in.Agency, in.By, "sub_account.change", sub.ID.String(), strings.Join(changed, "; "), "", now)
 	})
-	s.directory.forget()
+	s.forgetAccounts()
 	return err
 }
 

@@ -24,8 +24,10 @@
 //	I-23  every wallet an act, charge or purchase names is the agency's
 //	I-20  an expired lot is never drawn, whether its expiry is booked or not
 //
-// Every change goes through book.move: state is read under the wallet's lock,
-// decided in memory, and written back as a set.
+// Every change goes through book.move: state is read under the wallet's lock, or
+// remembered and checked by the write itself (known.go), decided in memory, and
+// written back as a set. What was drawn from a wallet's current lot stands in
+// the wallet's row (book.lag): read lots from lots, never from lot_rows.
 //
 // The package does not price (ratecard does), does not know who may act
 // (billing does), and never calls the network.
