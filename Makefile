@@ -120,7 +120,7 @@ e2e-full: build e2e/node_modules ## The same on PostgreSQL too, every page in ev
 .PHONY: faults
 faults: ## Run the fault runs at their nightly size (RUN=name for one)
 	@.ci/install database
-	@REFILL_FAULTS=1 $(TESTPG) go test -timeout 120m -run '$(or $(RUN),TestCreditsFollow|TestEveryOrder|TestReconcil)' $(or $(PKG),./billing/...)
+	@REFILL_FAULTS=1 $(TESTPG) go test -timeout 120m -run '$(or $(RUN),TestCreditsFollow|TestEveryOrder|TestReconcil|TestManyRenew)' $(or $(PKG),./billing/...)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

@@ -21,10 +21,13 @@ import (
 // wallet of the agency after the boundary. Whoever comes second finds it begun.
 // docs/decisions/0011 says why.
 
-// renewBatch is how many agencies one transaction begins a period for: enough to
-// share its statements, few enough that a charge which waits for one of their
-// wallets waits some milliseconds.
-const renewBatch = 200
+// How many agencies one transaction begins a period for: enough to share its
+// statements, few enough that a charge which waits for one of their wallets does
+// not wait long. On SQLite every charge waits, for the one writer.
+const (
+	renewBatch       = 200
+	renewBatchSQLite = 20
+)
 
 // How long a process may trust what it read of a period's end: another one may
 // have changed the plan meanwhile. Nothing waits for it but the rare period that
@@ -79,10 +82,14 @@ func (s *Service) periodEnd(ctx context.Context, agency models.AgencyID, now mod
 func (s *Service) renewDue(ctx context.Context, now models.Time) error {
 	var errs []error
 	var after models.Subscription
+	batch := renewBatch
+	if s.db.Dialect == models.SQLite {
+		batch = renewBatchSQLite
+	}
 	for ctx.Err() == nil {
 		var due []models.Subscription
 		if err := s.db.Read.WithContext(ctx).Where("ended_at = 0 AND period_end <= ? AND (period_end > ? OR period_end = ? AND agency_id > ?)",
-			now, after.PeriodEnd, after.PeriodEnd, after.AgencyID).Order("period_end, agency_id").Limit(renewBatch).Find(&due).Error; err != nil {
+			now, after.PeriodEnd, after.PeriodEnd, after.AgencyID).Order("period_end, agency_id").Limit(batch).Find(&due).Error; err != nil {
 			return errors.Join(append(errs, err)...)
 		}
 		if len(due) == 0 {
