@@ -142,6 +142,13 @@ func (a *app) showTakePlan(c echo.Context, code int, t taking) error {
 		out.Priced = strconv.FormatInt(int64(preview.At), 10)
 	} else {
 		out.First = true
+		if own.Live() {
+			wallet, err := a.Billing.Wallet(ctx, v.viewer.Account())
+			if err != nil {
+				return err
+			}
+			out.Lost = wallet.Balance.Plan
+		}
 		for i := range own.Offers {
 			if own.Offers[i].Code == t.code {
 				out.Term = planTerm(&own.Offers[i])

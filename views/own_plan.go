@@ -187,7 +187,7 @@ type PlanTake struct {
 	Undoes  bool         // takes a change back that was to come
 	Cost    models.Money // Now: charged at once
 	Added   models.Credits
-	Lost    models.Credits // Now, with a new period
+	Lost    models.Credits // of the running plan credits, with a new period or a first plan
 	Fresh   bool
 	At      models.Time // when it begins, otherwise
 	Priced  string      // of the preview, sent back with the form
@@ -228,6 +228,9 @@ func (v PlanTake) says() []string {
 		out = append(out,
 			"Nothing is charged now, and nothing is taken away: you keep "+v.From+" until "+format.Date(v.At, v.Frame.Now, zone)+".",
 			"From then on "+v.Term.PriceText()+" for "+v.Term.Gives()+".")
+	}
+	if v.First && v.Lost > 0 {
+		out = append(out, format.CreditsWord(v.Lost)+" of your running plan credits expire when it begins.")
 	}
 	if v.Frozen > 0 {
 		out = append(out, format.CreditsWord(v.Frozen)+" you bought can be used again.")

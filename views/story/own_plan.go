@@ -51,7 +51,7 @@ func ownPlans() []Page {
 
 	first := views.PlanTake{Frame: planFrame("Take Agency"), Term: term, First: true, Frozen: credits(12_500), Attempt: "attempt"}
 	try := first
-	try.Frozen, try.Term.Trial = 0, 14
+	try.Frozen, try.Lost, try.Term.Trial = 0, credits(5_920), 14
 	up := views.PlanTake{
 		Frame: planFrame("Change to Scale"), Term: offers.Plans[2], From: "Agency", Now: true, Cost: usd(6_667), Added: credits(90_000), At: at(23, 12, 0), Priced: "1", Attempt: "attempt",
 	}
