@@ -175,7 +175,7 @@ func TestManyRenewInTheSameSecond(t *testing.T) {
 
 		// The busy agency's own period is another one.
 		require.NoError(t, db.Write.Model(&models.Subscription{}).Where("agency_id = ?", h.agency.ID).Update("period_end", second.Add(time.Hour)).Error)
-		require.NoError(t, db.Write.Model(&models.Lot{}).Where("agency_id = ?", h.agency.ID).Update("expires_at", second.Add(time.Hour)).Error)
+		require.NoError(t, db.Write.Model(&models.StoredLot{}).Where("agency_id = ?", h.agency.ID).Update("expires_at", second.Add(time.Hour)).Error)
 		h.now.Store(int64(second))
 		ctx, stop := context.WithCancel(t.Context())
 		var took []time.Duration

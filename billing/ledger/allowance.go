@@ -55,7 +55,11 @@ func (l *Ledger) BeginPeriods(ctx context.Context, tx *gorm.DB, periods []Allowa
 		return err
 	}
 	for start, same := range cycles {
-		if err := tx.Model(&models.Wallet{}).Where("agency_id IN ? AND id IN ?", same.agencies, same.wallets).Update("cycle_start", start).Error; err != nil {
+		for i, id := range same.wallets {
+			l.known.forget(walletKey{same.agencies[i], id})
+		}
+		if err := tx.Model(&models.Wallet{}).Where("agency_id IN ? AND id IN ?", same.agencies, same.wallets).
+			Updates(map[string]any{"cycle_start": start, "version": gorm.Expr("version + 1")}).Error; err != nil {
 			return err
 		}
 	}
