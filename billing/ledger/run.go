@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,6 +46,7 @@ const patience = "10ms"
 func openPool(ctx context.Context, db *models.DB, most int, ready func() []statement) (*pgxpool.Pool, error) {
 	cfg := db.Pool.Config()
 	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = int32(most), 0, 0 //nolint:gosec // a handful
+	cfg.MaxConnLifetime = planLife
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, planned(false)+`, set_config('default_transaction_isolation', 'read committed', false),
 			set_config('lock_timeout', '`+patience+`', false)`)
@@ -58,6 +60,10 @@ func openPool(ctx context.Context, db *models.DB, most int, ready func() []state
 	}
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
+
+// planLife is how long a connection keeps its plans: made while a table was
+// young, they would be kept while it grows.
+const planLife = 5 * time.Minute
 
 // waitForLocks lets one transaction wait for locks as long as it takes.
 //
