@@ -1062,12 +1062,13 @@ func (c *fillCmd) Run(ctx context.Context, o *out) error {
 
 type growCmd struct {
 	storage
-	Seconds       int    `default:"4" help:"Length of one measurement."`
-	Rounds        int    `default:"3" help:"Measurements of each row; the median counts."`
-	MemorySeconds int    `name:"memory-seconds" default:"20" help:"How long 64 connections charge while the process's memory is watched; the target is about 300."`
-	Rows          string `help:"Only pages and answers that match this expression."`
-	Against       string `help:"Results of an earlier run on a smaller database, to compare with."`
-	Out           string `help:"File for the results as JSON."`
+	Seconds       int           `default:"4" help:"Length of one measurement."`
+	Rounds        int           `default:"3" help:"Measurements of each row; the median counts."`
+	Pause         time.Duration `default:"500ms" help:"How long a reader looks at a page before asking for the next; 0 reads as fast as pages come."`
+	MemorySeconds int           `name:"memory-seconds" default:"20" help:"How long 64 connections charge while the process's memory is watched; the target is about 300."`
+	Rows          string        `help:"Only pages and answers that match this expression."`
+	Against       string        `help:"Results of an earlier run on a smaller database, to compare with."`
+	Out           string        `help:"File for the results as JSON."`
 }
 
 // Run measures the portal as a process of its own.
@@ -1084,7 +1085,7 @@ func (c *growCmd) Run(ctx context.Context, o *out) error {
 	_, err = bench.Grow(ctx, bench.GrowConfig{
 		DatabaseURL: c.DatabaseURL, File: c.file(), Binary: binary, Args: []string{"serve"},
 		Env:     []string{"DATABASE_URL=" + c.DatabaseURL, "REFILL_DATA=" + c.Data},
-		Seconds: c.Seconds, Rounds: c.Rounds, MemorySeconds: c.MemorySeconds, Rows: rows, Against: c.Against, Out: c.Out, Print: o.stdout, Log: o.stderr,
+		Seconds: c.Seconds, Rounds: c.Rounds, MemorySeconds: c.MemorySeconds, Pause: c.Pause, Rows: rows, Against: c.Against, Out: c.Out, Print: o.stdout, Log: o.stderr,
 		Open: benched(log, true),
 	})
 	return err

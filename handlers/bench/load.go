@@ -22,8 +22,23 @@ type sample struct {
 
 // caller sends one request after the other; each call of send is one request.
 type caller struct {
-	send func(ctx context.Context) error
-	end  func() error
+	send  func(ctx context.Context) error
+	end   func() error
+	pause time.Duration // between an answer and the next request
+	late  time.Duration // before the first, so that callers who pause do not ask all at once
+}
+
+// rest waits, unless the run ends first.
+func rest(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // drive is a closed loop: each of n callers sends its next request when the
@@ -75,6 +90,9 @@ func (s *session) drive(ctx context.Context, n, weight int, join func(i int) (ca
 // and how many were sent altogether.
 func (s *session) loop(ctx context.Context, c caller, from, to models.Time) (waits []models.Time, sent int, err error) {
 	waits = make([]models.Time, 0, 1024)
+	if err := rest(ctx, c.late); err != nil {
+		return nil, 0, err
+	}
 	for began := s.Clock.Now(); began < to; {
 		if err := c.send(ctx); err != nil {
 			return nil, sent, err
@@ -85,6 +103,12 @@ func (s *session) loop(ctx context.Context, c caller, from, to models.Time) (wai
 			waits = append(waits, ended-began)
 		}
 		began = ended
+		if c.pause > 0 {
+			if err := rest(ctx, c.pause); err != nil {
+				return nil, sent, err
+			}
+			began = s.Clock.Now()
+		}
 	}
 	return waits, sent, nil
 }
