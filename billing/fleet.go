@@ -269,10 +269,10 @@ func fleetMoney(tx *gorm.DB, now models.Time) ([]FleetMoney, error) {
 	sum := func(column, as string) string {
 		return "CAST(SUM(CASE WHEN p.credited_at >= ? THEN " + column + " ELSE 0 END) AS bigint) AS " + as
 	}
-	const price, credits = "p.price - p.refunded - p.dispute_lost", "p.credits - p.revoked"
+	const price, amount = "p.price - p.refunded - p.dispute_lost", "p.credits - p.revoked"
 	if err := tx.Raw("SELECT p.currency, p.package_id IS NOT NULL AS sale, "+
 		sum(price, "day_price")+", "+sum(price, "week_price")+", "+sum(price, "month_price")+", "+
-		sum(credits, "day_credits")+", "+sum(credits, "week_credits")+", "+sum(credits, "month_credits")+`
+		sum(amount, "day_credits")+", "+sum(amount, "week_credits")+", "+sum(amount, "month_credits")+`
 		FROM agencies a JOIN purchases p ON p.agency_id = a.id AND p.credited_at >= ?
 		WHERE p.paid = 0 OR p.refunded + p.dispute_lost < p.paid
 		GROUP BY p.currency, p.package_id IS NOT NULL ORDER BY p.currency`,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,9 @@ func (s *shop) bank(t *testing.T, path string, form url.Values) string {
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer res.Body.Close()
-	var made struct{ ID string }
+	var made struct {
+		ID string `json:"id"`
+	}
 	require.NoError(t, json.NewDecoder(res.Body).Decode(&made))
 	require.Equal(t, http.StatusOK, res.StatusCode, path)
 	return made.ID
@@ -36,12 +39,12 @@ func (s *shop) bank(t *testing.T, path string, form url.Values) string {
 
 func (s *shop) refund(t *testing.T, p models.Purchase, amount int64) string {
 	t.Helper()
-	return s.bank(t, "payments/"+p.CheckoutSession+"/refund", url.Values{"amount": {fmt.Sprint(amount)}})
+	return s.bank(t, "payments/"+p.CheckoutSession+"/refund", url.Values{"amount": {strconv.FormatInt(amount, 10)}})
 }
 
 func (s *shop) dispute(t *testing.T, p models.Purchase, amount int64) string {
 	t.Helper()
-	return s.bank(t, "payments/"+p.CheckoutSession+"/dispute", url.Values{"amount": {fmt.Sprint(amount)}})
+	return s.bank(t, "payments/"+p.CheckoutSession+"/dispute", url.Values{"amount": {strconv.FormatInt(amount, 10)}})
 }
 
 // paid buys a pack and pays it.

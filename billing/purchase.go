@@ -371,7 +371,7 @@ func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, 
 		if done, err := s.sell(ctx, tx, p, session, now); !done || err != nil {
 			return err
 		}
-	} else if err := s.grant(ctx, tx, p, now); err != nil {
+	} else if done, err := s.grant(ctx, tx, p, now); !done || err != nil {
 		return err
 	}
 	// Under the agency wallet's lock, so a seller's numbers are gapless.
@@ -384,19 +384,23 @@ func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, 
 }
 
 // grant books the credits of a pack.
-func (s *Service) grant(ctx context.Context, tx *gorm.DB, p *models.Purchase, now models.Time) error {
+func (s *Service) grant(ctx context.Context, tx *gorm.DB, p *models.Purchase, now models.Time) (done bool, err error) {
 	granted, err := s.ledger.Grant(ctx, tx, ledger.GrantRequest{
 		Agency: p.AgencyID, Wallet: p.WalletID, Source: models.SourcePurchase, Credits: p.Credits, Cost: p.Total(), Purchase: p.ID,
 		Kind: "purchase", Actor: p.BoughtBy, Note: p.Title, Reference: p.ID.String(), At: now,
 	})
+	if refused := problem.Of(err); refused != nil {
+		p.Status, p.StatusNote = models.PurchaseReview, "Paid, but the credits do not fit: "+refused.Message
+		return false, nil // booked as it stands: a person decides
+	}
 	if err != nil {
-		return fmt.Errorf("credit purchase %s: %w", p.ID, err)
+		return false, fmt.Errorf("credit purchase %s: %w", p.ID, err)
 	}
 	p.ActID, p.BalanceBefore, p.BalanceAfter = granted.Act.ID, granted.Before.Left(), granted.After.Left()
 	if err := s.freezeBought(ctx, tx, p.AgencyID); err != nil {
-		return err
+		return false, err
 	}
-	return wakeSales(tx, p.AgencyID)
+	return true, wakeSales(tx, p.AgencyID)
 }
 
 // Purchase reads one purchase. Errors: not_found.

@@ -118,9 +118,10 @@ func (s *Service) reconcileAccount(ctx context.Context, run *models.Reconciliati
 	if err != nil {
 		return err
 	}
+	var errs []error // one payment that cannot be booked holds up no other
 	for i := range paid {
 		if err := s.reconcileSession(ctx, run, &paid[i], now, stale); err != nil {
-			return err
+			errs = append(errs, fmt.Errorf("session %s: %w", paid[i].ID, err))
 		}
 	}
 	back := map[string]bool{}
@@ -152,10 +153,10 @@ func (s *Service) reconcileAccount(ctx context.Context, run *models.Reconciliati
 	}
 	for id, agency := range stale {
 		if _, err := s.SettleWhole(ctx, agency, id); err != nil {
-			return err
+			errs = append(errs, fmt.Errorf("purchase %s: %w", id, err))
 		}
 	}
-	return s.takeMissedEvents(ctx, run, account, now)
+	return errors.Join(append(errs, s.takeMissedEvents(ctx, run, account, now))...)
 }
 
 // reconcileSession notes a payment that Stripe's list shows, and settles it when

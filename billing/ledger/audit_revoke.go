@@ -23,7 +23,7 @@ func (a *auditor) revocations() error {
 			b = &bookedOf{}
 			booked[of] = b
 		}
-		switch kind {
+		switch kind { //nolint:exhaustive // others only pay excess off
 		case Clawback, ReturnOut:
 			b.taken += sum
 		case Reinstate, ResellIn:

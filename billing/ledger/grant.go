@@ -151,7 +151,7 @@ func (l *Ledger) Grant(ctx context.Context, tx *gorm.DB, r GrantRequest) (Grante
 		return Granted{}, err
 	}
 	a := c.accounts[r.Wallet]
-	if err := a.roomFor(r.Credits, 1); err != nil {
+	if err := a.roomFor(r.Credits, 1, r.Purchase); err != nil {
 		return Granted{}, err
 	}
 	at := a.stamp(r.At)
@@ -177,16 +177,21 @@ func (l *Ledger) Grant(ctx context.Context, tx *gorm.DB, r GrantRequest) (Grante
 }
 
 // roomFor tells whether an account may take credits in so many new lots. Held
-// credits count: they may come back.
-func (a *account) roomFor(credits models.Credits, lots int) error {
+// credits count: they may come back. What was paid for is taken in where a gift
+// would be refused: the money is there already.
+func (a *account) roomFor(credits models.Credits, lots int, paid ...models.PurchaseID) error {
 	if err := positive(credits); err != nil {
 		return err
 	}
 	if credits > models.MaxBalance || a.Balance > models.MaxBalance-credits-a.Held {
 		return problem.New(problem.Invalid, "balance_too_large", "A wallet may hold at most %s credits.", models.MaxBalance).On("credits")
 	}
-	if len(a.lots)+lots > maxDraws {
-		return problem.New(problem.Conflict, "too_many_lots", "This wallet has %d open lots and may have %d; use some up first.", len(a.lots), maxDraws)
+	most := maxDraws
+	if len(paid) > 0 && !paid[0].IsZero() {
+		most = maxPaidLots
+	}
+	if len(a.lots)+lots > most {
+		return problem.New(problem.Conflict, "too_many_lots", "This wallet has %d open lots and may have %d; use some up first.", len(a.lots), most)
 	}
 	return nil
 }

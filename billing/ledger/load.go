@@ -216,3 +216,6 @@ func selectDraws(agency, wallet, seq, act string) string {
 // maxDraws bounds how many open lots a wallet may have, and so the entries of
 // one act on it.
 const maxDraws = 1000
+
+// maxPaidLots bounds the same for lots that were paid for.
+const maxPaidLots = 10 * maxDraws

@@ -39,8 +39,8 @@ func (s Standing) share(credits models.Credits, gone int64) models.Credits {
 	case gone >= s.Paid:
 		return credits
 	}
-	hi, lo := bits.Mul64(uint64(credits), uint64(gone))
-	lo, carry := bits.Add64(lo, uint64(s.Paid-1), 0) // up
+	hi, lo := bits.Mul64(uint64(credits), uint64(gone)) //nolint:gosec // neither is negative
+	lo, carry := bits.Add64(lo, uint64(s.Paid-1), 0)    // up
 	part, _ := bits.Div64(hi+carry, lo, uint64(s.Paid))
 	return models.Credits(part) //nolint:gosec // below credits
 }
@@ -190,7 +190,7 @@ func (v *revoker) booked(tx *gorm.DB) error {
 const entriesOfRevoke = 8 * maxDraws
 
 func (v *revoker) replay(e *models.Entry) {
-	switch Kind(e.Kind) {
+	switch Kind(e.Kind) { //nolint:exhaustive // others stand on lots
 	case ClawbackExcess:
 		v.is.Spent += e.Amount
 		return
@@ -202,7 +202,7 @@ func (v *revoker) replay(e *models.Entry) {
 	if i < 0 {
 		return // another lot, which paid excess off
 	}
-	switch l := v.lots[i]; Kind(e.Kind) {
+	switch l := v.lots[i]; Kind(e.Kind) { //nolint:exhaustive // others only pay excess off
 	case Clawback, ReturnOut:
 		l.taken += e.Amount
 	case Reinstate, ResellIn:

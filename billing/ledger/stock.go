@@ -147,7 +147,7 @@ func (l *Ledger) Sell(ctx context.Context, tx *gorm.DB, r SaleRequest) (Sold, er
 		}
 		draws = free
 	}
-	if err := to.roomFor(r.Credits, len(draws)); err != nil {
+	if err := to.roomFor(r.Credits, len(draws), r.Purchase); err != nil {
 		return Sold{}, err
 	}
 	sold := Sold{ToBefore: to.balance(at)}
