@@ -141,11 +141,11 @@ func (g *Gateway) CreatePlanSession(ctx context.Context, p PlanSessionParams) (S
 	}
 	if p.TrialDays > 0 {
 		params.PaymentMethodCollection = stripe.String(string(stripe.CheckoutSessionPaymentMethodCollectionIfRequired))
-		params.SubscriptionData.TrialPeriodDays = stripe.Int64(int64(p.TrialDays))
+		params.SubscriptionData.TrialPeriodDays = new(int64(p.TrialDays))
 		params.SubscriptionData.TrialSettings = &stripe.CheckoutSessionSubscriptionDataTrialSettingsParams{
 			// Whoever gave no card by the end is asked for the money, and has the grace
 			// that a declined card has.
-			EndBehavior: &stripe.CheckoutSessionSubscriptionDataTrialSettingsEndBehaviorParams{MissingPaymentMethod: stripe.String("create_invoice")},
+			EndBehavior: &stripe.CheckoutSessionSubscriptionDataTrialSettingsEndBehaviorParams{MissingPaymentMethod: new("create_invoice")},
 		}
 	}
 	if p.ExpiresAt.IsSet() {
@@ -192,10 +192,10 @@ type PlanSwitch struct {
 func (g *Gateway) SwitchPlan(ctx context.Context, p PlanSwitch) (Subscription, error) {
 	params := &stripe.SubscriptionParams{
 		Items:             []*stripe.SubscriptionItemsParams{{ID: &p.Item, Price: &p.Price}},
-		ProrationBehavior: stripe.String("none"),
+		ProrationBehavior: new("none"),
 	}
 	if p.Now {
-		params.ProrationBehavior, params.PaymentBehavior = stripe.String("always_invoice"), stripe.String("error_if_incomplete")
+		params.ProrationBehavior, params.PaymentBehavior = new("always_invoice"), new("error_if_incomplete")
 		if p.At.IsSet() {
 			params.ProrationDate = new(p.At.Go().Unix())
 		}
@@ -227,7 +227,7 @@ func (g *Gateway) SwitchCost(ctx context.Context, p PlanSwitch) (models.Money, e
 	params := &stripe.InvoiceUpcomingParams{
 		Subscription:                  &p.Subscription,
 		SubscriptionItems:             []*stripe.SubscriptionItemsParams{{ID: &p.Item, Price: &p.Price}},
-		SubscriptionProrationBehavior: stripe.String("always_invoice"),
+		SubscriptionProrationBehavior: new("always_invoice"),
 	}
 	if p.At.IsSet() {
 		params.SubscriptionProrationDate = new(p.At.Go().Unix())

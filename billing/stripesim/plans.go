@@ -899,7 +899,8 @@ func (s *Server) showInvoice(w http.ResponseWriter, r *http.Request) {
 			Merchant, Amount, Number, When, State string
 			Lines                                 []line
 		}{
-			pageTop{"Invoice", cssPath}, c.merchant(), price(in.Total, in.Currency), *in.Number,
+			pageTop{"Invoice", cssPath},
+			c.merchant(), price(in.Total, in.Currency), *in.Number,
 			time.Unix(in.Created, 0).UTC().Format("2 January 2006"), string(in.Status), nil,
 		}
 		for _, l := range in.Items {

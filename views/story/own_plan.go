@@ -38,7 +38,8 @@ func ownPlans() []Page {
 	offers := views.PlanChoose{
 		Frame: planFrame("Plans"), Current: "agency", Next: "starter", Mine: true, Sells: true, Ask: "/help",
 		Plans: []views.PlanTerm{
-			{Name: "Starter", Code: "starter", Price: usd(4_900), Allowance: credits(2_000), Clients: 5}, term,
+			{Name: "Starter", Code: "starter", Price: usd(4_900), Allowance: credits(2_000), Clients: 5},
+			term,
 			{Name: "Scale", Code: "scale", Price: usd(29_700), Allowance: credits(100_000)},
 			{Name: "Scale, by the year", Code: "scale-year", Price: usd(297_000), Yearly: true, Allowance: credits(100_000)},
 		},
@@ -64,14 +65,29 @@ func ownPlans() []Page {
 
 	cancel := views.PlanCancel{Frame: planFrame("Cancel Agency"), Name: "Agency", Until: at(30, 9, 0), Purchased: credits(12_500)}
 	return []Page{
-		{"own-plan-active", views.OwnPlanPage(active)}, {"own-plan-next", views.OwnPlanPage(next)}, {"own-plan-trial", views.OwnPlanPage(trial)},
-		{"own-plan-past-due", views.OwnPlanPage(due)}, {"own-plan-past-due-unknown", views.OwnPlanPage(unknown)}, {"own-plan-ending", views.OwnPlanPage(ending)},
-		{"own-plan-lapsed", views.OwnPlanPage(lapsed)}, {"own-plan-ended", views.OwnPlanPage(ended)}, {"own-plan-none", views.OwnPlanPage(none)},
-		{"own-plan-clock", views.OwnPlanPage(clock)}, {"own-plan-member", views.OwnPlanPage(member)}, {"own-plan-yearly", views.OwnPlanPage(yearly)},
-		{"plan-choose", views.PlanChoosePage(offers)}, {"plan-choose-trial", views.PlanChoosePage(trials)}, {"plan-choose-closed", views.PlanChoosePage(closed)},
+		{"own-plan-active", views.OwnPlanPage(active)},
+		{"own-plan-next", views.OwnPlanPage(next)},
+		{"own-plan-trial", views.OwnPlanPage(trial)},
+		{"own-plan-past-due", views.OwnPlanPage(due)},
+		{"own-plan-past-due-unknown", views.OwnPlanPage(unknown)},
+		{"own-plan-ending", views.OwnPlanPage(ending)},
+		{"own-plan-lapsed", views.OwnPlanPage(lapsed)},
+		{"own-plan-ended", views.OwnPlanPage(ended)},
+		{"own-plan-none", views.OwnPlanPage(none)},
+		{"own-plan-clock", views.OwnPlanPage(clock)},
+		{"own-plan-member", views.OwnPlanPage(member)},
+		{"own-plan-yearly", views.OwnPlanPage(yearly)},
+		{"plan-choose", views.PlanChoosePage(offers)},
+		{"plan-choose-trial", views.PlanChoosePage(trials)},
+		{"plan-choose-closed", views.PlanChoosePage(closed)},
 		{"plan-choose-none", views.PlanChoosePage(empty)},
-		{"plan-take", views.PlanTakePage(first)}, {"plan-take-trial", views.PlanTakePage(try)}, {"plan-take-up", views.PlanTakePage(up)},
-		{"plan-take-declined", views.PlanTakePage(declined)}, {"plan-take-year", views.PlanTakePage(year)}, {"plan-take-down", views.PlanTakePage(down)},
-		{"plan-take-undo", views.PlanTakePage(undo)}, {"plan-cancel", views.PlanCancelPage(cancel)},
+		{"plan-take", views.PlanTakePage(first)},
+		{"plan-take-trial", views.PlanTakePage(try)},
+		{"plan-take-up", views.PlanTakePage(up)},
+		{"plan-take-declined", views.PlanTakePage(declined)},
+		{"plan-take-year", views.PlanTakePage(year)},
+		{"plan-take-down", views.PlanTakePage(down)},
+		{"plan-take-undo", views.PlanTakePage(undo)},
+		{"plan-cancel", views.PlanCancelPage(cancel)},
 	}
 }
