@@ -1064,7 +1064,7 @@ type growCmd struct {
 	storage
 	Seconds       int           `default:"4" help:"Length of one measurement."`
 	Rounds        int           `default:"3" help:"Measurements of each row; the median counts."`
-	Pause         time.Duration `default:"500ms" help:"How long a reader looks at a page before asking for the next; 0 reads as fast as pages come."`
+	Pause         time.Duration `default:"500ms" help:"How often a reader asks for a page; 0 reads as fast as pages come."`
 	MemorySeconds int           `name:"memory-seconds" default:"20" help:"How long 64 connections charge while the process's memory is watched; the target is about 300."`
 	Rows          string        `help:"Only pages and answers that match this expression."`
 	Against       string        `help:"Results of an earlier run on a smaller database, to compare with."`

@@ -391,7 +391,7 @@ func (s *Service) grant(ctx context.Context, tx *gorm.DB, p *models.Purchase, no
 	})
 	if refused := problem.Of(err); refused != nil {
 		p.Status, p.StatusNote = models.PurchaseReview, "Paid, but the credits do not fit: "+refused.Message
-		return false, nil // booked as it stands: a person decides
+		return false, nil //nolint:nilerr // booked as it stands: a person decides
 	}
 	if err != nil {
 		return false, fmt.Errorf("credit purchase %s: %w", p.ID, err)

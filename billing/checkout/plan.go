@@ -258,18 +258,26 @@ func (g *Gateway) EndPlan(ctx context.Context, id string) (Subscription, error) 
 	open.Context = ctx
 	list := g.api.Invoices.List(open)
 	for list.Next() {
-		params := &stripe.InvoiceVoidInvoiceParams{}
-		params.Context = ctx
-		params.SetIdempotencyKey("void:" + list.Invoice().ID)
-		// Paid in this moment: the next look at the subscription tells.
-		if _, err := g.api.Invoices.VoidInvoice(list.Invoice().ID, params); err != nil && KindOf(explain(err)) != KindRefused {
-			return now, g.failed(ctx, "void invoice", "", err)
+		if err := g.voidInvoice(ctx, list.Invoice().ID); err != nil {
+			return now, err
 		}
 	}
 	if err := list.Err(); err != nil {
 		return now, g.failed(ctx, "list invoices", "", err)
 	}
 	return g.Subscription(ctx, id)
+}
+
+// voidInvoice gives an open invoice up. One paid in this moment is left as it
+// is: the next look at the subscription tells.
+func (g *Gateway) voidInvoice(ctx context.Context, id string) error {
+	params := &stripe.InvoiceVoidInvoiceParams{}
+	params.Context = ctx
+	params.SetIdempotencyKey("void:" + id)
+	if _, err := g.api.Invoices.VoidInvoice(id, params); err != nil && KindOf(explain(err)) != KindRefused {
+		return g.failed(ctx, "void invoice", "", err)
+	}
+	return nil
 }
 
 // PayInvoice tries to take an open invoice's money now. One that is paid already

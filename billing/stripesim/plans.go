@@ -368,7 +368,7 @@ func (c *call) subscribe(s *session, a attempt) *apiError {
 		s.PaymentStatus = paid
 	}
 	c.finalize(in, now)
-	c.charge(in, now)
+	_ = c.charge(in, now) // a refusal stands in the invoice
 	if sub.Status == subIncomplete {
 		sub.Status = subActive
 		c.keep(c.state.Subscriptions.kind, sub.ID)
@@ -535,7 +535,7 @@ func (c *call) renewPlans() {
 				if in.Status == invoiceDraft {
 					c.finalize(in, at)
 				}
-				c.charge(in, at)
+				_ = c.charge(in, at) // a refusal stands in the invoice
 			}
 		}
 		if do == nil {

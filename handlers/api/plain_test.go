@@ -9,18 +9,20 @@ import (
 
 // corpus has bodies that plain should read, and some that it must leave alone.
 func corpus() (plainly, otherwise []string) {
-	return []string{
-			`{"wallet":"sub:a/b","action":"ai.reply","model":"gpt-4","usage":{"input_tokens":812,"output_tokens":96.5}}`,
-			` { "wallet" : "agency:x" , "action":"a" , "test" : true } `,
-			`{"wallet":"w","usage":{},"occurred_at":"2026-03-01T12:00:00Z","test":false}`,
-			`{}`, `{"wallet":""}`, `{"usage":{"pages":0.000001}}`,
-		}, []string{
-			``, `[]`, `null`, `{"wallet":null}`, `{"wallet":"a","wallet":"b"}`, `{"Wallet":"a"}`, `{"wallet":"\u0041"}`, `{"wallet":"ä"}`,
-			`{"usage":{"pages":1,"pages":2}}`, `{"usage":{"pages":01}}`, `{"usage":{"pages":-1}}`, `{"usage":{"pages":1e3}}`, `{"usage":{"pages":"1"}}`,
-			`{"usage":{"pages":1.}}`, `{"usage":{"Pages":1}}`, `{"usage":null}`, `{"wallet":"a",}`, `{"wallet":"a"`, `{"wallet":"a"} {}`, `{"test":1}`,
-			`{"test":truex}`, `{"metadata":{"a":"b"}}`, `{"stranger":1}`, `{,}`, `{"usage":{,}}`, "{\"wallet\":\"a\x00\"}", `{"idempotency_key":"k"}`,
-			`{"usage":{"pages":1234567890123456789}}`, `{"usage":{"pages":1.0000001}}`,
-		}
+	plainly = []string{
+		`{"wallet":"sub:a/b","action":"ai.reply","model":"gpt-4","usage":{"input_tokens":812,"output_tokens":96.5}}`,
+		` { "wallet" : "agency:x" , "action":"a" , "test" : true } `,
+		`{"wallet":"w","usage":{},"occurred_at":"2026-03-01T12:00:00Z","test":false}`,
+		`{}`, `{"wallet":""}`, `{"usage":{"pages":0.000001}}`,
+	}
+	otherwise = []string{
+		``, `[]`, `null`, `{"wallet":null}`, `{"wallet":"a","wallet":"b"}`, `{"Wallet":"a"}`, `{"wallet":"\u0041"}`, `{"wallet":"ä"}`,
+		`{"usage":{"pages":1,"pages":2}}`, `{"usage":{"pages":01}}`, `{"usage":{"pages":-1}}`, `{"usage":{"pages":1e3}}`, `{"usage":{"pages":"1"}}`,
+		`{"usage":{"pages":1.}}`, `{"usage":{"Pages":1}}`, `{"usage":null}`, `{"wallet":"a",}`, `{"wallet":"a"`, `{"wallet":"a"} {}`, `{"test":1}`,
+		`{"test":truex}`, `{"metadata":{"a":"b"}}`, `{"stranger":1}`, `{,}`, `{"usage":{,}}`, "{\"wallet\":\"a\x00\"}", `{"idempotency_key":"k"}`,
+		`{"usage":{"pages":1234567890123456789}}`, `{"usage":{"pages":1.0000001}}`,
+	}
+	return plainly, otherwise
 }
 
 func TestPlainBodiesAreReadPlainly(t *testing.T) {

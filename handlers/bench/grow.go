@@ -30,7 +30,7 @@ type GrowConfig struct {
 	Open          func(ctx context.Context, databaseURL, sqliteFile string) (Product, error)
 	Seconds       int            // of one measurement; 0: 4
 	Rounds        int            // 0: 3
-	Pause         time.Duration  // between the pages of one reader; 0: none
+	Pause         time.Duration  // each reader asks for a page so often; 0: as fast as they come
 	MemorySeconds int            // of charging while memory is watched; 0: 20
 	Rows          *regexp.Regexp // of pages and answers; nil: all
 	Out           string         // file for the results as JSON; "": none
@@ -317,7 +317,7 @@ func (g *grown) readPage(ctx context.Context, p *look) (sample, error) {
 		if err != nil {
 			return caller{}, err
 		}
-		return caller{pause: g.Pause, late: g.Pause * time.Duration(i) / readers, end: c.conn.Close, send: func(context.Context) error {
+		return caller{every: g.Pause, late: g.Pause * time.Duration(i) / readers, end: c.conn.Close, send: func(context.Context) error {
 			i++
 			body, err := c.do(http.MethodGet, p.paths[(i*stride)%len(p.paths)], "", nil, http.StatusOK)
 			if err == nil && len(body) == 0 {

@@ -24,8 +24,8 @@ type sample struct {
 type caller struct {
 	send  func(ctx context.Context) error
 	end   func() error
-	pause time.Duration // between an answer and the next request
-	late  time.Duration // before the first, so that callers who pause do not ask all at once
+	every time.Duration // a request each, if answers come in time; 0: the next when the last is answered
+	late  time.Duration // before the first, so that callers who keep a pace do not ask all at once
 }
 
 // rest waits, unless the run ends first.
@@ -102,13 +102,14 @@ func (s *session) loop(ctx context.Context, c caller, from, to models.Time) (wai
 		if ended >= from && ended < to {
 			waits = append(waits, ended-began)
 		}
-		began = ended
-		if c.pause > 0 {
-			if err := rest(ctx, c.pause); err != nil {
+		if c.every > 0 {
+			if err := rest(ctx, c.every-ended.Sub(began)); err != nil {
 				return nil, sent, err
 			}
 			began = s.Clock.Now()
+			continue
 		}
+		began = ended
 	}
 	return waits, sent, nil
 }

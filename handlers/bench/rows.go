@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"refill/billing"
 )
@@ -19,6 +20,7 @@ const (
 	inProcessHot  = "in process, 256, one wallet"
 	http64        = "HTTP, 64 connections"
 	http64Hot     = "HTTP, 64, one wallet"
+	httpHalf      = "HTTP, 64, half the rate"
 	http256       = "HTTP, 256 connections"
 	httpBatch     = "HTTP, batch of 1,000 × 4"
 	httpAlone     = "HTTP, 1 connection"
@@ -31,7 +33,7 @@ const (
 // order is the order in which a round measures.
 func order() []string {
 	return []string{
-		tpcb, inProcess, inProcessHot, http64, http64Hot, http256, httpBatch, pairs, reads, tpcbAlone, httpAlone, liteInProcess, liteHTTP64,
+		tpcb, inProcess, inProcessHot, http64, httpHalf, http64Hot, http256, httpBatch, pairs, reads, tpcbAlone, httpAlone, liteInProcess, liteHTTP64,
 	}
 }
 
@@ -49,6 +51,7 @@ func loads() map[string]load {
 		inProcessHot:  {onPostgres, calls(256, hot)},
 		http64:        {onPostgres, withWAL(requests(64, spread))},
 		http64Hot:     {onPostgres, requests(64, hot)},
+		httpHalf:      {onPostgres, halfRate(64, spread)},
 		http256:       {onPostgres, requests(256, spread)},
 		httpBatch:     {onPostgres, batches(4, 1000)},
 		httpAlone:     {onPostgres, requests(1, spread)},
@@ -92,17 +95,32 @@ func connected(b *bed, send func(c *client) error) (caller, error) {
 
 // requests charges over HTTP, one charge a request.
 func requests(n int, among func(*bed) []string) measure {
+	return pacedRequests(n, among, func(*session) time.Duration { return 0 })
+}
+
+// halfRate charges at half the rate that as many connections reached before.
+func halfRate(n int, among func(*bed) []string) measure {
+	return pacedRequests(n, among, func(s *session) time.Duration {
+		return time.Duration(float64(n) / max(s.reached/2, 1) * float64(time.Second))
+	})
+}
+
+func pacedRequests(n int, among func(*bed) []string, every func(*session) time.Duration) measure {
 	return func(ctx context.Context, s *session, b *bed) (sample, error) {
 		var bodies [][]byte
 		for _, w := range among(b) {
 			bodies = append(bodies, chargeBody(w))
 		}
 		return s.drive(ctx, n, 1, func(i int) (caller, error) {
-			return connected(b, func(c *client) error {
+			pace := every(s)
+			from := i
+			out, err := connected(b, func(c *client) error {
 				i++
 				_, err := c.do(http.MethodPost, "/v1/charges", b.key(), bodies[(i*stride)%len(bodies)], http.StatusCreated)
 				return err
 			})
+			out.every, out.late = pace, pace*time.Duration(from)/time.Duration(n)
+			return out, err
 		})
 	}
 }
