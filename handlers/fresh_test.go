@@ -67,6 +67,10 @@ func TestASectionFailsAlone(t *testing.T) {
 			p := sqlite(t)
 			b := p.as("owner")
 			p.use("agency:northwind", 4)
+			if table == "lots" { // a view, and the rows beneath it
+				require.NoError(t, p.db.Write.Exec("DROP VIEW lots").Error)
+				table = "lot_rows"
+			}
 			require.NoError(t, p.db.Write.Exec("ALTER TABLE "+table+" RENAME TO gone").Error)
 			for path, part := range pages {
 				a := b.get(path)

@@ -76,7 +76,9 @@ func needs(lines []line, postgres bool) map[string]bool {
 		for _, name := range []string{l.load, l.beside} {
 			if name != "" && (postgres || loads()[name].on == onSQLite) {
 				out[name] = true
-				out[http64] = out[http64] || name == httpHalf // half of what that reaches
+				if name == httpHalf {
+					out[http64] = true // half of what that reaches
+				}
 			}
 		}
 	}
