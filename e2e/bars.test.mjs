@@ -282,7 +282,7 @@ test("the pages of the catalogue", async () => {
   const plan = await href(page, "main table th a");
   await visit(window, "plan", plan);
   await visit(window, "plan-edit", `${plan}/edit`);
-  await page.getByLabel("Price per month").fill("107");
+  await page.getByLabel("Price", { exact: true }).fill("107");
   await page.getByRole("button", { name: "Review changes" }).click();
   await page.getByRole("heading", { name: /^Review the plan/ }).waitFor();
   await holdToBars(window, "plan-review");
