@@ -27,7 +27,11 @@ type Allowance struct {
 // already is left alone. Errors: balance_too_large, too_many_lots, of any wallet
 // for them all.
 func (l *Ledger) BeginPeriods(ctx context.Context, tx *gorm.DB, periods []Allowance) error {
-	c, err := l.lockMany(ctx, tx, periods)
+	keys := make([]walletKey, len(periods))
+	for i := range periods {
+		keys[i] = walletKey{periods[i].Agency, periods[i].Wallet}
+	}
+	c, err := l.lockKeys(ctx, tx, unique(keys))
 	if err != nil {
 		return err
 	}
@@ -80,9 +84,7 @@ func (c *cold) begin(a *account, p *Allowance) error {
 		}
 		c.settleDue(a, lot.ExpiresAt-1) // owed since it became effective
 		if lot.Remaining > 0 {
-			at := a.stamp(lot.ExpiresAt)
-			act := c.act(a, "expire", -lot.Remaining, "clock", "", lot.ID.String(), at)
-			c.move(a, lot, Expire, lot.Remaining, act, at)
+			c.expire(a, lot, a.stamp(lot.ExpiresAt))
 		}
 	}
 	if p.Credits == 0 {
@@ -101,28 +103,6 @@ func (c *cold) begin(a *account, p *Allowance) error {
 	return nil
 }
 
-// lockMany is lock for the own wallets of many agencies.
-func (l *Ledger) lockMany(ctx context.Context, tx *gorm.DB, periods []Allowance) (*cold, error) {
-	run, err := within(tx)
-	if err != nil {
-		return nil, err
-	}
-	c := &cold{book: newBook(l.tables), ledger: l, run: run, d: dialectOf(tx)}
-	keys := make([]walletKey, len(periods))
-	for i := range periods {
-		keys[i] = walletKey{periods[i].Agency, periods[i].Wallet}
-	}
-	keys = unique(keys)
-	if err := run.run(ctx, c.lockWallets(c.d, keys, false)); err != nil {
-		return nil, err
-	}
-	if err := run.run(ctx, c.readLots(c.d, keys)); err != nil {
-		return nil, err
-	}
-	c.sortLots()
-	return c, nil
-}
-
 // EndPlanCredits books the rest of every allowance of a wallet as expired now,
 // because the plan ended before its period did, and gives how much that was. What
 // was assigned of it stays with the clients until it expires.
@@ -139,9 +119,7 @@ func (l *Ledger) EndPlanCredits(ctx context.Context, tx *gorm.DB, agency models.
 			continue
 		}
 		ended += lot.Remaining
-		at := a.stamp(min(now, lot.ExpiresAt))
-		act := c.act(a, "expire", -lot.Remaining, "clock", "", lot.ID.String(), at)
-		c.move(a, lot, Expire, lot.Remaining, act, at)
+		c.expire(a, lot, a.stamp(min(now, lot.ExpiresAt)))
 	}
 	return ended, c.write(ctx)
 }

@@ -26,11 +26,6 @@ type cold struct {
 
 // lock opens a book on the wallets and the agency wallets above them.
 func (l *Ledger) lock(ctx context.Context, tx *gorm.DB, agency models.AgencyID, ids ...models.WalletID) (*cold, error) {
-	run, err := within(tx)
-	if err != nil {
-		return nil, err
-	}
-	c := &cold{book: newBook(l.tables), ledger: l, run: run, d: dialectOf(tx)}
 	keys := make([]walletKey, 0, len(ids)+1)
 	for _, id := range ids {
 		keys = append(keys, walletKey{agency, id})
@@ -43,7 +38,25 @@ func (l *Ledger) lock(ctx context.Context, tx *gorm.DB, agency models.AgencyID, 
 	for _, id := range pools {
 		keys = append(keys, walletKey{agency, id})
 	}
-	keys = unique(keys)
+	c, err := l.lockKeys(ctx, tx, unique(keys))
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if c.accounts[id] == nil {
+			return nil, problem.Missing("wallet")
+		}
+	}
+	return c, nil
+}
+
+// lockKeys opens a book on these wallets alone; one that is not there is left out.
+func (l *Ledger) lockKeys(ctx context.Context, tx *gorm.DB, keys []walletKey) (*cold, error) {
+	run, err := within(tx)
+	if err != nil {
+		return nil, err
+	}
+	c := &cold{book: newBook(l.tables), ledger: l, run: run, d: dialectOf(tx)}
 	// Locks first, as a statement of their own, then what they protect.
 	if err := run.run(ctx, c.lockWallets(c.d, keys, false)); err != nil {
 		return nil, err
@@ -52,12 +65,13 @@ func (l *Ledger) lock(ctx context.Context, tx *gorm.DB, agency models.AgencyID, 
 		return nil, err
 	}
 	c.sortLots()
-	for _, id := range ids {
-		if c.accounts[id] == nil {
-			return nil, problem.Missing("wallet")
-		}
-	}
 	return c, nil
+}
+
+// expire books what is left of a lot as expired.
+func (c *cold) expire(a *account, lot *models.Lot, at models.Time) {
+	act := c.act(a, "expire", -lot.Remaining, "clock", "", lot.ID.String(), at)
+	c.move(a, lot, Expire, lot.Remaining, act, at)
 }
 
 // lot reads a lot that may be closed.
@@ -150,6 +164,15 @@ func (l *Ledger) Grant(ctx context.Context, tx *gorm.DB, r GrantRequest) (Grante
 	if err != nil {
 		return Granted{}, err
 	}
+	out, err := c.grant(&r)
+	if err != nil {
+		return Granted{}, err
+	}
+	return out, c.write(ctx)
+}
+
+// grant books new credits in memory.
+func (c *cold) grant(r *GrantRequest) (Granted, error) {
 	a := c.accounts[r.Wallet]
 	if err := a.roomFor(r.Credits, 1, r.Purchase); err != nil {
 		return Granted{}, err
@@ -173,7 +196,7 @@ func (l *Ledger) Grant(ctx context.Context, tx *gorm.DB, r GrantRequest) (Grante
 	c.move(a, lot, kind, r.Credits, act, at)
 	c.settleExcess(a, act, at)
 	out.Act, out.Lot, out.After = *keyed, *lot, a.balance(at)
-	return out, c.write(ctx)
+	return out, nil
 }
 
 // roomFor tells whether an account may take credits in so many new lots. Held

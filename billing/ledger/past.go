@@ -80,22 +80,11 @@ func (p *Past) Charge(r *ChargeRequest) error {
 
 // Grant books new credits. Errors: as Ledger.Grant.
 func (p *Past) Grant(r *GrantRequest) (Granted, error) {
-	c, a := p.cold, p.cold.accounts[r.Wallet]
-	if err := a.roomFor(r.Credits, 1); err != nil {
+	out, err := p.cold.grant(r)
+	if err != nil {
 		return Granted{}, err
 	}
-	at := a.stamp(r.At)
-	out := Granted{Before: a.balance(at)}
-	lot := c.newLot(a, models.Lot{
-		Source: r.Source, Granted: r.Credits, EffectiveAt: r.EffectiveAt, ExpiresAt: r.ExpiresAt,
-		UnitCost: models.UnitPriceOf(r.Cost, r.Credits), Cost: r.Cost.Amount, Currency: r.Cost.Currency,
-		PurchaseID: r.Purchase, PeriodStart: r.PeriodStart, Note: r.Note,
-	}, at)
-	act := c.act(a, r.Kind, r.Credits, r.Actor, r.Note, r.Reference, at)
-	c.move(a, lot, Grant, r.Credits, act, at)
-	c.settleExcess(a, act, at)
-	out.Act, out.Lot, out.After = c.acts[len(c.acts)-1], *lot, a.balance(at)
-	return out, p.flush(a)
+	return out, p.flush(p.cold.accounts[r.Wallet])
 }
 
 // Assign carves lots of a client out of its agency's. Errors: insufficient_credits.

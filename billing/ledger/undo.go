@@ -221,9 +221,7 @@ func (l *Ledger) ExpireLots(ctx context.Context, now models.Time, limit int) (in
 			}
 			c.settleDue(a, fresh.ExpiresAt-1) // owed since it became effective
 			if fresh.Remaining > 0 {
-				at := a.stamp(fresh.ExpiresAt)
-				act := c.act(a, "expire", -fresh.Remaining, "clock", "", fresh.ID.String(), at)
-				c.move(a, fresh, Expire, fresh.Remaining, act, at)
+				c.expire(a, fresh, a.stamp(fresh.ExpiresAt))
 			}
 			c.settleDue(a, fresh.ExpiresAt)
 			booked++
