@@ -43,6 +43,7 @@ type (
 	adjustmentKind   struct{}
 	planOrderKind    struct{}
 	refundKind       struct{}
+	noticeKind       struct{}
 )
 
 func (agencyKind) prefix() string       { return "agy" }
@@ -66,6 +67,7 @@ func (invitationKind) prefix() string   { return "inv" }
 func (adjustmentKind) prefix() string   { return "adj" }
 func (planOrderKind) prefix() string    { return "por" }
 func (refundKind) prefix() string       { return "rfd" }
+func (noticeKind) prefix() string       { return "ntc" }
 
 // One id type per noun.
 type (
@@ -90,6 +92,7 @@ type (
 	AdjustmentID   = ID[adjustmentKind]
 	PlanOrderID    = ID[planOrderKind]
 	RefundID       = ID[refundKind]
+	NoticeID       = ID[noticeKind]
 )
 
 // idText is lower-case base32hex without padding: it keeps byte order.

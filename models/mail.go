@@ -7,6 +7,7 @@ type MailKind string
 const (
 	MailInvitation MailKind = "invitation"
 	MailSignIn     MailKind = "sign_in"
+	MailNotice     MailKind = "notice"
 )
 
 // MailState is where a mail stands.
@@ -24,22 +25,23 @@ const (
 // Mail is one message in the outbox, written in the transaction that causes it.
 // NextAt, ExpiresAt and EndedAt are wall time.
 type Mail struct {
-	ID        int64    `gorm:"primaryKey;autoIncrement"` // the order in which mails to one address go out
-	AgencyID  AgencyID // in whose name; zero: the platform's
-	Kind      MailKind
-	Recipient string
-	FromName  string
-	ReplyTo   string
-	Subject   string
-	Text      string // empty before a sign-in mail is made, and again once a mail has ended
-	HTML      string `gorm:"column:html"`
-	State     MailState
-	Attempts  int
-	NextAt    Time // when it is tried next; while it is being sent, when the sender counts as lost
-	ExpiresAt Time // after which it is not worth sending
-	Note      string
-	CreatedAt Time `gorm:"autoCreateTime:false"`
-	EndedAt   Time
+	ID          int64    `gorm:"primaryKey;autoIncrement"` // the order in which mails to one address go out
+	AgencyID    AgencyID // in whose name; zero: the platform's
+	Kind        MailKind
+	Recipient   string
+	FromName    string
+	ReplyTo     string
+	Subject     string
+	Text        string // empty before a sign-in mail is made, and again once a mail has ended
+	HTML        string `gorm:"column:html"`
+	State       MailState
+	Unsubscribe string // address that takes the recipient off mails like this; "" for one that must go
+	Attempts    int
+	NextAt      Time // when it is tried next; while it is being sent, when the sender counts as lost
+	ExpiresAt   Time // after which it is not worth sending
+	Note        string
+	CreatedAt   Time `gorm:"autoCreateTime:false"`
+	EndedAt     Time
 }
 
 // TableName says that the rows are mails.
