@@ -371,6 +371,7 @@ func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() 
 		p.tick(background)
 	}()
 	go p.billing.WorkInbox(background)
+	go p.billing.WorkWatches(background)
 	posted := make(chan struct{})
 	go func() {
 		defer close(posted)

@@ -13,9 +13,9 @@ const dueBatch = 500
 
 // RunDue does everything that is due by the clock: books expiries, renews
 // allowances, ends holds, checks open purchases, works the payment inbox, rolls
-// usage up. The ticking job and the demo's clock call it alike; running it again
-// or in two processes changes nothing. Each kind is tried even when another
-// fails.
+// usage up, looks at wallets that left their watch. The ticking job and the
+// demo's clock call it alike; running it again or in two processes changes
+// nothing. Each kind is tried even when another fails.
 func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 	s.post.wake() // mails go out beside the clock's work: a slow mail server delays nothing
 	return errors.Join(
@@ -27,6 +27,7 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		s.rollUsage(ctx, now),
 		s.rollPlatform(ctx, now),
 		s.refreshThresholds(ctx, now),
+		s.watchDue(ctx, now), // after what the clock has booked
 		s.sweepSignInsDue(ctx),
 	)
 }

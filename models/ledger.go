@@ -59,8 +59,20 @@ type Wallet struct {
 	Version       int64   // goes up with every change of the row or of its lots
 	DrawnLotID    LotID   // the lot whose stored row is behind
 	Drawn         Credits // by so much
+	WatchBelow    Credits // left outside [WatchBelow, WatchFrom) wakes whoever watches;
+	WatchFrom     Credits // empty: nobody does
 	CreatedAt     Time    `gorm:"autoCreateTime:false"`
 }
+
+// Stirred is a wallet that left its watch and is to be looked at.
+type Stirred struct {
+	AgencyID AgencyID `gorm:"primaryKey"`
+	WalletID WalletID `gorm:"primaryKey"`
+	At       Time
+}
+
+// TableName has no plural.
+func (Stirred) TableName() string { return "stirred" }
 
 // WalletPlace finds the agency of a wallet id.
 type WalletPlace struct {

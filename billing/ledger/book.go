@@ -44,6 +44,7 @@ type book struct {
 	newHolds []models.HoldID // holds to insert
 	acts     []models.Act
 	counters map[counterKey]*models.UsageQuarter
+	stirred  []*models.Stirred // wallets that left their watch
 }
 
 // stock is what a lot has.
@@ -422,7 +423,7 @@ func (b *book) writes(d models.Dialect) []statement {
 	slices.SortFunc(wallets, func(x, y *models.Wallet) int {
 		return cmp.Or(x.AgencyID.Compare(y.AgencyID), x.ID.Compare(y.ID))
 	})
-	out := t.wallets.update(d, wallets)
+	out := append(t.wallets.update(d, wallets), b.stir(d, wallets)...)
 	slices.SortFunc(b.charges, func(x, y *models.Charge) int {
 		return cmp.Or(x.AgencyID.Compare(y.AgencyID), cmp.Compare(x.IdempotencyKey, y.IdempotencyKey))
 	})

@@ -400,6 +400,9 @@ func (a *attempt) run(ctx context.Context) error {
 		return err
 	}
 	l.known.keep(a.book)
+	if len(a.book.stirred) > 0 {
+		l.wake()
+	}
 	return nil
 }
 

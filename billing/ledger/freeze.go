@@ -36,6 +36,7 @@ func (l *Ledger) Freeze(ctx context.Context, tx *gorm.DB, agency models.AgencyID
 			return 0, err
 		}
 		if !lot.Frozen {
+			lot.Frozen = true
 			stop = append(stop, lot.ID)
 			stopped += lot.Remaining
 		}

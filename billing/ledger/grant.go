@@ -116,15 +116,15 @@ func (c *cold) newLot(a *account, l models.Lot, at models.Time) *models.Lot {
 	return out
 }
 
-// OpenWallet makes an empty wallet.
-func (l *Ledger) OpenWallet(_ context.Context, tx *gorm.DB, w models.Wallet) error {
+// OpenWallet makes an empty wallet, to be looked at once.
+func (l *Ledger) OpenWallet(ctx context.Context, tx *gorm.DB, w models.Wallet) error {
 	if err := tx.Create(&w).Error; err != nil {
 		return fmt.Errorf("open wallet: %w", err)
 	}
 	if err := tx.Create(&models.WalletPlace{WalletID: w.ID, AgencyID: w.AgencyID}).Error; err != nil {
 		return fmt.Errorf("open wallet: %w", err)
 	}
-	return nil
+	return l.Stir(ctx, tx, w.AgencyID, w.CreatedAt, w.ID)
 }
 
 // GrantRequest gives credits to a wallet.
@@ -492,6 +492,9 @@ func (l *Ledger) SetPolicy(ctx context.Context, tx *gorm.DB, agency models.Agenc
 	if err := c.write(ctx); err != nil {
 		return err
 	}
+	if err := l.Stir(ctx, tx, agency, a.LastAt, wallet); err != nil {
+		return err
+	}
 	return l.change(ctx, tx, agency, wallet, map[string]any{
 		"excess_limit": p.ExcessLimit, "agency_ceiling": p.AgencyCeiling, "funding": p.Funding,
 		"pool_cap": p.PoolCap, "pool_every": p.PoolEvery,
@@ -500,6 +503,9 @@ func (l *Ledger) SetPolicy(ctx context.Context, tx *gorm.DB, agency models.Agenc
 
 // SetStatus suspends or reactivates a wallet; it rules from the commit on.
 func (l *Ledger) SetStatus(ctx context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, s models.WalletStatus) error {
+	if err := l.Stir(ctx, tx, agency, 0, wallet); err != nil {
+		return err
+	}
 	return l.change(ctx, tx, agency, wallet, map[string]any{"status": s})
 }
 

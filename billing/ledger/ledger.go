@@ -51,6 +51,8 @@ type Ledger struct {
 
 	aside aside
 
+	stirs chan struct{} // see Stirs
+
 	// How a batch locks wallets and reads their lots; a test replaces it to
 	// show that it would notice.
 	lockAndRead func(d models.Dialect, b *book, wallets []walletKey, skip bool) []statement
@@ -77,7 +79,7 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 		db: db, tables: newTables(), log: o.Log, batch: o.Batch, watch: watch{o.Observer, time.Now()}, //nolint:forbidigo // what waits are measured from
 		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, gone: make(chan struct{}), queue: o.Queue, known: newKnown(), looks: make(chan *look),
 		aside:       aside{queues: map[models.WalletID][]*command{}, turns: make(chan struct{}, sideBatches)},
-		lockAndRead: lockThenRead,
+		lockAndRead: lockThenRead, stirs: make(chan struct{}, 1),
 	}
 	if db.Dialect == models.Postgres {
 		var err error
@@ -137,6 +139,8 @@ func (l *Ledger) statements() []statement {
 	out = append(out, t.wallets.update(d, []*models.Wallet{{}})...)
 	out = append(out, t.lots.update(d, []*models.Lot{{}})...)
 	out = append(out, t.entries.insert(d, []*models.Entry{{}})...)
+	out = append(out, t.watches.update(d, []*models.Wallet{{}})...)
+	out = append(out, t.stirred.insert(d, []*models.Stirred{{}})...)
 	return append(out, t.counters.insert(d, []*models.UsageQuarter{{}})...)
 }
 

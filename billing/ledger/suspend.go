@@ -36,5 +36,8 @@ func (l *Ledger) restate(ctx context.Context, tx *gorm.DB, agency models.AgencyI
 		l.hints.Delete(id)
 		l.known.forget(walletKey{agency, id})
 	}
-	return int(r.RowsAffected), r.Error
+	if r.Error != nil {
+		return 0, r.Error
+	}
+	return int(r.RowsAffected), l.Stir(ctx, tx, agency, 0, ids...)
 }

@@ -18,6 +18,8 @@ type tables struct {
 	wallets  *table[models.Wallet]
 	acts     *table[models.Act]
 	counters *table[models.UsageQuarter]
+	watches  *table[models.Wallet] // what is watched of wallets
+	stirred  *table[models.Stirred]
 
 	wallet columns[models.Wallet] // as read
 	see    search[walletKey]      // wallets
@@ -41,6 +43,7 @@ func newTables() *tables {
 		wallet  = models.Wallet
 		act     = models.Act
 		counter = models.UsageQuarter
+		stirred = models.Stirred
 	)
 	t := &tables{}
 	t.charges = newTable("charges",
@@ -142,11 +145,11 @@ func newTables() *tables {
 		text("note", func(r *lot) *string { return &r.Note }),
 		integer("created_at", func(r *lot) *models.Time { return &r.CreatedAt }),
 	}, lotMoves...))
-	t.wallets = newTable("wallets",
-		columns[wallet]{
-			ident("agency_id", func(r *wallet) *models.AgencyID { return &r.AgencyID }),
-			ident("id", func(r *wallet) *models.WalletID { return &r.ID }),
-		},
+	walletKeys := columns[wallet]{
+		ident("agency_id", func(r *wallet) *models.AgencyID { return &r.AgencyID }),
+		ident("id", func(r *wallet) *models.WalletID { return &r.ID }),
+	}
+	t.wallets = newTable("wallets", walletKeys,
 		columns[wallet]{
 			integer("seq", func(r *wallet) *int64 { return &r.Seq }),
 			integer("balance", func(r *wallet) *models.Credits { return &r.Balance }),
@@ -216,6 +219,18 @@ func newTables() *tables {
 	upsert := " ON CONFLICT (agency_id, quarter, paid_wallet_id, wallet_id, action, model) DO UPDATE SET " + strings.Join(add, ", ")
 	t.counters.insertPG += upsert
 	t.counters.insertLite += upsert
+	t.watches = newTable("wallets", walletKeys, columns[wallet]{
+		integer("watch_below", func(r *wallet) *models.Credits { return &r.WatchBelow }),
+		integer("watch_from", func(r *wallet) *models.Credits { return &r.WatchFrom }),
+	})
+	t.stirred = newTable("stirred",
+		columns[stirred]{
+			ident("agency_id", func(r *stirred) *models.AgencyID { return &r.AgencyID }),
+			ident("wallet_id", func(r *stirred) *models.WalletID { return &r.WalletID }),
+		},
+		columns[stirred]{integer("at", func(r *stirred) *models.Time { return &r.At })})
+	t.stirred.insertPG += " ON CONFLICT DO NOTHING"
+	t.stirred.insertLite += " ON CONFLICT DO NOTHING"
 	t.searches()
 	return t
 }
@@ -235,6 +250,8 @@ func (t *tables) searches() {
 		integer("low_at", func(r *wallet) *models.Credits { return &r.LowAt }),
 		integer("critical_at", func(r *wallet) *models.Credits { return &r.CriticalAt }),
 		integer("agency_ceiling", func(r *wallet) *models.Credits { return &r.AgencyCeiling }),
+		integer("watch_below", func(r *wallet) *models.Credits { return &r.WatchBelow }),
+		integer("watch_from", func(r *wallet) *models.Credits { return &r.WatchFrom }),
 		integer("created_at", func(r *wallet) *models.Time { return &r.CreatedAt }),
 	)
 	ofAgency := ident("agency_id", func(k *walletKey) *models.AgencyID { return &k.agency })
