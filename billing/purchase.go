@@ -249,8 +249,8 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 			return missing(err, "purchase")
 		}
 		if l.number > 0 {
-			if l.number < out.Looked {
-				return nil // a later look was booked meanwhile
+			if l.number < out.Looked { // a later look was booked meanwhile
+				return walkedAway(tx, &out, cancelled)
 			}
 			out.Looked = l.number
 		}
@@ -270,6 +270,19 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 	})
 	return out, err
 }
+
+// walkedAway keeps the buyer's word where Stripe told first that the session it
+// closed had expired.
+func walkedAway(tx *gorm.DB, p *models.Purchase, cancelled bool) error {
+	if !cancelled || p.Status != models.PurchaseExpired {
+		return nil
+	}
+	p.Status, p.StatusNote = models.PurchaseCancelled, notCharged
+	return tx.Model(p).Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).Select("status", "status_note").Updates(p).Error
+}
+
+// notCharged is told of a purchase that its buyer closed.
+const notCharged = "You were not charged."
 
 // bookPayment moves a purchase that is not credited to where its payment stands.
 func (s *Service) bookPayment(ctx context.Context, tx *gorm.DB, p *models.Purchase, l *look, now models.Time, cancelled bool) error {
@@ -316,7 +329,7 @@ func wanted(p *models.Purchase, session checkout.Session, now models.Time, cance
 		return models.PurchaseProcessing, "The bank confirms this payment in a few days; the credits are added then."
 	case checkout.StatusExpired:
 		if cancelled {
-			return models.PurchaseCancelled, "You were not charged."
+			return models.PurchaseCancelled, notCharged
 		}
 		return models.PurchaseExpired, "The time to pay ran out. You were not charged."
 	case checkout.StatusOpen:

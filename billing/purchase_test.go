@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +39,7 @@ type shop struct {
 	account *billing.Account
 
 	simulator *stripesim.Server
+	meanwhile atomic.Pointer[func(*http.Request)] // what happens before Stripe's answer arrives
 }
 
 // shopAccount is the Stripe account the shop's agency may sell through.
@@ -49,7 +52,19 @@ func openShop(t *testing.T, db *models.DB, presetName, plan string) *shop {
 		Clock: s.clock, Secret: "sk_test_shop", Accounts: []stripesim.Account{{ID: shopAccount, Name: "Shop"}, {ID: "acct_other", Name: "Other"}},
 	})
 	require.NoError(t, err)
-	box := httptest.NewServer(sim)
+	box := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		meanwhile := s.meanwhile.Load()
+		if meanwhile == nil {
+			sim.ServeHTTP(w, r)
+			return
+		}
+		late := httptest.NewRecorder()
+		sim.ServeHTTP(late, r)
+		(*meanwhile)(r)
+		maps.Copy(w.Header(), late.Header())
+		w.WriteHeader(late.Code)
+		_, _ = w.Write(late.Body.Bytes())
+	}))
 	s.box, s.simulator = box.URL, sim
 	gateway, err := checkout.New(checkout.Config{
 		SecretKey: "sk_test_shop", WebhookSecrets: []string{"whsec_shop"}, ConnectWebhookSecrets: []string{"whsec_connect"}, BaseURL: box.URL,

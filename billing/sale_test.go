@@ -209,6 +209,33 @@ func TestADeclinedOrLeftSaleGivesTheStockBack(t *testing.T) {
 	})
 }
 
+// Stripe tells of a session that we close before it answers us: it was the buyer
+// who closed it all the same.
+func TestACancelledSaleIsNotCalledExpired(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		s.mode(t, "drop")
+		p, err := s.order(t, acme, growth, "k")
+		require.NoError(t, err)
+		told := func(r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, "/expire") {
+				return
+			}
+			if got, err := s.Settle(r.Context(), p.AgencyID, p.ID); err != nil || got.Status != models.PurchaseExpired {
+				t.Error(got.Status, err)
+			}
+		}
+		s.meanwhile.Store(&told)
+		p, err = s.Cancel(t.Context(), p.AgencyID, p.ID)
+		require.NoError(t, err)
+		require.Equal(t, models.PurchaseCancelled, p.Status)
+		require.Equal(t, p.Status, s.status(t, p))
+		require.Zero(t, s.balance(t, s.account).Held)
+	})
+}
+
 // Ten tabs of one client at once: one checkout stays, with one stock.
 func TestAClientHasOneCheckoutOpen(t *testing.T) {
 	t.Parallel()
