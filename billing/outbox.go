@@ -21,11 +21,9 @@ type Mailer interface {
 	Send(ctx context.Context, m mail.Message) error
 }
 
-// How mails go out, in wall time. A mail that is being sent for longer than
-// mailLease was lost with its sender and is sent again.
+// How mails go out, in wall time.
 const (
 	mailBatch    = 50
-	mailLease    = 2 * time.Minute
 	mailSoonest  = 10 * time.Second
 	mailLatest   = time.Hour
 	mailTries    = 10
@@ -39,7 +37,7 @@ type postOffice struct {
 	mailer   Mailer // nil: mails wait
 	keep     bool   // their words, after they were sent
 	platform string // in whose name the platform's mails are
-	poke     chan struct{}
+	poke     bell
 
 	mu       sync.Mutex
 	until    models.Time // no attempt before this instant of wall time
@@ -51,16 +49,11 @@ func newPostOffice(c *Config) *postOffice {
 	if c.Platform == "" {
 		c.Platform = "Refill"
 	}
-	return &postOffice{mailer: c.Mailer, keep: c.KeepMails, platform: c.Platform, poke: make(chan struct{}, 1)}
+	return &postOffice{mailer: c.Mailer, keep: c.KeepMails, platform: c.Platform, poke: newBell()}
 }
 
 // wake tells the worker that there may be something to send.
-func (p *postOffice) wake() {
-	select {
-	case p.poke <- struct{}{}:
-	default: // it is awake already
-	}
-}
+func (p *postOffice) wake() { p.poke.ring() }
 
 // closed tells whether the server is being left alone for a while.
 func (p *postOffice) closed(wall models.Time) bool {
@@ -80,11 +73,6 @@ func (p *postOffice) reached(err error, wall models.Time) {
 	p.until = wall.Add(backOff(p.failures, time.Second, mailPatience))
 	p.failures++
 	p.trouble = err.Error()
-}
-
-// backOff doubles the soonest wait with each failure, up to the latest.
-func backOff(failures int, soonest, latest time.Duration) time.Duration {
-	return min(soonest<<min(failures, 20), latest)
 }
 
 // CanMail tells whether mails leave: without a mail server they wait.
@@ -129,16 +117,7 @@ func (s *Service) postMail(tx *gorm.DB, e envelope, l *mail.Letter, now models.T
 // WorkMails sends mails as they are written, until ctx ends. The tick wakes it
 // for what it missed and for what is tried again.
 func (s *Service) WorkMails(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.post.poke:
-			if err := s.SendMails(ctx); err != nil && ctx.Err() == nil {
-				s.log.LogAttrs(ctx, slog.LevelError, "send mails", slog.Any("error", err))
-			}
-		}
-	}
+	s.post.poke.answer(ctx, s.log, "send mails", s.SendMails)
 }
 
 // SendMails sends every mail that is due: at least once each, and those to one
@@ -181,11 +160,8 @@ func (s *Service) sendMail(ctx context.Context, m *models.Mail) error {
 	if wall >= m.ExpiresAt {
 		return s.endMail(ctx, m, models.MailDropped, "It came too late to be worth sending.")
 	}
-	claim := s.db.Write.WithContext(ctx).Model(&models.Mail{}).
-		Where("id = ? AND state = ? AND next_at = ?", m.ID, models.MailQueued, m.NextAt).
-		Updates(map[string]any{"next_at": wall.Add(mailLease), "attempts": m.Attempts + 1})
-	if claim.Error != nil || claim.RowsAffected == 0 {
-		return claim.Error // another process has it
+	if mine, err := s.claim(ctx, &models.Mail{}, m.NextAt, m.Attempts, "id = ?", m.ID); !mine {
+		return err // another process has it
 	}
 	if m.Text == "" {
 		wanted, err := s.writeSignIn(ctx, m)

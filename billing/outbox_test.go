@@ -165,11 +165,11 @@ func TestALostSenderLosesNoMail(t *testing.T) {
 		p.write("ana@example.test", "one")
 		p.write("ana@example.test", "two")
 		row := p.mails()[0]
-		r := db.Write.Model(&models.Mail{}).Where("id = ?", row.ID).Updates(map[string]any{"next_at": row.NextAt.Add(mailLease), "attempts": 1})
+		r := db.Write.Model(&models.Mail{}).Where("id = ?", row.ID).Updates(map[string]any{"next_at": row.NextAt.Add(sendLease), "attempts": 1})
 		require.NoError(t, r.Error) // as the one who died left it
 		p.send()
 		require.Empty(t, p.tray.got, "the lease holds, and the second waits for the first")
-		p.later(mailLease)
+		p.later(sendLease)
 		p.send()
 		require.Equal(t, []string{"one", "two"}, p.tray.to("ana@example.test"))
 	})

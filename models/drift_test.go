@@ -25,6 +25,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.Mail{}, &models.Invitation{},
 		&models.PlanOrder{}, &models.PlanRef{}, &models.PlanPrice{}, &models.LotFreeze{},
 		&models.RefundRequest{}, &models.SeenPayment{}, &models.Reconciliation{},
+		&models.WebhookEndpoint{}, &models.WebhookEvent{}, &models.WebhookDelivery{}, &models.BillingDetails{},
 		&models.Notice{}, &models.NoticeCopy{}, &models.NoticeChoice{}, &models.Alarm{},
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {

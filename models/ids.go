@@ -44,6 +44,8 @@ type (
 	planOrderKind    struct{}
 	refundKind       struct{}
 	noticeKind       struct{}
+	webhookKind      struct{}
+	webhookEventKind struct{}
 )
 
 func (agencyKind) prefix() string       { return "agy" }
@@ -68,31 +70,35 @@ func (adjustmentKind) prefix() string   { return "adj" }
 func (planOrderKind) prefix() string    { return "por" }
 func (refundKind) prefix() string       { return "rfd" }
 func (noticeKind) prefix() string       { return "ntc" }
+func (webhookKind) prefix() string      { return "whk" }
+func (webhookEventKind) prefix() string { return "evt" }
 
 // One id type per noun.
 type (
-	AgencyID       = ID[agencyKind]
-	SubAccountID   = ID[subAccountKind]
-	UserID         = ID[userKind]
-	WalletID       = ID[walletKind]
-	LotID          = ID[lotKind]
-	ActID          = ID[actKind]
-	ChargeID       = ID[chargeKind]
-	HoldID         = ID[holdKind]
-	ReversalID     = ID[reversalKind]
-	PlanID         = ID[planKind]
-	PackID         = ID[packKind]
-	RateCardID     = ID[rateCardKind]
-	SubscriptionID = ID[subscriptionKind]
-	PurchaseID     = ID[purchaseKind]
-	APIKeyID       = ID[apiKeyKind]
-	AuditID        = ID[auditKind]
-	PackageID      = ID[packageKind]
-	InvitationID   = ID[invitationKind]
-	AdjustmentID   = ID[adjustmentKind]
-	PlanOrderID    = ID[planOrderKind]
-	RefundID       = ID[refundKind]
-	NoticeID       = ID[noticeKind]
+	AgencyID          = ID[agencyKind]
+	SubAccountID      = ID[subAccountKind]
+	UserID            = ID[userKind]
+	WalletID          = ID[walletKind]
+	LotID             = ID[lotKind]
+	ActID             = ID[actKind]
+	ChargeID          = ID[chargeKind]
+	HoldID            = ID[holdKind]
+	ReversalID        = ID[reversalKind]
+	PlanID            = ID[planKind]
+	PackID            = ID[packKind]
+	RateCardID        = ID[rateCardKind]
+	SubscriptionID    = ID[subscriptionKind]
+	PurchaseID        = ID[purchaseKind]
+	APIKeyID          = ID[apiKeyKind]
+	AuditID           = ID[auditKind]
+	PackageID         = ID[packageKind]
+	InvitationID      = ID[invitationKind]
+	AdjustmentID      = ID[adjustmentKind]
+	PlanOrderID       = ID[planOrderKind]
+	RefundID          = ID[refundKind]
+	NoticeID          = ID[noticeKind]
+	WebhookEndpointID = ID[webhookKind]
+	WebhookEventID    = ID[webhookEventKind]
 )
 
 // idText is lower-case base32hex without padding: it keeps byte order.

@@ -77,6 +77,15 @@ type Purchase struct {
 	Frozen       Credits // for nobody to draw on while a dispute is open
 	CostBack     int64   // of a sale: of Cost, what came back into stock
 
+	// What its receipt says beside the offer.
+
+	Tax           int64  // of what was paid, in minor units, as Stripe reckoned it
+	Method        string // as Stripe names it: card, paypal …
+	CardLast4     string
+	InvoiceURL    string // Stripe's own invoice, where it made one
+	SellerDetails Party  // as they were when it was credited
+	BuyerDetails  Party
+
 	Looks  int64 // at Stripe, so far begun
 	Looked int64 // the look that was booked last
 }

@@ -22,6 +22,7 @@ type Agency struct {
 	RateCardID  RateCardID // zero: the plan's
 	Slots       string     // chart colours by name, JSON; kept so that a model keeps its colour
 	UsageRolled Time       // days before this instant are in usage_days
+	TryLater    string     // what a visitor is told while the AI is paused; "" the usual words
 
 	// Days of PlatformZone before PlatformRolled are in usage_platform_days.
 	PlatformRolled Time
@@ -151,8 +152,9 @@ type SubAccount struct {
 	WalletID   WalletID
 	TimeZone   string
 	Status     SubAccountStatus
-	CreatedAt  Time `gorm:"autoCreateTime:false"`
-	ArchivedAt Time // last; unset while active
+	CreatedAt  Time   `gorm:"autoCreateTime:false"`
+	ArchivedAt Time   // last; unset while active
+	TryLater   string // what its visitors are told while its AI is paused; "" its agency's words
 
 	IdempotencyKey *string // of the request that made it, if a program did
 	Fingerprint    []byte

@@ -1,0 +1,216 @@
+package hook
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/require"
+)
+
+// Addresses that lead into our own house, however they are written, and some that
+// do not.
+func TestPublicAddresses(t *testing.T) {
+	t.Parallel()
+	for _, a := range strings.Fields(`
+		0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 127.0.0.1 127.1.2.3 127.255.255.254 168.63.129.16
+		169.254.0.1 169.254.169.254 169.254.170.2 172.16.0.1 172.31.255.255 192.0.0.1 192.0.0.192 192.0.2.1 192.88.99.1 192.168.0.1 192.168.255.255
+		198.18.0.1 198.19.255.255 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255
+		:: ::1 ::7f00:1 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:7f00:1 ::ffff:10.0.0.1 ::ffff:169.254.169.254 ::ffff:0:127.0.0.1 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe
+		64:ff9b:1::1 100::1 2001::1 2001:0:7f00:1:: 2001:db8::1 2002:7f00:1:: 2002:a9fe:a9fe:: 3fff::1 5f00::1 fc00::1 fd00:ec2::254 fdff::1
+		fe80::1 fe80::1%eth0 febf::1 fec0::1 ff02::1 ff0e::1`) {
+		require.False(t, public(netip.MustParseAddr(a)), a)
+	}
+	for _, a := range strings.Fields("1.1.1.1 8.8.8.8 93.184.215.14 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 223.255.255.255 2606:4700::1111 2a00:1450::1 ::ffff:8.8.8.8") {
+		require.True(t, public(netip.MustParseAddr(a)), a)
+	}
+}
+
+func TestCheckURL(t *testing.T) {
+	t.Parallel()
+	strict := New(Options{})
+	for _, u := range []string{"https://example.com/hooks", "https://example.com:8443", "https://example.com:443/a?b=c", "https://1.1.1.1/x", "https://[2606:4700::1111]/"} {
+		require.NoError(t, strict.CheckURL(u), u)
+	}
+	for _, u := range []string{
+		"", "example.com", "//example.com", "http://example.com", "ftp://example.com", "file:///etc/passwd", "https://", "https:///x", "https:example.com",
+		"https://user:pass@example.com", "https://example.com#x", "https://example.com:22/", "https://example.com:8080", "https://exam ple.com",
+		"https://localhost", "https://localhost.", "https://api.localhost", "https://db", "https://127.0.0.1", "https://[::1]/", "https://[::ffff:127.0.0.1]/",
+		"https://169.254.169.254/latest/meta-data", "https://10.0.0.1", "https://2130706433", "https://0x7f000001", "https://[fe80::1%25eth0]/", "https://example.com\\@127.0.0.1",
+		"https://example.com/" + strings.Repeat("x", MaxURL), "gopher://example.com", "http://127.0.0.1:8080",
+	} {
+		require.Error(t, strict.CheckURL(u), u)
+	}
+	loose := New(Options{Loopback: true})
+	for _, u := range []string{"http://127.0.0.1:8080/x", "http://localhost:9000", "https://[::1]:5000"} {
+		require.NoError(t, loose.CheckURL(u), u)
+	}
+	for _, u := range []string{"http://example.com", "https://10.0.0.1", "http://10.0.0.1:80"} {
+		require.Error(t, loose.CheckURL(u), u)
+	}
+}
+
+// trap counts the connections that reach this machine.
+func trap(t *testing.T) (port string, reached *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener in a test
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	reached = &atomic.Int64{}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			reached.Add(1)
+			_ = c.Close()
+		}
+	}()
+	_, port, err = net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	return port, reached
+}
+
+// Whatever a name resolved to, the connection itself is refused: nothing of it
+// reaches this machine. The dialer is asked for the port of a trap, as a name that
+// changes its mind would make it.
+func TestNothingReachesThisMachine(t *testing.T) {
+	t.Parallel()
+	port, reached := trap(t)
+	s := New(Options{})
+	dialer := net.Dialer{Control: s.control}
+	for _, host := range []string{"localhost", "127.0.0.1", "::1", "::ffff:127.0.0.1", "127.1", "0.0.0.0", "0x7f.1", "2130706433"} {
+		c, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(host, port))
+		if err == nil {
+			_ = c.Close()
+		}
+		require.Error(t, err, host)
+	}
+	require.Zero(t, reached.Load())
+	for _, u := range []string{"https://127.0.0.1:" + port, "https://localhost:8443/", "http://169.254.169.254/latest/meta-data", "https://[::ffff:127.0.0.1]:8443/"} {
+		_, err := s.Send(t.Context(), u, Message{ID: "evt", Secrets: []string{NewSecret()}})
+		require.ErrorIs(t, err, ErrForbidden, u)
+	}
+	require.Zero(t, reached.Load())
+	// With loopback allowed it is reached: the trap works.
+	c, err := (&net.Dialer{Control: New(Options{Loopback: true}).control}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port)
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	require.Eventually(t, func() bool { return reached.Load() == 1 }, 5*time.Second, time.Millisecond)
+}
+
+// A message is verified by the scheme's own library, with either secret while one
+// takes the other's place, and not once a byte of it is another.
+func TestSignatures(t *testing.T) {
+	t.Parallel()
+	type got struct {
+		header http.Header
+		body   []byte
+	}
+	taken := make(chan got, 1)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		taken <- got{r.Header, body}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(server.Close)
+	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs //nolint:errcheck,forcetypeassert // httptest's own
+	s := New(Options{Loopback: true, TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
+	fresh, old, foreign := NewSecret(), NewSecret(), NewSecret()
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(fresh, "whsec_"))
+	require.NoError(t, err)
+	require.Len(t, raw, 32)
+	answer, err := s.Send(t.Context(), server.URL, Message{ID: "evt_1", Body: []byte(`{"type":"wallet.low"}`), Secrets: []string{fresh, old}})
+	require.NoError(t, err)
+	require.True(t, answer.OK())
+	m := <-taken
+	require.Equal(t, "evt_1", m.header.Get("webhook-id"))
+	require.Equal(t, "application/json", m.header.Get("Content-Type"))
+	for secret, ok := range map[string]bool{fresh: true, old: true, foreign: false} {
+		w, err := standardwebhooks.NewWebhook(secret)
+		require.NoError(t, err)
+		require.Equal(t, ok, w.Verify(m.body, m.header) == nil)
+	}
+	w, err := standardwebhooks.NewWebhook(fresh)
+	require.NoError(t, err)
+	require.Error(t, w.Verify([]byte(`{"type":"wallet.Low"}`), m.header))
+	moved := m.header.Clone()
+	moved.Set("webhook-id", "evt_2")
+	require.Error(t, w.Verify(m.body, moved))
+}
+
+// An old time is refused by who verifies, so what was recorded is worth nothing
+// later.
+func TestTheTimeIsSigned(t *testing.T) {
+	t.Parallel()
+	var header http.Header
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { header = r.Header }))
+	t.Cleanup(server.Close)
+	secret := NewSecret()
+	s := New(Options{Loopback: true, Wall: func() time.Time { return time.Now().Add(-time.Hour) }})
+	_, err := s.Send(t.Context(), server.URL, Message{ID: "evt_1", Body: []byte("{}"), Secrets: []string{secret}})
+	require.NoError(t, err)
+	w, err := standardwebhooks.NewWebhook(secret)
+	require.NoError(t, err)
+	require.ErrorIs(t, w.Verify([]byte("{}"), header), standardwebhooks.ErrMessageTooOld)
+	require.NoError(t, w.VerifyIgnoringTimestamp([]byte("{}"), header))
+}
+
+// Redirects lead nowhere, long answers are cut, slow ones are given up.
+func TestAnswersAreBounded(t *testing.T) {
+	t.Parallel()
+	var inside atomic.Int64
+	secret := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { inside.Add(1) }))
+	t.Cleanup(secret.Close)
+	stop := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/redirect":
+			http.Redirect(w, r, secret.URL, http.StatusTemporaryRedirect)
+		case "/long":
+			w.Header().Set("Retry-After", "120")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			for range 1000 {
+				if _, err := io.WriteString(w, strings.Repeat("no\x00\x1b[31m\n", 1000)); err != nil {
+					return
+				}
+			}
+		case "/slow":
+			select {
+			case <-stop:
+			case <-r.Context().Done():
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(stop) })
+	s := New(Options{Loopback: true, Timeout: 300 * time.Millisecond})
+	send := func(path string) (Answer, error) {
+		return s.Send(t.Context(), server.URL+path, Message{ID: "evt", Secrets: []string{NewSecret()}})
+	}
+	a, err := send("/redirect")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusTemporaryRedirect, a.Status)
+	require.False(t, a.OK())
+	require.Zero(t, inside.Load())
+	a, err = send("/long")
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(a.Excerpt), MaxExcerpt+30)
+	require.NotContains(t, a.Excerpt, "\x1b")
+	require.Equal(t, 2*time.Minute, a.RetryAfter)
+	_, err = send("/slow")
+	require.ErrorContains(t, err, "no answer in time")
+	require.True(t, errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "deadline") || strings.Contains(err.Error(), "Timeout"))
+}
