@@ -22,8 +22,11 @@ type AgencyInput struct {
 	Name       string
 	Plan       string // code; "" the default plan
 	TimeZone   string // IANA; "" UTC
-	Key        string // idempotency key, for CreateAgencyOnce
-	By         Actor
+	// ReferralCode is of the agency that brought this one here; "" for none.
+	ReferralCode string
+	OwnerEmail   string // of who will own it, where that is known: nobody refers themselves
+	Key          string // idempotency key, for CreateAgencyOnce
+	By           Actor
 }
 
 var externalID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
@@ -51,7 +54,8 @@ func checkZone(s string) error {
 }
 
 // CreateAgency makes an agency with its wallet, puts it on a plan and grants
-// the first allowance. Errors: external_id_taken, unknown_plan, invalid_*.
+// the first allowance. Errors: external_id_taken, unknown_plan, invalid_*,
+// unknown_referral_code, referrals_off, self_referral.
 func (s *Service) CreateAgency(ctx context.Context, in AgencyInput) (models.Agency, error) {
 	now, asked := s.clock.Now(), in.digest()
 	if in.TimeZone == "" {
@@ -92,6 +96,9 @@ func (s *Service) CreateAgency(ctx context.Context, in AgencyInput) (models.Agen
 			return err
 		}
 		if err := s.subscribe(ctx, tx, &agency, plan, now); err != nil {
+			return err
+		}
+		if err := s.join(tx, &agency, &in, now); err != nil {
 			return err
 		}
 		return s.audit(tx, agency.ID, in.By, "agency.create", agency.ID.String(), plan.Code, "", now)

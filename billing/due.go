@@ -24,6 +24,7 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		s.untilDone(ctx, "expire holds", func() (int, error) { return s.ledger.ExpireHolds(ctx, now, dueBatch) }),
 		s.purchasesDue(ctx, now),
 		s.plansDue(ctx, now),
+		s.referralsDue(ctx, now),
 		s.rollUsage(ctx, now),
 		s.rollPlatform(ctx, now),
 		s.refreshThresholds(ctx, now),

@@ -319,9 +319,13 @@ func kindOfAct(act *models.Act, entries []entry) LineKind {
 		return LinePurchase
 	case "return":
 		return LineReturned
-	case "refund":
-		return LineRefund
-	case "dispute":
+	case "refund", "dispute":
+		switch _, err := models.ParseID[models.LotID](act.Reference); {
+		case err == nil: // a reward for a payment that did not stand
+			return LineBonus
+		case act.Kind == "refund":
+			return LineRefund
+		}
 		return LineDisputed
 	case "reverse":
 		return LineReversed

@@ -78,7 +78,7 @@ func (s *Service) eventRow(endpoint string, e *checkout.Event, payload []byte, n
 	switch {
 	case e.Live != s.payments.LiveMode(): // a live Connect endpoint is sent test events too
 		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "made in another mode", now
-	case e.Invoice != "": // of a plan: its invoice tells
+	case e.Invoice != "" && !isMoneyBackEvent(e.Type): // of a plan: its invoice tells
 		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "a payment of an invoice", now
 	case endpoint == EndpointPlatform && isPlanEvent(e.Type):
 		if row.Reference == "" {

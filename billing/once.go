@@ -52,7 +52,11 @@ func (s *Service) once(ctx context.Context, verb func(tx *gorm.DB) error) error 
 }
 
 func (in *AgencyInput) digest() []byte {
-	return fingerprint("agency", in.ExternalID, in.Name, in.Plan, in.TimeZone)
+	parts := []string{"agency", in.ExternalID, in.Name, in.Plan, in.TimeZone}
+	if in.ReferralCode != "" { // otherwise as before there were codes
+		parts = append(parts, normalCode(in.ReferralCode))
+	}
+	return fingerprint(parts...)
 }
 
 // CreateAgencyOnce is CreateAgency under its idempotency key; replayed tells

@@ -45,6 +45,43 @@ func (p *Payment) Booked() int64 {
 	return p.Paid - p.Refunded
 }
 
+// PlanPaid is what was paid for a plan, as the platform's operator sees it.
+type PlanPaid struct {
+	models.PlanPayment
+
+	Agency         string // name
+	StripeAmount   int64  // as Stripe's lists last showed it, in minor units
+	StripeRefunded int64
+	SeenAt         models.Time // 0: not in its lists yet
+}
+
+// Difference is what Stripe says was kept, less what is noted, in minor units.
+func (p *PlanPaid) Difference() int64 {
+	if p.SeenAt == 0 {
+		return 0
+	}
+	return p.StripeAmount - p.StripeRefunded - p.Amount + p.Refunded
+}
+
+func planPaidRows(tx *gorm.DB) *gorm.DB {
+	return tx.Table("plan_payments p").Select(`p.*, a.name AS agency, COALESCE(s.amount, 0) AS stripe_amount, COALESCE(s.refunded, 0) AS stripe_refunded,
+			COALESCE(s.seen_at, 0) AS seen_at`).
+		Joins("JOIN agencies a ON a.id = p.agency_id").Joins("LEFT JOIN seen_payments s ON s.payment = p.payment_intent")
+}
+
+// PlanPayments lists what was paid for plans in a span, the last paid first.
+func (s *Service) PlanPayments(ctx context.Context, q PaymentQuery) ([]PlanPaid, error) {
+	if q.Limit <= 0 || q.Limit > 1000 {
+		q.Limit = 50
+	}
+	if q.Until == 0 {
+		q.Until = models.Never
+	}
+	var out []PlanPaid
+	return out, planPaidRows(s.db.Read.WithContext(ctx)).Where("p.paid_at >= ? AND p.paid_at < ?", q.From, q.Until).
+		Order("p.paid_at DESC, p.agency_id, p.invoice").Limit(q.Limit).Scan(&out).Error
+}
+
 // PaymentDay compares one day's payments, by the day they were made, with what
 // is booked of them. Amounts are minor units of one currency.
 type PaymentDay struct {
@@ -53,7 +90,7 @@ type PaymentDay struct {
 	Payments       int64 // at Stripe
 	StripePaid     int64
 	StripeRefunded int64
-	Booked         int64 // purchases
+	Booked         int64 // purchases and payments of plans
 	Paid           int64
 	Refunded       int64
 }
@@ -110,7 +147,7 @@ func (s *Service) PaymentsDesk(ctx context.Context, zone *time.Location) (Paymen
 		if err := unbooked(tx).Where("p.paid_at <= ?", out.Now.Add(-soonBooked)).Order("p.paid_at").Limit(deskLists).Scan(&out.Unbooked).Error; err != nil {
 			return err
 		}
-		if err := tx.Where("purchase_id IS NULL").Order("paid_at DESC").Limit(deskLists).Find(&out.Strays).Error; err != nil {
+		if err := tx.Where("purchase_id IS NULL AND agency_id IS NULL").Order("paid_at DESC").Limit(deskLists).Find(&out.Strays).Error; err != nil {
 			return err
 		}
 		if err := paymentRows(tx).Where("p.dispute IN ? OR p.refund_pending > 0 OR p.warned_at > 0 AND p.refunded < p.paid",
@@ -164,8 +201,9 @@ func paymentDays(tx *gorm.DB, now models.Time, zone *time.Location) ([]PaymentDa
 		return nil, err
 	}
 	if err := tx.Raw(with+"SELECT d.day, p.currency, COUNT(*) AS booked, "+sum("p.paid")+" AS paid, "+sum("p.refunded")+` AS refunded
-		FROM d JOIN purchases p ON p.paid_at >= d.day AND p.paid_at < d.until WHERE p.paid_at > 0 AND p.credited_at > 0
-		GROUP BY d.day, p.currency`, bounds...).Scan(&ours).Error; err != nil {
+		FROM d JOIN (SELECT paid_at, currency, paid, refunded FROM purchases WHERE paid_at > 0 AND paid_at >= ? AND credited_at > 0
+			UNION ALL SELECT paid_at, currency, amount, refunded FROM plan_payments WHERE paid_at >= ?) p
+		ON p.paid_at >= d.day AND p.paid_at < d.until GROUP BY d.day, p.currency`, append(bounds, midnight(days-1), midnight(days-1))...).Scan(&ours).Error; err != nil {
 		return nil, err
 	}
 	type key struct {
@@ -214,7 +252,7 @@ func (s *Service) Payments(ctx context.Context, q PaymentQuery) (rows []Payment,
 	err = s.db.Snapshot(ctx, func(tx *gorm.DB) error {
 		page := paymentRows(tx).Where("p.paid_at > 0 AND p.paid_at >= ? AND p.paid_at < ?", q.From, q.Until)
 		if q.Cursor == "" {
-			if err := tx.Where("purchase_id IS NULL AND paid_at >= ? AND paid_at < ?", q.From, q.Until).Order("paid_at DESC").Limit(q.Limit).Find(&strays).Error; err != nil {
+			if err := tx.Where("purchase_id IS NULL AND agency_id IS NULL AND paid_at >= ? AND paid_at < ?", q.From, q.Until).Order("paid_at DESC").Limit(q.Limit).Find(&strays).Error; err != nil {
 				return err
 			}
 		} else {
@@ -263,12 +301,49 @@ func (s *Service) PaymentsCSV(ctx context.Context, q PaymentQuery, zone *time.Lo
 					return err
 				}
 			}
+			if q.Cursor == "" {
+				if err := s.planPaymentsCSV(ctx, q, out); err != nil {
+					return err
+				}
+			}
 			if out.csv.Flush(); out.csv.Error() != nil || next == "" {
 				return out.csv.Error()
 			}
 			q.Cursor = next
 		}
 	}
+}
+
+func (s *Service) planPaymentsCSV(ctx context.Context, q PaymentQuery, out *sheet) error {
+	if q.Until == 0 {
+		q.Until = models.Never
+	}
+	return s.db.Snapshot(ctx, func(tx *gorm.DB) error {
+		rows, err := planPaidRows(tx).Where("p.paid_at >= ? AND p.paid_at < ?", q.From, q.Until).Order("p.paid_at DESC, p.agency_id, p.invoice").Rows()
+		if err != nil {
+			return err
+		}
+		defer rows.Close() //nolint:errcheck // read to the end, or its error is the answer
+		for rows.Next() {
+			var p PlanPaid
+			if err := tx.ScanRows(rows, &p); err != nil {
+				return err
+			}
+			if err := out.planPaid(&p); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+func (s *sheet) planPaid(p *PlanPaid) error {
+	money := func(amount int64) string { return models.Money{Amount: amount, Currency: p.Currency}.Decimal() }
+	local, utc := s.times(p.PaidAt)
+	return s.csv.Write([]string{
+		local, utc, safe(p.Agency), "", "plan " + p.Subscription, "", p.Invoice, p.PaymentIntent, "plan", utc, p.Currency,
+		money(p.StripeAmount), money(p.StripeRefunded), money(p.Amount), money(p.Refunded), money(p.Difference()), string(p.Dispute), "", "",
+	})
 }
 
 func (s *sheet) stray(p *models.SeenPayment) error {

@@ -38,6 +38,13 @@ func (s *Service) settlePlanEvent(ctx context.Context, e *models.StripeEvent) (f
 			Where("agency_id = ? AND status = ? AND checkout_session = ''", place.AgencyID, models.PlanOrderOpen).Count(&waiting).Error; err != nil {
 			return true, err
 		}
+		if isMoneyBackEvent(e.Type) {
+			found, err := s.settlePlanPayment(ctx, ref)
+			if err == nil && !found {
+				err = errors.New("the plan's payment is not noted yet")
+			}
+			return true, err
+		}
 		if err := s.SettlePlan(ctx, place.AgencyID); err != nil {
 			return true, err
 		}

@@ -266,8 +266,16 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 		if err := noteSeen(tx, &out, &l.session, now); err != nil {
 			return err
 		}
+		if !out.IsSale() && out.CreditedAt > 0 {
+			if err := stirReferral(tx, out.AgencyID, now); err != nil {
+				return err
+			}
+		}
 		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
 	})
+	if err == nil && !out.IsSale() && out.CreditedAt > 0 {
+		s.settleReferralOf(ctx, out.AgencyID)
+	}
 	return out, err
 }
 
@@ -393,7 +401,19 @@ func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, 
 		return err
 	}
 	p.Status, p.StatusNote, p.CreditedAt = models.PurchaseCredited, "", now
-	return nil
+	return s.knowPayers(tx, p, &session, now)
+}
+
+// knowPayers notes who paid for an agency. Test cards are everybody's and tell
+// nothing.
+func (s *Service) knowPayers(tx *gorm.DB, p *models.Purchase, session *checkout.Session, now models.Time) error {
+	if p.IsSale() {
+		return nil
+	}
+	if err := knowPayer(tx, p.AgencyID, "customer", session.Customer, now); err != nil || !session.Live {
+		return err
+	}
+	return knowPayer(tx, p.AgencyID, "card", session.CardFingerprint, now)
 }
 
 // grant books the credits of a pack.

@@ -119,6 +119,9 @@ func (s *Service) reconcileAccount(ctx context.Context, run *models.Reconciliati
 		return err
 	}
 	var errs []error // one payment that cannot be booked holds up no other
+	if account == "" {
+		errs = append(errs, s.reconcileInvoices(ctx, run, now))
+	}
 	for i := range paid {
 		if err := s.reconcileSession(ctx, run, &paid[i], now, stale); err != nil {
 			errs = append(errs, fmt.Errorf("session %s: %w", paid[i].ID, err))
@@ -141,6 +144,12 @@ func (s *Service) reconcileAccount(ctx context.Context, run *models.Reconciliati
 	}
 	for intent := range back {
 		p, err := s.PurchaseByRef(ctx, Scope{}, intent)
+		if problem.Is(err, "not_found") && account == "" {
+			if _, err := s.settlePlanPayment(ctx, intent); err != nil {
+				errs = append(errs, fmt.Errorf("payment %s of a plan: %w", intent, err))
+			}
+			continue
+		}
 		if problem.Is(err, "not_found") || err == nil && p.Account != account {
 			continue
 		}
@@ -162,6 +171,9 @@ func (s *Service) reconcileAccount(ctx context.Context, run *models.Reconciliati
 // reconcileSession notes a payment that Stripe's list shows, and settles it when
 // it is not booked.
 func (s *Service) reconcileSession(ctx context.Context, run *models.Reconciliation, session *checkout.Session, now models.Time, stale map[models.PurchaseID]models.AgencyID) error {
+	if session.Subscription != "" { // its invoices are the payments
+		return s.db.Write.WithContext(ctx).Where("payment = ?", session.ID).Delete(&models.SeenPayment{}).Error
+	}
 	run.Payments++
 	seen := seenPayment(session, now)
 	p, err := s.PurchaseByRef(ctx, Scope{}, session.ID)

@@ -28,6 +28,7 @@ type PlanPayments interface {
 	EndPlan(ctx context.Context, subscription string) (checkout.Subscription, error)
 	PayInvoice(ctx context.Context, invoice, idempotencyKey string) error
 	BillingPortal(ctx context.Context, customer, returnURL string) (string, error)
+	PaidInvoices(ctx context.Context, from models.Time, each func(checkout.Invoice) error) error
 }
 
 // GraceSetting names the setting of how many days a plan goes on unpaid.
@@ -94,6 +95,7 @@ func (s *Service) SettlePlan(ctx context.Context, agency models.AgencyID) error 
 		}
 		if !overtaken {
 			s.cards.forget()
+			s.settleReferralOf(ctx, agency)
 			return nil
 		}
 	}
@@ -232,6 +234,9 @@ func (s *Service) takePlan(ctx context.Context, tx *gorm.DB, order *models.PlanO
 			return err
 		}
 	}
+	if err := knowPayer(tx, agency.ID, "customer", stripe.Customer, now); err != nil {
+		return err
+	}
 	if err := s.setPlanPolicy(ctx, tx, &agency, &plan); err != nil {
 		return err
 	}
@@ -310,10 +315,8 @@ func (s *Service) follow(ctx context.Context, tx *gorm.DB, sub *models.Subscript
 	}
 	heed(sub, stripe, now, days)
 	sub.Revision++
-	if intent := stripe.Invoice.PaymentIntent; intent != "" {
-		if err := knowPlanRef(tx, intent, sub.AgencyID); err != nil {
-			return err
-		}
+	if err := s.notePlanPayment(tx, sub.AgencyID, &stripe.Invoice, now); err != nil {
+		return err
 	}
 	switch {
 	case stripe.Status == checkout.SubscriptionCanceled || stripe.Status == checkout.SubscriptionNeverPaid:

@@ -18,6 +18,7 @@ type AdjustmentRequest struct {
 	WalletID       WalletID
 	Credits        Credits // > 0 gives, < 0 takes
 	Source         Source  // of given credits
+	ExpiresAt      Time    // of given credits; 0: never
 	Reason         string
 	Shown          bool // the account reads the reason
 	State          AdjustmentState

@@ -27,6 +27,8 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.RefundRequest{}, &models.SeenPayment{}, &models.Reconciliation{},
 		&models.WebhookEndpoint{}, &models.WebhookEvent{}, &models.WebhookDelivery{}, &models.BillingDetails{},
 		&models.Notice{}, &models.NoticeCopy{}, &models.NoticeChoice{}, &models.Alarm{},
+		&models.ReferralCode{}, &models.ReferredAgency{}, &models.Referral{}, &models.PayerMark{},
+		&models.Gift{}, &models.GiftCode{}, &models.GiftRedemption{}, &models.PlanPayment{},
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		var tables int

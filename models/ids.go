@@ -46,6 +46,7 @@ type (
 	noticeKind       struct{}
 	webhookKind      struct{}
 	webhookEventKind struct{}
+	giftKind         struct{}
 )
 
 func (agencyKind) prefix() string       { return "agy" }
@@ -72,6 +73,7 @@ func (refundKind) prefix() string       { return "rfd" }
 func (noticeKind) prefix() string       { return "ntc" }
 func (webhookKind) prefix() string      { return "whk" }
 func (webhookEventKind) prefix() string { return "evt" }
+func (giftKind) prefix() string         { return "gft" }
 
 // One id type per noun.
 type (
@@ -99,6 +101,7 @@ type (
 	NoticeID          = ID[noticeKind]
 	WebhookEndpointID = ID[webhookKind]
 	WebhookEventID    = ID[webhookEventKind]
+	GiftID            = ID[giftKind]
 )
 
 // idText is lower-case base32hex without padding: it keeps byte order.

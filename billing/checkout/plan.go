@@ -58,6 +58,11 @@ type Invoice struct {
 	PaymentIntent string
 	CreatedAt     models.Time
 	NextAttempt   models.Time // 0: it is not tried again
+	PaidAt        models.Time // 0: not yet
+	Refunded      int64       // minor units; only in lists
+	Subscription  string
+	Reference     string // ours, as its subscription has it
+	Live          bool
 }
 
 // PriceParams name a version of a plan.
@@ -332,13 +337,56 @@ func readSubscription(s *stripe.Subscription) Subscription {
 		}
 	}
 	if i := s.LatestInvoice; i != nil {
-		out.Invoice = Invoice{
-			ID: i.ID, Status: string(i.Status), Paid: i.Paid, Total: models.Money{Amount: i.Total, Currency: string(i.Currency)}, Due: i.AmountRemaining,
-			URL: i.HostedInvoiceURL, CreatedAt: fromSeconds(i.Created), NextAttempt: fromSeconds(i.NextPaymentAttempt),
-		}
-		if i.PaymentIntent != nil {
-			out.Invoice.PaymentIntent = i.PaymentIntent.ID
-		}
+		out.Invoice = readInvoice(i)
+		out.Invoice.Subscription, out.Invoice.Reference = out.ID, out.Reference
 	}
 	return out
+}
+
+func readInvoice(i *stripe.Invoice) Invoice {
+	out := Invoice{
+		ID: i.ID, Status: string(i.Status), Paid: i.Paid, Total: models.Money{Amount: i.Total, Currency: string(i.Currency)}, Due: i.AmountRemaining,
+		URL: i.HostedInvoiceURL, CreatedAt: fromSeconds(i.Created), NextAttempt: fromSeconds(i.NextPaymentAttempt), Live: i.Livemode,
+	}
+	if i.PaymentIntent != nil {
+		out.PaymentIntent = i.PaymentIntent.ID
+	}
+	if i.Charge != nil {
+		out.Refunded = i.Charge.AmountRefunded
+	}
+	if i.StatusTransitions != nil {
+		out.PaidAt = fromSeconds(i.StatusTransitions.PaidAt)
+	}
+	if i.Subscription != nil {
+		out.Subscription = i.Subscription.ID
+	}
+	if i.SubscriptionDetails != nil {
+		out.Reference = i.SubscriptionDetails.Metadata[referenceKey]
+	}
+	if out.Paid && out.PaidAt == 0 {
+		out.PaidAt = out.CreatedAt
+	}
+	return out
+}
+
+// PaidInvoices calls each for every invoice of a plan that was made at or after an
+// instant and paid with money, newest first. An error of each ends the list.
+func (g *Gateway) PaidInvoices(ctx context.Context, from models.Time, each func(Invoice) error) error {
+	params := &stripe.InvoiceListParams{CreatedRange: since(from), Status: new(string(stripe.InvoiceStatusPaid))}
+	prepare(ctx, &params.ListParams, "")
+	params.AddExpand("data.charge")
+	list := g.api.Invoices.List(params)
+	for list.Next() {
+		i := readInvoice(list.Invoice())
+		if i.Subscription == "" || i.Total.Amount <= 0 || i.PaymentIntent == "" {
+			continue // no plan, or nothing was to be paid
+		}
+		if err := each(i); err != nil {
+			return err
+		}
+	}
+	if err := list.Err(); err != nil {
+		return g.failed(ctx, "list invoices", "", err)
+	}
+	return nil
 }

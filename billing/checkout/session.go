@@ -98,9 +98,11 @@ type Session struct {
 	Charge         string
 	PaidAt         models.Time // zero until the money is there
 	Method         string      // card, paypal, us_bank_account …
-	ReceiptURL     string
-	AmountRefunded int64 // minor units
-	Disputed       bool
+	// CardFingerprint is the same for every payment with one card.
+	CardFingerprint string
+	ReceiptURL      string
+	AmountRefunded  int64 // minor units
+	Disputed        bool
 	// Fee is what Stripe kept, in the currency the seller is paid in, without the
 	// platform's share. It is zero, without a currency, until it is known.
 	Fee            models.Money
@@ -319,6 +321,9 @@ func (s *Session) readIntent(p *stripe.PaymentIntent) {
 	s.Charge, s.ReceiptURL, s.AmountRefunded, s.Disputed = ch.ID, ch.ReceiptURL, ch.AmountRefunded, ch.Disputed
 	if ch.PaymentMethodDetails != nil {
 		s.Method = string(ch.PaymentMethodDetails.Type)
+		if card := ch.PaymentMethodDetails.Card; card != nil {
+			s.CardFingerprint = card.Fingerprint
+		}
 	}
 	if ch.Paid {
 		s.PaidAt = fromSeconds(ch.Created)

@@ -53,10 +53,37 @@ func (a *auditor) revocations() error {
 		a.revocation(p, booked[p.ID.String()])
 		delete(booked, p.ID.String())
 	}
+	if err := a.rewards(booked); err != nil {
+		return err
+	}
 	for of, b := range booked {
 		if *b != (bookedOf{}) {
 			a.breach("I-16", "%s: %s were taken, %s owed and %s frozen, for a purchase that was never credited", of, b.taken, b.spent, b.frozen)
 		}
+	}
+	return nil
+}
+
+// rewards compares what is revoked and frozen of rewards for referrals with the
+// entries.
+func (a *auditor) rewards(booked map[string]*bookedOf) error {
+	var rows []models.Referral
+	if err := a.tx.Where("agency_id = ? AND state = ?", a.agency, models.ReferralEarned).Find(&rows).Error; err != nil {
+		return err
+	}
+	a.checks["I-16"].Checked += int64(len(rows))
+	for i := range rows {
+		r := &rows[i]
+		is := bookedOf{taken: r.Revoked - r.RevokedSpent, spent: r.RevokedSpent, frozen: r.Frozen}
+		b := booked[r.LotID.String()]
+		if b == nil {
+			b = &bookedOf{}
+		}
+		if *b != is {
+			a.breach("I-16", "reward %s: says %s revoked, %s of them used, and %s frozen; the entries took %s, owe %s and froze %s",
+				r.LotID, r.Revoked, r.RevokedSpent, r.Frozen, b.taken, b.spent, b.frozen)
+		}
+		delete(booked, r.LotID.String())
 	}
 	return nil
 }

@@ -64,11 +64,20 @@ type RevokeRequest struct {
 	Wallet   models.WalletID // the buyer's
 	Seller   models.WalletID // the agency's own, of a sale; zero: a pack, sold by the platform
 	Purchase models.PurchaseID
+	Lot      models.LotID // a reward that hangs on a payment, in place of Purchase
 	Revoked  models.Credits
 	Frozen   models.Credits
 	Actor    string
 	Note     string
 	At       models.Time
+}
+
+// of is what the acts of Revoke name.
+func (r *RevokeRequest) of() string {
+	if !r.Lot.IsZero() {
+		return r.Lot.String()
+	}
+	return r.Purchase.String()
 }
 
 // Revoked is a purchase's credits after Revoke, and the buyer's balance around
@@ -108,7 +117,7 @@ func (l *Ledger) Revoke(ctx context.Context, tx *gorm.DB, r RevokeRequest) (Revo
 	}
 	out := Revoked{Before: v.buyer.balance(v.at)}
 	if err := v.adjust(ctx, tx); err != nil {
-		return Revoked{}, fmt.Errorf("revoke purchase %s: %w", r.Purchase, err)
+		return Revoked{}, fmt.Errorf("revoke %s: %w", r.of(), err)
 	}
 	out.Revocation, out.Waiting, out.Act, out.After = v.is, v.waiting, v.act, v.buyer.balance(v.at)
 	if v.act.IsZero() {
@@ -143,10 +152,12 @@ func (c *cold) revoker(tx *gorm.DB, r *RevokeRequest) (*revoker, error) {
 		v.seller = c.accounts[r.Seller]
 		v.at = max(v.at, v.seller.stamp(r.At))
 	}
-	var ids []models.LotID
-	if err := tx.Model(&models.Lot{}).Where("agency_id = ? AND wallet_id = ? AND purchase_id = ?", r.Agency, r.Wallet, r.Purchase).
-		Order("id").Pluck("id", &ids).Error; err != nil {
-		return nil, err
+	ids := []models.LotID{r.Lot}
+	if r.Lot.IsZero() {
+		if err := tx.Model(&models.Lot{}).Where("agency_id = ? AND wallet_id = ? AND purchase_id = ?", r.Agency, r.Wallet, r.Purchase).
+			Order("id").Pluck("id", &ids).Error; err != nil {
+			return nil, err
+		}
 	}
 	for _, id := range ids {
 		lot, err := c.lot(tx, r.Agency, id)
@@ -162,7 +173,7 @@ func (c *cold) revoker(tx *gorm.DB, r *RevokeRequest) (*revoker, error) {
 func (v *revoker) booked(tx *gorm.DB) error {
 	var acts []models.Act
 	err := tx.Where("agency_id = ? AND wallet_id = ? AND reference = ? AND kind IN ('"+actRefund+"', '"+actDispute+"')", // as the index says it
-		v.r.Agency, v.r.Wallet, v.r.Purchase.String()).Find(&acts).Error
+		v.r.Agency, v.r.Wallet, v.r.of()).Find(&acts).Error
 	if err != nil {
 		return err
 	}
@@ -268,7 +279,7 @@ func (v *revoker) begin(want Revocation) {
 			change += v.is.Spent - want.Spent
 		}
 	}
-	v.act = v.cold.act(v.buyer, kind, change, v.r.Actor, v.r.Note, v.r.Purchase.String(), v.at)
+	v.act = v.cold.act(v.buyer, kind, change, v.r.Actor, v.r.Note, v.r.of(), v.at)
 	if v.seller != nil && kind == actRefund {
 		act := &v.acts[len(v.acts)-1]
 		act.OtherWalletID, act.OtherSeq = v.seller.ID, v.seller.Seq+1

@@ -121,7 +121,8 @@ type invoiceLine struct {
 // invoice is what one period, or a change of plan, costs.
 type invoice struct {
 	invoiceFields
-	Items []invoiceLine `json:"items"`
+	Items  []invoiceLine `json:"items"`
+	PaidAt *int64        `json:"paid_at"`
 }
 
 // savedCard is the card a customer's invoices are charged to; its id is the
@@ -179,7 +180,10 @@ func (i invoice) fields(base string) any {
 		Lines            wire    `json:"lines"`
 		HostedInvoiceURL *string `json:"hosted_invoice_url"`
 		InvoicePDF       *string `json:"invoice_pdf"`
-	}{i.invoiceFields, listOf(lines, false, "/v1/invoices/"+i.ID+"/lines"), page, pdf}
+		Transitions      wire    `json:"status_transitions"`
+	}{i.invoiceFields, listOf(lines, false, "/v1/invoices/"+i.ID+"/lines"), page, pdf, wire{
+		"finalized_at": nil, "marked_uncollectible_at": nil, "paid_at": i.PaidAt, "voided_at": nil,
+	}}
 }
 
 func (p portal) fields(base string) any {
@@ -502,7 +506,7 @@ func (c *call) takeFrom(in *invoice, at int64) *apiError {
 // paid closes an invoice, and what it held back.
 func (c *call) paid(in *invoice, at int64) {
 	in.Status, in.Paid, in.AmountPaid, in.AmountRemaining, in.NextPaymentAttempt = invoicePaid, true, in.AmountRemaining, 0, nil
-	in.AttemptCount = max(1, in.AttemptCount)
+	in.AttemptCount, in.PaidAt = max(1, in.AttemptCount), &at
 	c.keep(c.state.Invoices.kind, in.ID)
 	c.emit("invoice.paid", *in, at)
 	if sub := c.state.Subscriptions.get(c.account, in.Subscription); sub != nil && sub.Status == subPastDue {
