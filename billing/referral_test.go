@@ -23,10 +23,10 @@ func (s *shop) bring(t *testing.T, name string) *shop {
 	require.NoError(t, err)
 	agency, err := s.CreateAgency(t.Context(), billing.AgencyInput{ExternalID: name, Name: "New " + name, ReferralCode: code, By: "test"})
 	require.NoError(t, err)
-	friend := *s
+	friend := &shop{Service: s.Service, db: s.db, clock: s.clock, box: s.box, simulator: s.simulator}
 	friend.account, err = s.AccountOf(t.Context(), agency.WalletID)
 	require.NoError(t, err)
-	return &friend
+	return friend
 }
 
 func (s *shop) referrals(t *testing.T) billing.ReferralPage {
