@@ -44,8 +44,8 @@ func resale() []finding {
 		{
 			check: "I-21", noun: lot, say: "%s: gave %s to clients, who got %s of it",
 			sql: `SELECT g.lot_id, g.gave, COALESCE(c.got, 0) FROM (
-					SELECT e.lot_id, ` + amount(AssignOut, SellOut, SellHeld, ResellOut) + ` - ` + amount(ReturnIn) + ` AS gave FROM entries e
-					WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, SellOut, SellHeld, ResellOut, ReturnIn) + `) GROUP BY e.lot_id) g
+					SELECT e.lot_id, ` + amount(AssignOut, PassOut, SellOut, SellHeld, ResellOut) + ` - ` + amount(ReturnIn) + ` AS gave FROM entries e
+					WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, PassOut, SellOut, SellHeld, ResellOut, ReturnIn) + `) GROUP BY e.lot_id) g
 				LEFT JOIN (SELECT l.parent_lot_id, ` + amount(AssignIn, SellIn, ResellIn) + ` - ` + amount(ReturnOut) + ` AS got
 					FROM lots l JOIN entries e ON e.agency_id = l.agency_id AND e.wallet_id = l.wallet_id AND e.lot_id = l.id
 					WHERE l.agency_id = @agency AND l.parent_lot_id IS NOT NULL AND e.kind IN (` + list(AssignIn, SellIn, ResellIn, ReturnOut) + `)

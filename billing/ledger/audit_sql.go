@@ -147,7 +147,7 @@ func findings() []finding {
 		{
 			check: "I-04", of: "entries", noun: act, say: "%s: leaves %s in transit",
 			sql: `SELECT e.act_id, ` + sum("e.amount * "+transit) + ` FROM entries e
-				WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, AssignIn, ReturnOut, ReturnIn, SellOut, SellHeld, SellIn, ResellOut, ResellIn) + `)
+				WHERE e.agency_id = @agency AND e.kind IN (` + list(AssignOut, AssignIn, ReturnOut, ReturnIn, SellOut, SellHeld, SellIn, ResellOut, ResellIn, PassOut) + `)
 				GROUP BY e.act_id HAVING SUM(e.amount * ` + transit + `) <> 0`,
 		},
 		{

@@ -27,6 +27,7 @@ type family struct {
 	pack    models.PackID
 	growth  models.PackageID
 	open    []models.Purchase // sales that may be paid
+	given   []models.Act      // assignments to all
 	total   models.Credits
 }
 
@@ -164,6 +165,72 @@ func (f *family) takeBack(*rapid.T) {
 	})
 }
 
+// spread assigns to every client at once, all or nothing.
+func (f *family) spread(*rapid.T) {
+	f.next()
+	shares := make([]ledger.Share, 0, len(f.wallets)-1)
+	for _, w := range f.wallets[1:] {
+		shares = append(shares, ledger.Share{To: w, Credits: f.amount()})
+	}
+	err := f.db.InTx(f.t.Context(), func(tx *gorm.DB) error {
+		acts, err := f.ledger.Spread(f.t.Context(), tx, ledger.SpreadRequest{Agency: f.agency, From: f.wallet, Shares: shares, Actor: "test", Reference: "all", At: f.now})
+		if err == nil {
+			require.Len(f.t, acts, len(shares))
+			f.given = append(f.given, acts...)
+		}
+		return err
+	})
+	require.True(f.t, err == nil || problem.Is(err, "insufficient_credits"), "%v", err)
+}
+
+// recall takes back what is unspent of some of what spread gave.
+func (f *family) recall(*rapid.T) {
+	if len(f.given) == 0 {
+		return
+	}
+	f.next()
+	from := rapid.IntRange(0, len(f.given)-1).Draw(f.t, "from")
+	acts := f.given[from:]
+	var could map[models.ActID]models.Credits
+	f.tx(func(tx *gorm.DB) (err error) {
+		could, err = f.ledger.Unspent(tx, acts, f.now)
+		return err
+	})
+	f.tx(func(tx *gorm.DB) error {
+		got, err := f.ledger.Recall(f.t.Context(), tx, ledger.RecallRequest{Agency: f.agency, To: f.wallet, Acts: acts, Actor: "test", At: f.now})
+		for _, g := range got {
+			require.Equal(f.t, could[g.Of], g.Credits)
+			require.Equal(f.t, g.Credits == 0, g.Act.ID.IsZero())
+		}
+		return err
+	})
+	f.tx(func(tx *gorm.DB) (err error) {
+		could, err = f.ledger.Unspent(tx, acts, f.now)
+		return err
+	})
+	require.Empty(f.t, could)
+}
+
+// pass moves credits from one client to another: the agency's stay as they are.
+func (f *family) pass(*rapid.T) {
+	from, to := f.client(), f.client()
+	if from == to {
+		return
+	}
+	n := f.amount()
+	f.next()
+	var before models.Wallet
+	require.NoError(f.t, f.db.Read.Where("agency_id = ? AND id = ?", f.agency, f.wallet).Take(&before).Error)
+	err := f.db.InTx(f.t.Context(), func(tx *gorm.DB) error {
+		_, err := f.ledger.Pass(f.t.Context(), tx, ledger.PassRequest{Agency: f.agency, Over: f.wallet, From: from, To: to, Credits: n, Actor: "test", At: f.now})
+		return err
+	})
+	require.True(f.t, err == nil || problem.Is(err, "insufficient_credits"), "%v", err)
+	var after models.Wallet
+	require.NoError(f.t, f.db.Read.Where("agency_id = ? AND id = ?", f.agency, f.wallet).Take(&after).Error)
+	require.Equal(f.t, before.Balance, after.Balance)
+}
+
 // checkOut opens a sale, if there is stock for it.
 func (f *family) checkOut(*rapid.T) {
 	p := f.purchase(f.client(), f.amount(), 6_00)
@@ -284,7 +351,7 @@ func (f *family) inherited() {
 
 func (f *family) run() {
 	f.t.Repeat(map[string]func(*rapid.T){
-		"buy": f.buy, "allowance": f.allowance, "assign": f.assign, "assign more": f.assign, "take back": f.takeBack,
+		"buy": f.buy, "allowance": f.allowance, "assign": f.assign, "assign more": f.assign, "take back": f.takeBack, "pass": f.pass, "spread": f.spread, "recall": f.recall,
 		"check out": f.checkOut, "check out more": f.checkOut, "pay": f.pay, "walk away": f.walkAway, "use": f.use, "use more": f.use,
 		"expire": f.expire, "": f.conserved,
 	})

@@ -389,22 +389,25 @@ func (l *Ledger) TakeBack(ctx context.Context, tx *gorm.DB, r TransferRequest) (
 		if part == 0 {
 			break
 		}
-		parent, err := c.lot(tx, r.Agency, child.ParentLotID)
-		if err != nil {
+		out.FirstExpiry = min(out.FirstExpiry, child.ExpiresAt)
+		if err := c.giveUp(tx, from, to, child, part, act, at); err != nil {
 			return Transfer{}, err
 		}
-		if parent.WalletID != to.ID {
-			return Transfer{}, fmt.Errorf("lot %s was not carved from wallet %s", child.ID, to.ID)
-		}
-		out.FirstExpiry = min(out.FirstExpiry, child.ExpiresAt)
-		c.move(from, child, ReturnOut, part, act, at)
-		c.move(to, parent, ReturnIn, part, act, at)
 		rest -= part
 	}
 	c.settleExcess(to, act, at)
 	out.Act = c.acts[len(c.acts)-1]
 	out.FromAfter, out.ToAfter = from.balance(at), to.balance(at)
 	return out, c.write(ctx)
+}
+
+// parent is the lot that one of a client's was carved from, which is in of.
+func (c *cold) parent(tx *gorm.DB, child *models.Lot, of *account) (*models.Lot, error) {
+	parent, err := c.lot(tx, child.AgencyID, child.ParentLotID)
+	if err == nil && parent.WalletID != of.ID {
+		err = fmt.Errorf("lot %s was not carved from wallet %s", child.ID, of.ID)
+	}
+	return parent, err
 }
 
 func (c *cold) transferAct(from, to *account, kind string, r TransferRequest, at models.Time) models.ActID {

@@ -37,6 +37,8 @@ const (
 	ReinstateExcess Kind = 28 // issued → excess
 	ResellOut       Kind = 29 // available → transit: a returned sale that stands after all
 	ResellIn        Kind = 30 // transit → available
+
+	PassOut Kind = 31 // available → transit: what came back from one client and goes on to another
 )
 
 // effect is what one credit of an entry does to the lot and the wallet.
@@ -81,6 +83,8 @@ var effects = map[Kind]effect{
 	ReinstateExcess: {"reinstate_excess", "issued", "excess", 0, 0, -1},
 	ResellOut:       {"resell_out", "available", "transit", -1, 0, 0},
 	ResellIn:        {"resell_in", "transit", "available", 1, 0, 0},
+
+	PassOut: {"pass_out", "available", "transit", -1, 0, 0},
 }
 
 // String is the kind's stable name, as the API prints it.
