@@ -310,8 +310,9 @@ type SubAccountInput struct {
 	Funding    models.Funding // "" prepaid
 	PoolCap    models.Credits
 	PoolEvery  models.PoolEvery
-	TimeZone   string // "" the agency's
-	Key        string // idempotency key, for CreateSubAccountOnce
+	Excess     models.Credits // how far below zero it may go; 0: it pauses
+	TimeZone   string         // "" the agency's
+	Key        string         // idempotency key, for CreateSubAccountOnce
 	By         Actor
 }
 
@@ -328,7 +329,7 @@ func (s *Service) CreateSubAccount(ctx context.Context, scope Scope, in SubAccou
 	if in.PoolEvery == "" {
 		in.PoolEvery = models.PoolCycle
 	}
-	if err := errors.Join(checkExternalID(in.ExternalID), checkName(in.Name), checkFunding(in.Funding, in.PoolCap, in.PoolEvery)); err != nil {
+	if err := errors.Join(checkExternalID(in.ExternalID), checkName(in.Name), checkFunding(in.Funding, in.PoolCap, in.PoolEvery, in.Excess)); err != nil {
 		return models.SubAccount{}, err
 	}
 	var out models.SubAccount
@@ -350,6 +351,9 @@ func (s *Service) CreateSubAccount(ctx context.Context, scope Scope, in SubAccou
 		if err := checkZone(in.TimeZone); err != nil {
 			return err
 		}
+		if err := withinCeiling(tx, in.Agency, agency.WalletID, in.Excess); err != nil {
+			return err
+		}
 		out = models.SubAccount{
 			AgencyID: in.Agency, ID: models.NewID[models.SubAccountID](now), ExternalID: in.ExternalID, Name: strings.TrimSpace(in.Name),
 			WalletID: models.NewID[models.WalletID](now), TimeZone: in.TimeZone, Status: models.SubAccountActive, CreatedAt: now,
@@ -363,7 +367,7 @@ func (s *Service) CreateSubAccount(ctx context.Context, scope Scope, in SubAccou
 		}
 		if err := s.ledger.OpenWallet(ctx, tx, models.Wallet{
 			AgencyID: in.Agency, ID: out.WalletID, SubAccountID: out.ID, Status: models.WalletActive,
-			Funding: in.Funding, PoolWalletID: agency.WalletID, PoolCap: in.PoolCap, PoolEvery: in.PoolEvery, CreatedAt: now,
+			Funding: in.Funding, PoolWalletID: agency.WalletID, ExcessLimit: in.Excess, PoolCap: in.PoolCap, PoolEvery: in.PoolEvery, CreatedAt: now,
 		}); err != nil {
 			return err
 		}

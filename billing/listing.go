@@ -82,6 +82,7 @@ type SubAccountRow struct {
 	Funding   models.Funding
 	PoolCap   models.Credits
 	PoolEvery models.PoolEvery
+	Excess    models.Credits // how far below zero it may go
 }
 
 // SubAccountPage lists an agency's sub-accounts by id, which is by age, after
@@ -102,7 +103,7 @@ func (s *Service) SubAccountRow(ctx context.Context, agency models.AgencyID, id 
 }
 
 func subAccountRows(tx *gorm.DB, agency models.AgencyID) *gorm.DB {
-	return tx.Model(&models.SubAccount{}).Select("sub_accounts.*, w.funding, w.pool_cap, w.pool_every").
+	return tx.Model(&models.SubAccount{}).Select("sub_accounts.*, w.funding, w.pool_cap, w.pool_every, w.excess_limit AS excess").
 		Joins("JOIN wallets w ON w.agency_id = sub_accounts.agency_id AND w.id = sub_accounts.wallet_id").
 		Where("sub_accounts.agency_id = ?", agency)
 }

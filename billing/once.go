@@ -83,7 +83,11 @@ func (s *Service) CreateAgencyOnce(ctx context.Context, in AgencyInput) (agency 
 }
 
 func (in *SubAccountInput) digest() []byte {
-	return fingerprint("sub_account", in.ExternalID, in.Name, string(in.Funding), in.PoolCap.String(), string(in.PoolEvery), in.TimeZone)
+	parts := []string{"sub_account", in.ExternalID, in.Name, string(in.Funding), in.PoolCap.String(), string(in.PoolEvery), in.TimeZone}
+	if in.Excess != 0 {
+		parts = append(parts, in.Excess.String())
+	}
+	return fingerprint(parts...)
 }
 
 // CreateSubAccountOnce is CreateSubAccount under its idempotency key. Errors: as

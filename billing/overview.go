@@ -86,7 +86,8 @@ type SubAccountState struct {
 	Funding   models.Funding
 	PoolCap   models.Credits // 0: no cap on a pooled account, no pool for a prepaid one
 	PoolEvery models.PoolEvery
-	NotUsed   bool // no charge yet
+	Excess    models.Credits // how far below zero it may go
+	NotUsed   bool           // no charge yet
 	State     ledger.State
 	Left      models.Credits
 	Used      models.Credits // in the agency's running cycle
@@ -300,7 +301,7 @@ func (s *Service) subAccountStates(ctx context.Context, a *Account, c cycle, now
 			continue
 		}
 		row := SubAccountState{
-			SubAccount: subs[i], Funding: w.Funding, PoolCap: w.PoolCap, PoolEvery: w.PoolEvery, NotUsed: w.UsedAt == 0,
+			SubAccount: subs[i], Funding: w.Funding, PoolCap: w.PoolCap, PoolEvery: w.PoolEvery, Excess: w.ExcessLimit, NotUsed: w.UsedAt == 0,
 			State: states[w.ID], Left: spendable[w.ID] - w.Excess, Used: usedBy[w.ID],
 		}
 		if w.Funding == models.Pooled && w.Status == models.WalletActive {

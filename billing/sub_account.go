@@ -96,7 +96,7 @@ func ExternalIDFrom(name string) string {
 }
 
 // checkFunding refuses a way to feed a sub-account that there is not.
-func checkFunding(f models.Funding, poolCap models.Credits, every models.PoolEvery) error {
+func checkFunding(f models.Funding, poolCap models.Credits, every models.PoolEvery, excess models.Credits) error {
 	var wrong []error
 	if f != models.Prepaid && f != models.Pooled {
 		wrong = append(wrong, problem.New(problem.Invalid, "invalid_funding", "funding is prepaid or pooled.").On("funding"))
@@ -107,7 +107,29 @@ func checkFunding(f models.Funding, poolCap models.Credits, every models.PoolEve
 	if every != models.PoolCycle && every != models.PoolDay {
 		wrong = append(wrong, problem.New(problem.Invalid, "invalid_pool_every", "A limit counts per cycle or per day.").On("pool_every"))
 	}
+	if excess < 0 || excess > models.MaxCharge {
+		wrong = append(wrong, problem.New(problem.Invalid, "invalid_excess", "Excess usage may be 0 to %s credits; 0 pauses at zero.", models.MaxCharge).On("excess"))
+	}
 	return errors.Join(wrong...)
+}
+
+// withinCeiling refuses a client more excess than its agency may have: it could
+// never use it.
+func withinCeiling(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, excess models.Credits) error {
+	if excess == 0 {
+		return nil
+	}
+	var top models.Wallet
+	if err := tx.Where("agency_id = ? AND id = ?", agency, wallet).Take(&top).Error; err != nil {
+		return missing(err, "wallet")
+	}
+	switch {
+	case top.AgencyCeiling == 0:
+		return problem.New(problem.Invalid, "invalid_excess", "You may not have excess usage; leave this at 0.").On("excess")
+	case excess > top.AgencyCeiling:
+		return problem.New(problem.Invalid, "invalid_excess", "You and your clients together may have %s credits of excess usage; give up to that.", top.AgencyCeiling).On("excess")
+	}
+	return nil
 }
 
 // SubAccountChange is what becomes of a sub-account: all of it is written.
@@ -118,24 +140,25 @@ type SubAccountChange struct {
 	Funding    models.Funding
 	PoolCap    models.Credits
 	PoolEvery  models.PoolEvery
+	Excess     models.Credits // how far below zero it may go once all else is used; 0: it pauses
 	By         Actor
 }
 
 // ChangeSubAccount renames a sub-account and sets how it gets credits, from the
 // next charge on. What did change is in the audit log; where nothing did, nothing
 // is written. Errors: not_found, invalid_name, invalid_funding, invalid_pool_cap,
-// invalid_pool_every.
+// invalid_pool_every, invalid_excess.
 func (s *Service) ChangeSubAccount(ctx context.Context, scope Scope, in SubAccountChange) error {
 	now := s.clock.Now()
 	if !scope.Covers(in.Agency) {
 		return problem.Missing("sub-account")
 	}
 	in.Name = strings.TrimSpace(in.Name)
-	if err := errors.Join(checkName(in.Name), checkFunding(in.Funding, in.PoolCap, in.PoolEvery)); err != nil {
+	if err := errors.Join(checkName(in.Name), checkFunding(in.Funding, in.PoolCap, in.PoolEvery, in.Excess)); err != nil {
 		return err
 	}
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
-		_, sub, err := s.pair(tx, in.Agency, in.SubAccount)
+		agency, sub, err := s.pair(tx, in.Agency, in.SubAccount)
 		if err != nil {
 			return err
 		}
@@ -150,10 +173,16 @@ func (s *Service) ChangeSubAccount(ctx context.Context, scope Scope, in SubAccou
 				return err
 			}
 		}
-		if w.Funding != in.Funding || w.PoolCap != in.PoolCap || w.PoolEvery != in.PoolEvery {
-			changed = append(changed, "funding: "+fundingWords(w.Funding, w.PoolCap, w.PoolEvery)+" → "+fundingWords(in.Funding, in.PoolCap, in.PoolEvery))
+		if w.Funding != in.Funding || w.PoolCap != in.PoolCap || w.PoolEvery != in.PoolEvery || w.ExcessLimit != in.Excess {
+			if w.ExcessLimit != in.Excess {
+				if err := withinCeiling(tx, in.Agency, agency.WalletID, in.Excess); err != nil {
+					return err
+				}
+			}
+			changed = append(changed, "funding: "+fundingWords(w.Funding, w.PoolCap, w.PoolEvery, w.ExcessLimit)+" → "+
+				fundingWords(in.Funding, in.PoolCap, in.PoolEvery, in.Excess))
 			if err := s.ledger.SetPolicy(ctx, tx, in.Agency, w.ID, ledger.Policy{
-				ExcessLimit: w.ExcessLimit, AgencyCeiling: w.AgencyCeiling, Funding: in.Funding, PoolCap: in.PoolCap, PoolEvery: in.PoolEvery,
+				ExcessLimit: in.Excess, AgencyCeiling: w.AgencyCeiling, Funding: in.Funding, PoolCap: in.PoolCap, PoolEvery: in.PoolEvery,
 			}); err != nil {
 				return err
 			}
@@ -167,9 +196,13 @@ func (s *Service) ChangeSubAccount(ctx context.Context, scope Scope, in SubAccou
 	return err
 }
 
-func fundingWords(f models.Funding, poolCap models.Credits, every models.PoolEvery) string {
-	if poolCap == 0 {
-		return string(f)
+func fundingWords(f models.Funding, poolCap models.Credits, every models.PoolEvery, excess models.Credits) string {
+	text := string(f)
+	if poolCap > 0 {
+		text += ", pool up to " + poolCap.String() + " per " + string(every)
 	}
-	return string(f) + ", pool up to " + poolCap.String() + " per " + string(every)
+	if excess > 0 {
+		text += ", excess up to " + excess.String()
+	}
+	return text
 }

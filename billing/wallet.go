@@ -90,6 +90,9 @@ func (out *WalletView) feed(pool *ledger.View) {
 		fromPool = min(fromPool, max(0, w.PoolCap-out.Pool.Drawn))
 	}
 	out.Payable += fromPool
+	if w.Funding == models.Prepaid && out.State == ledger.StatePaused && w.Status == models.WalletActive && out.Payable > 0 {
+		out.State = ledger.StateLow // its own are used up, and the agency's go on
+	}
 }
 
 // ChargeByID reads a booked charge. Errors: not_found.

@@ -59,6 +59,9 @@ func (a *app) clientBalance(c echo.Context) error {
 	if o.BalanceErr == nil && !hasBalance(&o.Balance.WalletView) {
 		out.Pooled = &views.Pooled{Used: o.Usage.Total.Credits()}
 	}
+	if w := &o.Balance.Wallet; o.BalanceErr == nil {
+		out.Balance.Next = feedOf(w.Funding, w.PoolCap, w.PoolEvery, w.ExcessLimit).Next(account.Agency.Name)
+	}
 	var err error
 	if out.Frame, err = a.frame(c, "Balance", "overview", known(&o.Balance.WalletView, o.BalanceErr)); err != nil {
 		return err

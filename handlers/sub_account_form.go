@@ -33,8 +33,20 @@ func typedClient(c echo.Context) views.SubAccountForm {
 	return views.SubAccountForm{
 		Name: c.FormValue("name"), ExternalID: strings.TrimSpace(c.FormValue("external_id")), Funding: c.FormValue("funding"),
 		PoolCap: strings.TrimSpace(c.FormValue("pool_cap")), PoolEvery: c.FormValue("pool_every"), TimeZone: strings.TrimSpace(c.FormValue("time_zone")),
-		Attempt: c.FormValue("attempt"),
+		Attempt: c.FormValue("attempt"), Excess: strings.TrimSpace(c.FormValue("excess")),
 	}
+}
+
+// excessOf reads how far below zero a client may go; empty is not at all.
+func excessOf(f *views.SubAccountForm) (models.Credits, bool) {
+	if f.Excess == "" {
+		return 0, true
+	}
+	limit, err := typedCredits(f.Excess)
+	if err != nil {
+		f.Errors = append(f.Errors, views.FieldError{Field: "excess", Text: "Enter a number of credits, such as 500, or leave it empty."})
+	}
+	return limit, err == nil
 }
 
 // poolCap reads the limit; an empty one is none.
@@ -74,7 +86,7 @@ func wrongFields(err error, fields ...string) (out views.FieldErrors, ok bool) {
 }
 
 func clientFields() []string {
-	return []string{"name", "external_id", "funding", "pool_cap", "pool_every", "time_zone"}
+	return []string{"name", "external_id", "funding", "pool_cap", "pool_every", "excess", "time_zone"}
 }
 
 func (a *app) newSubAccountForm(c echo.Context) error {
@@ -92,6 +104,11 @@ func (a *app) showSubAccountForm(c echo.Context, code int, title string, f views
 	if f.Frame, err = a.frame(c, title, "sub-accounts", nil); err != nil {
 		return err
 	}
+	if own, err := a.Billing.Wallet(c.Request().Context(), visitOf(c).viewer.Account()); err != nil {
+		a.sectionFailed(c, "balance", err)
+	} else {
+		f.Ceiling = own.Wallet.AgencyCeiling
+	}
 	f.Frame.Failed = len(f.Errors) > 0
 	return page(c, code, views.SubAccountFormPage(f))
 }
@@ -99,15 +116,16 @@ func (a *app) showSubAccountForm(c echo.Context, code int, title string, f views
 func (a *app) newSubAccount(c echo.Context) error {
 	v, f := visitOf(c), typedClient(c)
 	limit, ok := poolCap(&f)
+	excess, fine := excessOf(&f)
 	if f.ExternalID == "" {
 		f.ExternalID = billing.ExternalIDFrom(f.Name)
 	}
-	if !ok {
+	if !ok || !fine {
 		return a.showNewSubAccount(c, http.StatusUnprocessableEntity, f)
 	}
 	sub, _, err := a.Billing.CreateSubAccountOnce(c.Request().Context(), v.viewer.Scope(), billing.SubAccountInput{
 		Agency: v.viewer.Agency.ID, ExternalID: f.ExternalID, Name: f.Name, Funding: models.Funding(f.Funding), PoolCap: limit,
-		PoolEvery: models.PoolEvery(f.PoolEvery), TimeZone: f.TimeZone, Key: "web:" + cmp.Or(f.Attempt, billing.NewSecret()), By: v.viewer.Actor(),
+		PoolEvery: models.PoolEvery(f.PoolEvery), Excess: excess, TimeZone: f.TimeZone, Key: "web:" + cmp.Or(f.Attempt, billing.NewSecret()), By: v.viewer.Actor(),
 	})
 	if err != nil {
 		wrong, ok := wrongFields(err, clientFields()...)
@@ -143,6 +161,9 @@ func (a *app) editSubAccountForm(c echo.Context) error {
 	if sub.PoolCap > 0 {
 		f.PoolCap = format.Typed(sub.PoolCap)
 	}
+	if sub.Excess > 0 {
+		f.Excess = format.Typed(sub.Excess)
+	}
 	return a.showEditSubAccount(c, http.StatusOK, sub, f)
 }
 
@@ -165,12 +186,13 @@ func (a *app) editSubAccount(c echo.Context) error {
 		return err
 	}
 	limit, ok := poolCap(&f)
-	if !ok {
+	excess, fine := excessOf(&f)
+	if !ok || !fine {
 		return a.showEditSubAccount(c, http.StatusUnprocessableEntity, sub, f)
 	}
 	err = a.Billing.ChangeSubAccount(c.Request().Context(), v.viewer.Scope(), billing.SubAccountChange{
 		Agency: v.viewer.Agency.ID, SubAccount: sub.ID, Name: f.Name, Funding: models.Funding(f.Funding), PoolCap: limit,
-		PoolEvery: models.PoolEvery(f.PoolEvery), By: v.viewer.Actor(),
+		PoolEvery: models.PoolEvery(f.PoolEvery), Excess: excess, By: v.viewer.Actor(),
 	})
 	if err != nil {
 		if f.Errors, ok = wrongFields(err, clientFields()...); !ok {

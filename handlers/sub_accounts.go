@@ -167,7 +167,7 @@ func onPage(c echo.Context, out *views.SubAccounts, shown []billing.SubAccountSt
 
 func subAccountRow(s *billing.SubAccountStanding, lasts map[models.WalletID]billing.Forecast, currency string) views.SubAccountRow {
 	row := views.SubAccountRow{
-		Name: s.Name, Href: subAccountPath(s.ID), Feed: feedOf(s.Funding, s.PoolCap, s.PoolEvery), State: views.State(s.State),
+		Name: s.Name, Href: subAccountPath(s.ID), Feed: feedOf(s.Funding, s.PoolCap, s.PoolEvery, s.Excess), State: views.State(s.State),
 		Left: s.Left, Used: s.Used, Unused: s.NotUsed,
 	}
 	if f, known := lasts[s.WalletID]; known {
@@ -180,8 +180,8 @@ func subAccountRow(s *billing.SubAccountStanding, lasts map[models.WalletID]bill
 	return row
 }
 
-func feedOf(f models.Funding, poolCap models.Credits, every models.PoolEvery) views.Feed {
-	return views.Feed{Pooled: f == models.Pooled, Cap: poolCap, Daily: every == models.PoolDay}
+func feedOf(f models.Funding, poolCap models.Credits, every models.PoolEvery, excess models.Credits) views.Feed {
+	return views.Feed{Pooled: f == models.Pooled, Cap: poolCap, Daily: every == models.PoolDay, Excess: excess}
 }
 
 func subAccountPath(id models.SubAccountID) string { return "/sub-accounts/" + id.String() }
@@ -253,10 +253,11 @@ func (a *app) subAccount(c echo.Context) error {
 	lines, o.LatestErr = a.Billing.History(ctx, billing.HistoryQuery{Account: account, Limit: subAccountLines})
 	o.Latest = lines.Lines
 	out := views.SubAccount{
-		Name: sub.Name, Ref: sub.ExternalID, Zone: sub.TimeZone, Created: sub.CreatedAt, Feed: feedOf(sub.Funding, sub.PoolCap, sub.PoolEvery),
+		Name: sub.Name, Ref: sub.ExternalID, Zone: sub.TimeZone, Created: sub.CreatedAt, Feed: feedOf(sub.Funding, sub.PoolCap, sub.PoolEvery, sub.Excess),
 		Balance: a.balanceCard(c, &o), Used: o.Usage.Total.Credits(), Usage: a.usageCard(c, &o), Activity: a.activityCard(c, &o),
 	}
 	out.Balance.NextPack = 0
+	out.Balance.Next = out.Feed.Next(agency.Agency.Name)
 	only := "?sub=" + sub.ExternalID
 	out.Usage.Href, out.Activity.Href = "/usage"+only, "/history"+only
 	for i := range o.Latest {

@@ -30,6 +30,7 @@ type Balance struct {
 	Pending   models.Credits // paid, not booked yet
 
 	AssignedOut models.Credits // in the wallets of sub-accounts, not part of Left (agency only)
+	Next        string         // what pays when these are used, in a sentence; "" nothing
 	NextPack    models.Credits // what the next purchase would most likely be; for the excess sentence
 
 	Replies       []ReplyEstimate // "About 1,842 GPT-4 Turbo replies"

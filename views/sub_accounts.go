@@ -2,6 +2,7 @@ package views
 
 import (
 	"net/url"
+	"strings"
 
 	"refill/models"
 	"refill/views/format"
@@ -108,6 +109,23 @@ type Feed struct {
 	Pooled bool           // draws on the agency's credits
 	Cap    models.Credits // of what it may draw on them; 0: no limit, or nothing for one that is not pooled
 	Daily  bool           // Cap counts per day, else per cycle
+	Excess models.Credits // how far below zero it may go after that; 0: it pauses
+}
+
+// Next is where a client's next credit comes from once its own are used, in a
+// sentence; "" where nothing follows them.
+func (f Feed) Next(agency string) string {
+	if f.Pooled || f.Cap == 0 && f.Excess == 0 {
+		return ""
+	}
+	var steps []string
+	if f.Cap > 0 {
+		steps = append(steps, agency+"'s pool, up to "+format.Credits(f.Cap)+" a "+f.span())
+	}
+	if f.Excess > 0 {
+		steps = append(steps, "excess usage, up to "+format.Credits(f.Excess))
+	}
+	return "Next, when these are used: " + strings.Join(steps, "; then ") + "; then AI pauses."
 }
 
 // words is "Shared pool", "Assigned", "Assigned, then shared pool".
@@ -258,7 +276,7 @@ func (v SubAccount) poolSentence() string {
 }
 
 // SubAccountForm adds a client, or changes one. Field names: name, external_id,
-// funding (prepaid, pooled), pool_cap, pool_every (cycle, day), time_zone.
+// funding (prepaid, pooled), pool_cap, pool_every (cycle, day), excess, time_zone.
 type SubAccountForm struct {
 	Frame   Frame
 	Errors  FieldErrors
@@ -267,10 +285,18 @@ type SubAccountForm struct {
 	Action  string
 	Back    string // href
 
-	Name, ExternalID, Funding, PoolCap, PoolEvery, TimeZone string // as typed
+	Name, ExternalID, Funding, PoolCap, PoolEvery, Excess, TimeZone string // as typed
 
 	Zones []string       // to choose from
 	Own   models.Credits // credits of its own that would lie still in a shared pool
+	// Ceiling is what the agency and its clients together may use beyond zero; 0
+	// leaves the field out.
+	Ceiling models.Credits
+}
+
+func (v SubAccountForm) excessHint() string {
+	return "How far below zero it may go before AI pauses; its next credits pay it off. Empty or 0 pauses at zero. You and your clients together may use " +
+		format.Credits(v.Ceiling) + " beyond zero."
 }
 
 func (v SubAccountForm) button() string {

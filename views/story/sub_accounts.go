@@ -47,6 +47,8 @@ func subAccounts() []Page {
 		Frame: clientsFrame("Acme Dental"), Name: "Acme Dental", Ref: "acme-dental", Zone: "Europe/Paris", Created: at(3, 9, 0), Balance: b, Used: credits(4_310),
 		Usage: usage(), Activity: activity(), Assign: "/sub-accounts/1/assign", TakeBack: "/sub-accounts/1/take-back", Edit: "/sub-accounts/1/edit",
 	}
+	prepaid.Feed = views.Feed{Cap: credits(500), Daily: true, Excess: credits(50)}
+	prepaid.Balance.Next = prepaid.Feed.Next("Northwind")
 	pooled := prepaid
 	pooled.Assign, pooled.Own, pooled.Feed = "", credits(300), views.Feed{Pooled: true, Cap: credits(5_000)}
 	pooled.Pool = &views.PoolDraw{Known: true, Left: credits(18_420), Drawn: credits(4_310)}
@@ -63,7 +65,7 @@ func subAccounts() []Page {
 		{Field: "pool_cap", Text: "Enter a number of credits, such as 5000, or leave it empty."},
 	}
 	edit := views.SubAccountForm{
-		Frame: clientsFrame("Edit Acme Dental"), Action: "/sub-accounts/1/edit", Back: "/sub-accounts/1", Name: "Acme Dental", Funding: "pooled", PoolCap: "5000", Own: credits(300),
+		Frame: clientsFrame("Edit Acme Dental"), Action: "/sub-accounts/1/edit", Back: "/sub-accounts/1", Name: "Acme Dental", Funding: "pooled", PoolCap: "5000", Own: credits(300), Excess: "50", Ceiling: credits(500),
 	}
 	return append([]Page{
 		{"sub-accounts", views.SubAccountsPage(list)},
