@@ -28,7 +28,12 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		s.rollUsage(ctx, now),
 		s.rollPlatform(ctx, now),
 		s.refreshThresholds(ctx, now),
+		s.alarmsDue(ctx, now),
+		s.expiringDue(ctx, now),
 		s.watchDue(ctx, now), // after what the clock has booked
+		s.watchDue(ctx, now), // and at whom that has stirred: the clients of a pool
+		s.tellDue(ctx, now),
+		s.sweepNotices(ctx, now),
 		s.sweepSignInsDue(ctx),
 	)
 }

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"fmt"
 	"time"
 
 	"gorm.io/gorm"
@@ -44,6 +45,161 @@ func (s *Service) notify(tx *gorm.DB, n notice, now models.Time) error { //nolin
 	}
 	s.post.wake()
 	return nil
+}
+
+// announce is notify for many wallets at once.
+func (s *Service) announce(tx *gorm.DB, all []notice, now models.Time) error {
+	if len(all) == 0 {
+		return nil
+	}
+	rows := make([]models.Notice, len(all))
+	for i := range all {
+		n := &all[i]
+		rows[i] = models.Notice{
+			AgencyID: n.agency, ID: models.NewID[models.NoticeID](now), WalletID: n.wallet, Event: n.event, Occasion: n.key,
+			Facts: n.facts, DueAt: now, CreatedAt: now,
+		}
+	}
+	return tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 500).Error
+}
+
+// leftIn is what a wallet's row says is left.
+func leftIn(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID) (models.Credits, error) {
+	var row models.Wallet
+	err := tx.Select("balance").Where("agency_id = ? AND id = ?", agency, wallet).Take(&row).Error
+	return row.Balance, err
+}
+
+// notifyPlan tells an agency what became of its plan.
+func (s *Service) notifyPlan(tx *gorm.DB, event models.NoticeEvent, sub *models.Subscription, key string, f models.NoticeFacts, now models.Time) error { //nolint:gocritic // a notice is rare
+	wallet, err := agencyWallet(tx, sub.AgencyID)
+	if err != nil {
+		return err
+	}
+	var plan models.Plan
+	if err := tx.Where("id = ?", sub.PlanID).Take(&plan).Error; err != nil {
+		return err
+	}
+	f.Name = plan.Name
+	if f.Left, err = leftIn(tx, sub.AgencyID, wallet); err != nil {
+		return err
+	}
+	return s.notify(tx, notice{agency: sub.AgencyID, wallet: wallet, event: event, key: key, facts: f}, now)
+}
+
+// notifyResets tells agencies that their plan credits are there again.
+func (s *Service) notifyResets(tx *gorm.DB, subs []*models.Subscription, wallets map[models.AgencyID]models.WalletID, now models.Time) error {
+	var all []notice
+	for _, sub := range subs {
+		if sub.Allowance > 0 {
+			all = append(all, notice{
+				agency: sub.AgencyID, wallet: wallets[sub.AgencyID], event: models.NoticePlanReset, key: sub.PeriodStart.RFC3339(),
+				facts: models.NoticeFacts{Credits: sub.Allowance, ResetsAt: sub.PeriodEnd},
+			})
+		}
+	}
+	return s.announce(tx, all, now)
+}
+
+// notifyDelivered tells of a purchase that was booked: who bought, and who sold.
+// Of what automatic top-up bought it tells itself.
+func (s *Service) notifyDelivered(tx *gorm.DB, p *models.Purchase, now models.Time) error {
+	n := notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePurchaseCredited, key: p.ID.String(), facts: models.NoticeFacts{
+		Credits: p.Credits, Left: p.BalanceAfter, Amount: p.Paid, Currency: p.Currency, Name: p.Title, Path: "/purchases/" + p.ID.String() + "/receipt",
+	}}
+	if err := s.notify(tx, n, now); err != nil || !p.IsSale() {
+		return err
+	}
+	name, seller, err := s.seller(tx, p)
+	if err != nil {
+		return err
+	}
+	n.wallet, n.event, n.facts.Name, n.facts.Path = seller, models.NoticeSubAccountBought, name, ""
+	if n.facts.Left, err = leftIn(tx, p.AgencyID, seller); err != nil {
+		return err
+	}
+	return s.notify(tx, n, now)
+}
+
+// seller is the client of a sale by name, and the wallet of who sold.
+func (s *Service) seller(tx *gorm.DB, p *models.Purchase) (client string, wallet models.WalletID, err error) {
+	var sub models.SubAccount
+	if err := tx.Where("agency_id = ? AND wallet_id = ?", p.AgencyID, p.WalletID).Take(&sub).Error; err != nil {
+		return "", wallet, err
+	}
+	wallet, err = agencyWallet(tx, p.AgencyID)
+	return sub.Name, wallet, err
+}
+
+// notifyMoneyBack tells what happened to a payment after it was made: the buyer
+// of refunds and disputes, the seller of disputes and of what may be fraud.
+func (s *Service) notifyMoneyBack(tx *gorm.DB, was, p *models.Purchase, now models.Time) error {
+	disputed := p.Dispute != was.Dispute && (p.Dispute == models.DisputeOpen || p.Dispute == models.DisputeInquiry)
+	warned := p.WarnedAt > was.WarnedAt && p.IsSale()
+	if p.Refunded <= was.Refunded && !disputed && !warned {
+		return nil
+	}
+	left, err := leftIn(tx, p.AgencyID, p.WalletID)
+	if err != nil {
+		return err
+	}
+	if p.Refunded > was.Refunded {
+		if err := s.notify(tx, notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePurchaseRefunded, key: p.ID.String() + " " + number(p.Refunded), facts: models.NoticeFacts{
+			Credits: max(0, p.Revoked-was.Revoked), Left: left, Amount: p.Refunded - was.Refunded, Currency: p.Currency, Name: p.Title,
+		}}, now); err != nil {
+			return err
+		}
+	}
+	if !disputed && !warned {
+		return nil
+	}
+	f := models.NoticeFacts{Credits: p.Frozen, Left: left, Amount: p.DisputeHeld, Currency: p.Currency, Name: p.Title}
+	if f.Amount == 0 {
+		f.Amount = p.Paid
+	}
+	key := p.ID.String() + " " + string(p.Dispute) + " " + p.DisputedAt.RFC3339()
+	if disputed {
+		if err := s.notify(tx, notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePaymentDisputed, key: key, facts: f}, now); err != nil || !p.IsSale() {
+			return err
+		}
+	}
+	client, wallet, err := s.seller(tx, p)
+	if err != nil {
+		return err
+	}
+	f.Left, f.Name = 0, client
+	if warned {
+		if err := s.notify(tx, notice{agency: p.AgencyID, wallet: wallet, event: models.NoticePaymentWarned, key: p.ID.String(), facts: f}, now); err != nil || !disputed {
+			return err
+		}
+	}
+	f.Reason, f.At = ofSale, p.DisputeAnswerBy
+	return s.notify(tx, notice{agency: p.AgencyID, wallet: wallet, event: models.NoticePaymentDisputed, key: key, facts: f}, now)
+}
+
+// notifyRates tells the agencies that a card prices of its next version.
+func (s *Service) notifyRates(tx *gorm.DB, v *models.RateCardVersion, changes int, now models.Time) error {
+	if changes == 0 {
+		return nil
+	}
+	var card models.RateCard
+	if err := tx.Where("id = ?", v.CardID).Take(&card).Error; err != nil {
+		return err
+	}
+	var priced []models.Agency
+	if err := tx.Select("agencies.id", "agencies.wallet_id").Where("rate_card_id = ?", v.CardID).
+		Or(`rate_card_id IS NULL AND EXISTS (SELECT 1 FROM subscriptions s JOIN plans p ON p.id = s.plan_id
+			WHERE s.agency_id = agencies.id AND s.ended_at = 0 AND p.rate_card_id = ?)`, v.CardID).Find(&priced).Error; err != nil {
+		return err
+	}
+	all := make([]notice, len(priced))
+	for i := range priced {
+		all[i] = notice{
+			agency: priced[i].ID, wallet: priced[i].WalletID, event: models.NoticeRateChanged, key: fmt.Sprintf("%s %d", v.CardID, v.Number),
+			facts: models.NoticeFacts{At: v.EffectiveAt, Name: card.Name, Count: changes},
+		}
+	}
+	return s.announce(tx, all, now)
 }
 
 // gathered tells events of which an agency with many clients would hear too

@@ -99,6 +99,12 @@ type envelope struct {
 // commit, once the caller or the tick wakes the worker. A nil letter is written
 // when it leaves.
 func (s *Service) postMail(tx *gorm.DB, e envelope, l *mail.Letter, now models.Time) error { //nolint:gocritic // once per mail
+	_, err := s.putInOutbox(tx, e, l, now)
+	return err
+}
+
+// putInOutbox is postMail for who wants to know what became of the mail.
+func (s *Service) putInOutbox(tx *gorm.DB, e envelope, l *mail.Letter, now models.Time) (models.Mail, error) { //nolint:gocritic // once per mail
 	wall := s.people.wall.Now()
 	row := models.Mail{
 		AgencyID: e.agency, Kind: e.kind, Recipient: e.to, ReplyTo: e.replyTo, State: models.MailQueued,
@@ -107,11 +113,11 @@ func (s *Service) postMail(tx *gorm.DB, e envelope, l *mail.Letter, now models.T
 	if l != nil {
 		var m mail.Message
 		if err := m.Write(*l); err != nil {
-			return err
+			return row, err
 		}
-		row.FromName, row.Subject, row.Text, row.HTML = m.FromName, m.Subject, m.Text, m.HTML
+		row.FromName, row.Subject, row.Text, row.HTML, row.Unsubscribe = m.FromName, m.Subject, m.Text, m.HTML, m.Unsubscribe
 	}
-	return tx.Create(&row).Error
+	return row, tx.Create(&row).Error
 }
 
 // WorkMails sends mails as they are written, until ctx ends. The tick wakes it
@@ -174,7 +180,7 @@ func (s *Service) sendMail(ctx context.Context, m *models.Mail) error {
 	}
 	err := s.post.mailer.Send(ctx, mail.Message{
 		ID: fmt.Sprintf("%d.%d", m.ID, m.CreatedAt), To: m.Recipient, FromName: m.FromName, ReplyTo: m.ReplyTo,
-		Date: m.CreatedAt.Go(), Subject: m.Subject, Text: m.Text, HTML: m.HTML,
+		Date: m.CreatedAt.Go(), Subject: m.Subject, Text: m.Text, HTML: m.HTML, Unsubscribe: m.Unsubscribe,
 	})
 	wall = s.people.wall.Now()
 	if errors.Is(err, mail.ErrUnreachable) {
@@ -202,9 +208,10 @@ func (s *Service) retryMail(ctx context.Context, m *models.Mail, attempts int, a
 // endMail closes a mail. Its words are forgotten, because links in them let
 // people in; a demonstration keeps them to show.
 func (s *Service) endMail(ctx context.Context, m *models.Mail, state models.MailState, note string) error {
-	change := map[string]any{"state": state, "note": shorten(note), "ended_at": s.people.wall.Now(), "text": "", "html": ""}
+	change := map[string]any{"state": state, "note": shorten(note), "ended_at": s.people.wall.Now(), "text": "", "html": "", "unsubscribe": ""}
 	if s.post.keep {
 		change["from_name"], change["subject"], change["text"], change["html"] = m.FromName, m.Subject, m.Text, m.HTML
+		change["unsubscribe"] = m.Unsubscribe
 	}
 	return s.db.Write.WithContext(ctx).Model(&models.Mail{}).Where("id = ? AND state = ?", m.ID, models.MailQueued).Updates(change).Error
 }

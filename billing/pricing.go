@@ -152,6 +152,11 @@ func (s *Service) publish(tx *gorm.DB, row models.RateCardVersion, rates []ratec
 	if err := tx.Create(&row).Error; err != nil {
 		return 0, err
 	}
+	if len(versions) > 0 {
+		if err := s.notifyRates(tx, &row, len(ratecard.Diff(before, rates)), row.CreatedAt); err != nil {
+			return 0, err
+		}
+	}
 	detail := fmt.Sprintf("version %d from %s: %s", row.Number, row.EffectiveAt.RFC3339(), rateChanges(before, rates))
 	return row.Number, s.audit(tx, models.AgencyID{}, Actor(row.CreatedBy), "rates.publish", row.CardID.String(), detail, row.Note, row.CreatedAt)
 }

@@ -401,7 +401,10 @@ func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, 
 		return err
 	}
 	p.Status, p.StatusNote, p.CreditedAt = models.PurchaseCredited, "", now
-	return s.knowPayers(tx, p, &session, now)
+	if err := s.knowPayers(tx, p, &session, now); err != nil {
+		return err
+	}
+	return s.notifyDelivered(tx, p, now)
 }
 
 // knowPayers notes who paid for an agency. Test cards are everybody's and tell

@@ -27,6 +27,7 @@ type house struct {
 	agency models.Agency
 	own    *Account
 	keys   int
+	knows  map[models.NoticeID]bool // notices that a test has seen
 }
 
 func newHouse(t testing.TB, db *models.DB, zone, plan string) *house {

@@ -222,7 +222,10 @@ func (s *Service) beginPeriods(ctx context.Context, tx *gorm.DB, subs []*models.
 	if err := writePeriods(tx, s.db.Dialect, subs); err != nil {
 		return err
 	}
-	return s.ledger.BeginPeriods(ctx, tx, allowances)
+	if err := s.ledger.BeginPeriods(ctx, tx, allowances); err != nil {
+		return err
+	}
+	return s.notifyResets(tx, subs, wallets, now)
 }
 
 // writePeriods stores the spans and states of subscriptions in one statement.

@@ -184,6 +184,12 @@ func (s *Service) refreshThresholds(ctx context.Context, now models.Time) error 
 				if err := s.ledger.SetThresholds(ctx, tx, w.AgencyID, w.ID, w.LowAt, w.CriticalAt); err != nil {
 					return err
 				}
+				if !w.alarming {
+					continue
+				}
+				if err := s.ledger.Stir(ctx, tx, w.AgencyID, now, w.ID); err != nil {
+					return err
+				}
 			}
 			return nil
 		}); err != nil {
@@ -193,22 +199,31 @@ func (s *Service) refreshThresholds(ctx context.Context, now models.Time) error 
 	return s.SetSetting(ctx, thresholdsSetting, strconv.FormatInt(int64(now), 10))
 }
 
+// newLevels is a wallet with its new thresholds.
+type newLevels struct {
+	models.Wallet
+
+	alarming bool // its people may have to hear of it
+}
+
 // paceRow is a wallet with what it paid in its agency's last rolled week.
 type paceRow struct {
 	AgencyID    models.AgencyID
 	WalletID    models.WalletID
 	LowAt       models.Credits
 	CriticalAt  models.Credits
+	Balance     models.Credits
 	UsedAt      models.Time
 	UsageRolled models.Time
 	TimeZone    string
+	Chosen      bool        // its people chose thresholds
 	PeriodEnd   models.Time // of the agency's wallet; 0 where nothing resets
 	Paid        models.Credits
 }
 
 // thresholds works out what changes. One grouped statement reads the paces, one
 // the wallets whose thresholds outlived their usage.
-func (s *Service) thresholds(ctx context.Context, now models.Time) ([]models.Wallet, error) {
+func (s *Service) thresholds(ctx context.Context, now models.Time) ([]newLevels, error) {
 	const week = models.Time(7 * 24 * time.Hour / time.Microsecond)
 	var rows []paceRow
 	var stale []models.Wallet
@@ -216,13 +231,15 @@ func (s *Service) thresholds(ctx context.Context, now models.Time) ([]models.Wal
 		// SQLite joins in the order of a CROSS JOIN: each agency's days by their key.
 		// A week of local days is at most an hour or two longer than 168 hours; a
 		// day begins at least 20 hours after the one before.
-		if err := tx.Raw(`SELECT w.agency_id, w.id AS wallet_id, w.low_at, w.critical_at, w.used_at, a.usage_rolled, a.time_zone,
+		if err := tx.Raw(`SELECT w.agency_id, w.id AS wallet_id, w.low_at, w.critical_at, w.balance, w.used_at, a.usage_rolled, a.time_zone,
+				COALESCE(l.lines, '') <> '' AS chosen,
 				COALESCE(s.period_end, 0) AS period_end, p.paid
 			FROM (SELECT d.agency_id, d.paid_wallet_id, CAST(SUM(d.plan + d.purchased + d.assigned + d.bonus + d.excess) AS bigint) AS paid
 				FROM agencies x CROSS JOIN usage_days d WHERE d.agency_id = x.id AND d.day >= x.usage_rolled - ? AND d.day < x.usage_rolled
 				GROUP BY d.agency_id, d.paid_wallet_id) p
 			JOIN agencies a ON a.id = p.agency_id
 			JOIN wallets w ON w.agency_id = p.agency_id AND w.id = p.paid_wallet_id
+			LEFT JOIN alarms l ON l.agency_id = w.agency_id AND l.wallet_id = w.id
 			LEFT JOIN subscriptions s ON s.agency_id = a.id AND s.ended_at = 0 AND s.every = 'month' AND w.id = a.wallet_id`,
 			week+2*hour).Scan(&rows).Error; err != nil {
 			return err
@@ -232,7 +249,7 @@ func (s *Service) thresholds(ctx context.Context, now models.Time) ([]models.Wal
 	if err != nil {
 		return nil, err
 	}
-	var changed []models.Wallet
+	var changed []newLevels
 	current := map[models.WalletID]bool{}
 	for i := range rows {
 		r := &rows[i]
@@ -242,12 +259,15 @@ func (s *Service) thresholds(ctx context.Context, now models.Time) ([]models.Wal
 			return nil, err
 		}
 		if low != r.LowAt || critical != r.CriticalAt {
-			changed = append(changed, models.Wallet{AgencyID: r.AgencyID, ID: r.WalletID, LowAt: low, CriticalAt: critical})
+			// Whoever has more than a week left, before and after, is not near any
+			// threshold but one of their own choice.
+			near := r.Balance <= max(low, r.LowAt)+max(low, r.LowAt)/4
+			changed = append(changed, newLevels{models.Wallet{AgencyID: r.AgencyID, ID: r.WalletID, LowAt: low, CriticalAt: critical}, near || r.Chosen})
 		}
 	}
 	for i := range stale {
 		if w := &stale[i]; !current[w.ID] {
-			changed = append(changed, models.Wallet{AgencyID: w.AgencyID, ID: w.ID})
+			changed = append(changed, newLevels{models.Wallet{AgencyID: w.AgencyID, ID: w.ID}, true})
 		}
 	}
 	return changed, nil

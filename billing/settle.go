@@ -130,7 +130,7 @@ func (s *Service) bookMoneyBack(ctx context.Context, tx *gorm.DB, p *models.Purc
 		return err
 	}
 	p.Status = statusOfMoney(p)
-	return nil
+	return s.notifyMoneyBack(tx, &was, p, now)
 }
 
 // readMoneyBack takes a payment's refunds, disputes and warnings into its

@@ -313,6 +313,7 @@ func (s *Service) follow(ctx context.Context, tx *gorm.DB, sub *models.Subscript
 	if err != nil {
 		return err
 	}
+	was := sub.Status
 	heed(sub, stripe, now, days)
 	sub.Revision++
 	if err := s.notePlanPayment(tx, sub.AgencyID, &stripe.Invoice, now); err != nil {
@@ -334,6 +335,12 @@ func (s *Service) follow(ctx context.Context, tx *gorm.DB, sub *models.Subscript
 	}
 	if err := tx.Where("agency_id = ? AND id = ?", sub.AgencyID, sub.ID).Select("*").Updates(sub).Error; err != nil {
 		return err
+	}
+	if sub.Status == models.SubscriptionGrace && was != sub.Status {
+		f := models.NoticeFacts{Amount: sub.Price, Currency: sub.Currency, At: sub.GraceUntil}
+		if err := s.notifyPlan(tx, models.NoticePlanPastDue, sub, sub.ID.String()+" "+sub.GraceUntil.RFC3339(), f, now); err != nil {
+			return err
+		}
 	}
 	return s.followPrice(ctx, tx, sub, stripe, now)
 }
@@ -462,6 +469,9 @@ func (s *Service) endSubscription(ctx context.Context, tx *gorm.DB, sub *models.
 		return err
 	}
 	if err := s.freezePacks(ctx, tx, &agency); err != nil {
+		return err
+	}
+	if err := s.notifyPlan(tx, models.NoticePlanEnded, sub, sub.ID.String(), models.NoticeFacts{}, now); err != nil {
 		return err
 	}
 	var plan models.Plan

@@ -132,7 +132,6 @@ type Alarm struct {
 	Crossed  string   // those that were told of and have not recovered, JSON
 	State    string   // the worst state that was told of and is not over
 	Told     int64    // counts what was told
-	Rated    string   // the rate card it was last told of
 	LookAt   Time     // when the clock looks again; 0: not by itself
 	LookedAt Time
 }

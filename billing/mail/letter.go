@@ -25,6 +25,9 @@ type Message struct {
 	Subject  string
 	Text     string
 	HTML     string
+	// Unsubscribe is the address that takes the recipient off mails like this with
+	// one POST (RFC 8058); "" for a mail that must go.
+	Unsubscribe string
 }
 
 // Letter is what a mail says, in parts that text and HTML share.
@@ -32,10 +35,15 @@ type Letter struct {
 	Brand   string // in whose name
 	Subject string
 	Lines   []string // paragraphs before the button
+	Rows    []Row    // a short table under them
 	Button  string   // what the one button does
 	URL     string   // where it leads: an absolute address
 	After   []string // small print
+	Off     string   // address that turns mails like this off; "" for one that must go
 }
+
+// Row is one line of a letter's table.
+type Row struct{ Name, Value string }
 
 //go:embed letter.txt
 var textLetter string
@@ -57,6 +65,9 @@ func (m *Message) Write(l Letter) error { //nolint:gocritic // a letter is writt
 			lines[i] = plain(lines[i])
 		}
 	}
+	for i, r := range l.Rows {
+		l.Rows[i] = Row{plain(r.Name), plain(r.Value)}
+	}
 	var text, html bytes.Buffer
 	if err := asText.Execute(&text, l); err != nil {
 		return fmt.Errorf("write a mail's text: %w", err)
@@ -67,7 +78,7 @@ func (m *Message) Write(l Letter) error { //nolint:gocritic // a letter is writt
 	if html.Len() > MaxHTML {
 		return fmt.Errorf("a mail of %d bytes of HTML, %d are allowed", html.Len(), MaxHTML)
 	}
-	m.FromName, m.Subject, m.Text, m.HTML = l.Brand, l.Subject, text.String(), html.String()
+	m.FromName, m.Subject, m.Text, m.HTML, m.Unsubscribe = l.Brand, l.Subject, text.String(), html.String(), l.Off
 	return nil
 }
 

@@ -15,6 +15,7 @@ CREATE TABLE notices (
     UNIQUE (agency_id, wallet_id, event, occasion)
 );
 CREATE INDEX notices_due ON notices (due_at) WHERE told_at = 0;
+CREATE INDEX notices_told ON notices (told_at) WHERE told_at > 0;
 CREATE INDEX notices_wallet ON notices (agency_id, wallet_id, id);
 
 -- A notice as one person got it; the mail's state is the outbox's.
@@ -50,7 +51,6 @@ CREATE TABLE alarms (
     crossed   text NOT NULL DEFAULT '' CHECK (length(crossed) <= 2000),
     state     text NOT NULL DEFAULT '',
     told      bigint NOT NULL DEFAULT 0,
-    rated     text NOT NULL DEFAULT '',
     look_at   bigint NOT NULL DEFAULT 0,
     looked_at bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (agency_id, wallet_id),

@@ -1,0 +1,551 @@
+package billing
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"refill/models"
+)
+
+// NoticeWords is what a notice says: what happened and how much is left, what it
+// means, and the one thing that ends it. Mail and page say the same.
+type NoticeWords struct {
+	Title  string
+	Lines  []string
+	Button string
+	Path   string // of the button, on the reader's own portal
+}
+
+// Voice is whom a notice speaks to.
+type Voice struct {
+	Client   bool
+	Agency   string // its name: to a client the only name there is
+	Platform string
+	Zone     *time.Location
+}
+
+// Say puts a notice into words.
+func (v Voice) Say(n *models.Notice) NoticeWords {
+	f, now := &n.Facts, n.CreatedAt
+	switch n.Event {
+	case models.NoticeLow:
+		return v.low(f, now)
+	case models.NoticeCritical:
+		return v.critical(f, now)
+	case models.NoticePaused:
+		return v.paused(f, now)
+	case models.NoticeResumed:
+		w := NoticeWords{Title: v.ai() + " again", Button: "See your account", Path: "/"}
+		w.Lines = sentences(v.ai()+" again: replies go out as before.", v.left(f))
+		return w
+	case models.NoticeUpstreamPaused:
+		return NoticeWords{
+			Title:  "Your AI is paused",
+			Lines:  sentences("Your AI is paused. "+v.Agency+" has been told and is working on it.", kept(f.Left)),
+			Button: "See your account", Path: "/",
+		}
+	case models.NoticeTopUpDone, models.NoticeTopUpFailed, models.NoticeTopUpLimit, models.NoticeTopUpPaused:
+		return v.topUp(n.Event, f, now)
+	case models.NoticePlanReset, models.NoticePlanPastDue, models.NoticePlanEnded:
+		return v.plan(n.Event, f, now)
+	case models.NoticeExpiring:
+		return NoticeWords{
+			Title: creditsWord(f.Credits) + " expire " + inDays(f.At, now, v.Zone),
+			Lines: sentences(creditsWord(f.Credits)+" "+bucketWords(f.Name)+" expire "+days(f.At, now, v.Zone)+" if they are not used by then.",
+				"They are used before credits that never expire. Nothing stops."),
+			Button: "See your credits", Path: "/",
+		}
+	case models.NoticeSubAccountLow, models.NoticeSubAccountPaused, models.NoticeSubAccountBought:
+		return v.subAccount(n.Event, f, now)
+	case models.NoticePurchaseCredited, models.NoticePurchaseRefunded, models.NoticePaymentDisputed, models.NoticePaymentWarned:
+		return v.payment(n.Event, f, now)
+	case models.NoticeRateChanged:
+		when := "now"
+		if f.At > now {
+			when = "on " + date(f.At, now, v.Zone)
+		}
+		return NoticeWords{
+			Title: "What replies cost changes " + when,
+			Lines: sentences("The rate card "+quoted(f.Name)+" changes "+when+": "+plural(max(1, f.Count), "rate")+" in it.",
+				"Your credits stay what they are, and what was charged before keeps its price."),
+			Button: "See your usage", Path: cmp.Or(f.Path, "/usage"),
+		}
+	case models.NoticeReferralEarned, models.NoticeGiftRedeemed:
+		return v.bonus(n.Event, f)
+	case models.NoticeSummaryWeekly:
+		return v.week(f, now)
+	case models.NoticeTest:
+		return NoticeWords{
+			Title:  "This is a test",
+			Lines:  sentences("You asked for a test: notices of "+v.house()+" reach you here.", v.left(f)),
+			Button: "See your notifications", Path: "/settings/notifications",
+		}
+	}
+	return NoticeWords{Title: string(n.Event), Lines: sentences(f.Reason), Button: "See your account", Path: cmp.Or(f.Path, "/")}
+}
+
+// house is whose portal it is.
+func (v Voice) house() string {
+	if v.Client {
+		return v.Agency
+	}
+	return v.Platform
+}
+
+func (v Voice) ai() string {
+	if v.Client {
+		return "Your AI assistant is running"
+	}
+	return "AI replies are running"
+}
+
+// stops is what happens without credits.
+func (v Voice) stops() string {
+	if v.Client {
+		return "your AI assistant pauses. Messages still arrive; people can answer by hand"
+	}
+	return "AI replies pause. Everything else keeps working"
+}
+
+func (v Voice) left(f *models.NoticeFacts) string {
+	switch {
+	case f.Left == 0:
+		return ""
+	case f.Left < 0:
+		return owed(f.Left)
+	}
+	text := "You have " + creditsWord(f.Left) + " left"
+	if f.Held > 0 {
+		text += ", and " + creditsWord(f.Held) + " in use now"
+	}
+	return text + "."
+}
+
+// lasts tells when the credits end, or that they last.
+func (v Voice) lasts(f *models.NoticeFacts, now models.Time) string {
+	switch {
+	case f.RunsOutAt > now && f.ResetsAt > now:
+		return "At your pace they run out " + days(f.RunsOutAt, now, v.Zone) + ", before your reset on " + date(f.ResetsAt, now, v.Zone) + "."
+	case f.RunsOutAt > now:
+		return "At your pace they run out " + days(f.RunsOutAt, now, v.Zone) + "."
+	case f.ResetsAt > now:
+		return "Your plan credits reset " + days(f.ResetsAt, now, v.Zone) + "."
+	}
+	return ""
+}
+
+func (v Voice) low(f *models.NoticeFacts, now models.Time) NoticeWords {
+	w := NoticeWords{Button: "Buy credits", Path: cmp.Or(f.Path, "/buy")}
+	what := ""
+	switch {
+	case f.Percent >= 100:
+		w.Title = "Your plan credits are used up"
+		what = "All " + creditsText(f.Credits) + " plan credits of this period are used."
+	case f.Percent > 0:
+		w.Title = strconv.Itoa(f.Percent) + "% of your plan credits are used"
+		what = strconv.Itoa(f.Percent) + "% of this period's " + creditsText(f.Credits) + " plan credits are used."
+	case f.Days > 0:
+		w.Title = "Your credits last less than " + plural(f.Days, "day")
+	default:
+		w.Title = "You have less than " + creditsWord(f.Credits) + " left"
+		what = "You asked to hear of it below " + creditsText(f.Credits) + "."
+	}
+	after := "Nothing stops yet. Without credits " + v.stops() + "."
+	w.Lines = sentences(strings.TrimSpace(v.left(f)+" "+what), strings.TrimSpace(v.lasts(f, now)+" "+after))
+	return w
+}
+
+func (v Voice) critical(f *models.NoticeFacts, now models.Time) NoticeWords {
+	w := NoticeWords{Title: "Less than a day of credits left", Button: "Buy credits", Path: cmp.Or(f.Path, "/buy")}
+	if f.Left <= 0 {
+		w.Title = "You are below zero"
+		w.Lines = sentences(owed(f.Left), strings.TrimSpace("AI goes on up to your limit; then it pauses. "+v.lasts(f, now)))
+		return w
+	}
+	when := "."
+	if f.ResetsAt > now {
+		when = " until your plan credits come on " + date(f.ResetsAt, now, v.Zone) + " or you buy some."
+	}
+	w.Lines = sentences(v.left(f)+" At your pace that is less than a day.", "When they are used, "+v.stops()+when)
+	return w
+}
+
+func (v Voice) paused(f *models.NoticeFacts, now models.Time) NoticeWords {
+	switch {
+	case f.Reason == haltedReason:
+		return NoticeWords{
+			Title:  "Your account is paused",
+			Lines:  sentences(v.Platform+" has stopped AI for you and your clients, and nothing can be bought.", cmp.Or(kept(f.Left), "Your credits are kept.")),
+			Button: "See your account", Path: "/",
+		}
+	case v.Client && f.Credits > 0: // of the agency's pool
+		span := "this period"
+		if f.Name == string(models.PoolDay) {
+			span = "today"
+		}
+		return NoticeWords{
+			Title: "Your AI assistant is paused",
+			Lines: sentences("The "+creditsWord(f.Credits)+" included for "+span+" are used, so your AI assistant is paused. Messages still arrive; people can answer by hand.",
+				"It starts again by itself when the next ones come, or when "+v.Agency+" raises the limit."),
+			Button: "See your account", Path: "/",
+		}
+	case v.Client:
+		return NoticeWords{
+			Title: "Your AI assistant is paused",
+			Lines: sentences("Your AI assistant is paused because there are no credits left. Messages still arrive; people can answer by hand."+spaced(below(f.Left)),
+				"Buying credits starts it again at once."),
+			Button: "Buy credits", Path: cmp.Or(f.Path, "/buy"),
+		}
+	}
+	again := "Buying credits starts them again at once."
+	if f.ResetsAt > now {
+		again = "They start again at once when you buy credits, or with your plan credits " + days(f.ResetsAt, now, v.Zone) + "."
+	}
+	return NoticeWords{
+		Title:  "AI replies are paused",
+		Lines:  sentences("AI replies are paused because you have no credits left. Everything else keeps working."+spaced(below(f.Left)), again),
+		Button: "Buy credits", Path: cmp.Or(f.Path, "/buy"),
+	}
+}
+
+func (v Voice) topUp(event models.NoticeEvent, f *models.NoticeFacts, now models.Time) NoticeWords {
+	next := ""
+	if f.At > now {
+		next = "It is tried again " + days(f.At, now, v.Zone) + "."
+	}
+	switch event {
+	case models.NoticeTopUpDone:
+		return NoticeWords{
+			Title:  creditsWord(f.Credits) + " bought automatically",
+			Lines:  sentences("Automatic top-up bought "+creditsWord(f.Credits)+forMoney(f)+"."+spaced(v.left(f)), "Nothing is to be done. You can change or turn off automatic top-up at any time."),
+			Button: "See the purchase", Path: cmp.Or(f.Path, "/purchases"),
+		}
+	case models.NoticeTopUpLimit:
+		again := ""
+		if f.At > now {
+			again = "It goes on " + days(f.At, now, v.Zone) + "."
+		}
+		return NoticeWords{
+			Title:  "Automatic top-up has reached its limit",
+			Lines:  sentences("Automatic top-up has spent what you allow for a month"+inMoney(f)+", so it buys nothing more for now."+spaced(v.left(f)), strings.TrimSpace(f.Reason+" "+again)),
+			Button: "Raise the limit", Path: cmp.Or(f.Path, "/buy/automatic"),
+		}
+	case models.NoticeTopUpPaused:
+		return NoticeWords{
+			Title:  "Automatic top-up is paused",
+			Lines:  sentences("Automatic top-up is paused, and buys nothing until you act."+spaced(v.left(f)), strings.TrimSpace(f.Reason+" Nothing was charged.")),
+			Button: "Pay or change the card", Path: cmp.Or(f.Path, "/buy/automatic"),
+		}
+	case models.NoticeTopUpFailed:
+		return NoticeWords{
+			Title:  "Automatic top-up failed",
+			Lines:  sentences("The payment"+ofMoney(f)+" for automatic top-up failed. You were not charged."+spaced(v.left(f)), strings.TrimSpace(f.Reason+" "+next)),
+			Button: "Check the card", Path: cmp.Or(f.Path, "/buy/automatic"),
+		}
+	default:
+		return NoticeWords{}
+	}
+}
+
+func (v Voice) plan(event models.NoticeEvent, f *models.NoticeFacts, now models.Time) NoticeWords {
+	switch event {
+	case models.NoticePlanReset:
+		next := ""
+		if f.ResetsAt > now {
+			next = "They hold until " + date(f.ResetsAt, now, v.Zone) + "; what is left of them then does not roll over."
+		}
+		return NoticeWords{
+			Title:  creditsText(f.Credits) + " plan credits added",
+			Lines:  sentences("A new period has begun: "+creditsText(f.Credits)+" plan credits were added."+spaced(v.left(f)), next),
+			Button: "See your balance", Path: "/",
+		}
+	case models.NoticePlanPastDue:
+		until := ""
+		if f.At > now {
+			until = " until " + date(f.At, now, v.Zone)
+		}
+		return NoticeWords{
+			Title: "The payment for your plan failed",
+			Lines: sentences("The payment for your plan "+quoted(f.Name)+" failed."+spaced(v.left(f)),
+				"Everything keeps working"+until+". Without a payment by then the plan ends: its credits expire, and purchased credits wait until you have a plan again."),
+			Button: "Pay now", Path: cmp.Or(f.Path, "/plan"),
+		}
+	case models.NoticePlanEnded:
+		kept := ""
+		if f.Credits > 0 {
+			kept = creditsWord(f.Credits) + " that you bought are kept, and can be used once you have a plan again."
+		}
+		return NoticeWords{
+			Title:  "Your plan has ended",
+			Lines:  sentences("Your plan "+quoted(f.Name)+" has ended, and its credits have expired."+spaced(v.left(f)), cmp.Or(kept, "Purchased credits are kept, and can be used once you have a plan again.")),
+			Button: "Choose a plan", Path: cmp.Or(f.Path, "/plan/choose"),
+		}
+	default:
+		return NoticeWords{}
+	}
+}
+
+func (v Voice) subAccount(event models.NoticeEvent, f *models.NoticeFacts, now models.Time) NoticeWords {
+	switch event {
+	case models.NoticeSubAccountLow:
+		ends := ""
+		if f.RunsOutAt > now {
+			ends = "At its pace they run out " + days(f.RunsOutAt, now, v.Zone) + ". "
+		}
+		return NoticeWords{
+			Title:  f.Name + " is low on credits",
+			Lines:  sentences(f.Name+" has "+creditsWord(f.Left)+" left.", ends+"Nothing stops yet. Its people have been told, too."),
+			Button: "Assign credits", Path: cmp.Or(f.Path, "/sub-accounts"),
+		}
+	case models.NoticeSubAccountPaused:
+		why, way := "has no credits left, so its AI is paused.", "Assign some, or let it buy: its AI starts again at once. Its people have been told, too."
+		button := "Assign credits"
+		if f.Credits > 0 {
+			why = "has used the " + creditsWord(f.Credits) + " it may draw on your pool, so its AI is paused."
+			way, button = "Raise the limit, or wait for the next period. Its people have been told, too.", "See "+f.Name
+		}
+		return NoticeWords{Title: f.Name + " is paused", Lines: sentences(f.Name+" "+why, way), Button: button, Path: cmp.Or(f.Path, "/sub-accounts")}
+	case models.NoticeSubAccountBought:
+		return NoticeWords{
+			Title:  f.Name + " bought " + creditsWord(f.Credits),
+			Lines:  sentences(f.Name+" bought "+creditsWord(f.Credits)+forMoney(f)+". The money is in your Stripe account.", v.left(f)),
+			Button: "See your sales", Path: cmp.Or(f.Path, "/sales"),
+		}
+	default:
+		return NoticeWords{}
+	}
+}
+
+func (v Voice) payment(event models.NoticeEvent, f *models.NoticeFacts, now models.Time) NoticeWords {
+	by := ""
+	if f.At > now {
+		by = " by " + date(f.At, now, v.Zone)
+	}
+	switch event {
+	case models.NoticePurchaseCredited:
+		return NoticeWords{
+			Title:  creditsWord(f.Credits) + " added",
+			Lines:  sentences("Your payment"+ofMoney(f)+" has arrived and "+creditsWord(f.Credits)+" were added."+spaced(v.left(f)), "Purchased credits never expire and are used after other credits."),
+			Button: "See the receipt", Path: cmp.Or(f.Path, "/purchases"),
+		}
+	case models.NoticePurchaseRefunded:
+		taken := ""
+		if f.Credits > 0 {
+			taken = " " + creditsWord(f.Credits) + " were taken back with it."
+		}
+		return NoticeWords{
+			Title:  moneyText(f) + " refunded",
+			Lines:  sentences(moneyText(f)+" of your purchase "+quoted(f.Name)+" were refunded."+taken+spaced(v.left(f)), "Banks take a few days to show it."),
+			Button: "See your purchases", Path: cmp.Or(f.Path, "/purchases"),
+		}
+	case models.NoticePaymentDisputed:
+		if f.Reason == ofSale {
+			return NoticeWords{
+				Title: "A client's payment is disputed",
+				Lines: sentences("The bank of "+f.Name+" asks"+forMoney(f)+" back. "+aside(f.Credits, "its"),
+					"Answer the dispute at Stripe"+by+", or it is lost. If it is won, everything goes back to where it was."),
+				Button: "See the sale", Path: cmp.Or(f.Path, "/sales"),
+			}
+		}
+		return NoticeWords{
+			Title:  "Your bank asks a payment back",
+			Lines:  sentences("Your bank asks"+forMoney(f)+" of your purchase "+quoted(f.Name)+" back. "+aside(f.Credits, "your")+spaced(v.left(f)), "If that is a mistake, withdraw it with your bank; the credits can be used again then."),
+			Button: "See your purchases", Path: cmp.Or(f.Path, "/purchases"),
+		}
+	case models.NoticePaymentWarned:
+		return NoticeWords{
+			Title:  "A payment may be fraud",
+			Lines:  sentences("The card network takes the payment"+ofMoney(f)+" of "+f.Name+" for fraud.", "A refund now avoids a dispute and its fee. If you know the buyer, nothing has to be done."),
+			Button: "See the sale", Path: cmp.Or(f.Path, "/sales"),
+		}
+	default:
+		return NoticeWords{}
+	}
+}
+
+// ofSale marks the dispute of a client's payment, told to who sold.
+const ofSale = "sale"
+
+func aside(c models.Credits, whose string) string {
+	if c == 0 {
+		return "Until it is decided, " + whose + " credits stay as they are."
+	}
+	return "Until it is decided, " + creditsWord(c) + " of " + whose + " balance can't be used."
+}
+
+func (v Voice) bonus(event models.NoticeEvent, f *models.NoticeFacts) NoticeWords {
+	w := NoticeWords{Title: creditsText(f.Credits) + " bonus credits added", Button: "See your balance", Path: cmp.Or(f.Path, "/")}
+	why := "The code " + quoted(f.Name) + " gave you " + creditsText(f.Credits) + " bonus credits."
+	if event == models.NoticeReferralEarned {
+		why = f.Name + ", whom you brought, has made its first payment. You get " + creditsText(f.Credits) + " bonus credits for it."
+	}
+	w.Lines = sentences(why+spaced(v.left(f)), cmp.Or(f.Reason, "Bonus credits are used before purchased ones."))
+	return w
+}
+
+func (v Voice) week(f *models.NoticeFacts, now models.Time) NoticeWords {
+	by := ""
+	if f.Count > 0 {
+		by = " by you and " + plural(f.Count, "client")
+	}
+	return NoticeWords{
+		Title:  "Your week: " + creditsWord(f.Credits) + " used",
+		Lines:  sentences(creditsWord(f.Credits)+" were used"+by+" in the week from "+date(f.At, now, v.Zone)+"."+spaced(v.left(f)), v.lasts(f, now)),
+		Button: "See your usage", Path: cmp.Or(f.Path, "/usage?p=7d"),
+	}
+}
+
+// sentences leaves out lines that say nothing.
+func sentences(lines ...string) []string {
+	out := lines[:0]
+	for _, l := range lines {
+		if l = strings.TrimSpace(l); l != "" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func spaced(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " " + s
+}
+
+func quoted(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "“" + name + "”"
+}
+
+func kept(c models.Credits) string {
+	if c <= 0 {
+		return ""
+	}
+	return "Your " + creditsWord(c) + " are kept."
+}
+
+func owed(left models.Credits) string {
+	if left >= 0 {
+		return "You have no credits left."
+	}
+	return "You have used " + creditsWord(-left) + " more than you had. They come off your next purchase."
+}
+
+func below(left models.Credits) string {
+	if left >= 0 {
+		return ""
+	}
+	return owed(left)
+}
+
+func bucketWords(bucket string) string {
+	switch models.Bucket(bucket) {
+	case models.BucketAssigned:
+		return "that were assigned to you"
+	case models.BucketBonus:
+		return "that you got as a bonus"
+	case models.BucketPlan, models.BucketPurchased, models.BucketExcess:
+	}
+	return "of yours"
+}
+
+// symbols are as on pages: currencies whose sign needs no explanation.
+//
+//nolint:gochecknoglobals // a constant table
+var symbols = map[string]string{
+	"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "inr": "₹", "krw": "₩", "brl": "R$", "cad": "CA$", "aud": "A$", "nzd": "NZ$",
+}
+
+func moneyText(f *models.NoticeFacts) string {
+	m := models.Money{Amount: f.Amount, Currency: f.Currency}
+	sign, ok := symbols[strings.ToLower(f.Currency)]
+	if !ok {
+		sign = strings.ToUpper(f.Currency) + "\u00a0"
+	}
+	return sign + grouped(m.Decimal())
+}
+
+func forMoney(f *models.NoticeFacts) string { return withMoney(" for ", f) }
+
+func ofMoney(f *models.NoticeFacts) string { return withMoney(" of ", f) }
+
+func inMoney(f *models.NoticeFacts) string { return withMoney(", ", f) }
+
+func withMoney(before string, f *models.NoticeFacts) string {
+	if f.Currency == "" {
+		return ""
+	}
+	return before + moneyText(f)
+}
+
+// creditsText is an amount as pages show it: grouped, cut to two decimals, or to
+// as many as it takes to show that it is not zero.
+func creditsText(c models.Credits) string {
+	prefix := ""
+	if c < 0 {
+		prefix, c = "\u2212", -c
+	}
+	whole, frac, _ := strings.Cut(c.String(), ".")
+	keep := min(2, len(frac))
+	if whole == "0" {
+		for keep < len(frac) && strings.Trim(frac[:keep], "0") == "" {
+			keep++
+		}
+	}
+	if frac = strings.TrimRight(frac[:keep], "0"); frac != "" {
+		frac = "." + frac
+	}
+	return prefix + grouped(whole) + frac
+}
+
+func creditsWord(c models.Credits) string {
+	if c == models.Credit {
+		return "1 credit"
+	}
+	return creditsText(c) + " credits"
+}
+
+// grouped puts commas between the thousands of a decimal.
+func grouped(decimal string) string {
+	whole, frac, point := strings.Cut(decimal, ".")
+	for i := len(whole) - 3; i > 0 && whole[i-1] != '-'; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if point {
+		whole += "." + frac
+	}
+	return whole
+}
+
+func date(t, now models.Time, zone *time.Location) string {
+	day := t.In(zone)
+	if day.Year() != now.In(zone).Year() {
+		return day.Format("Mon, Jan 2, 2006")
+	}
+	return day.Format("Mon, Jan 2")
+}
+
+func inDays(t, now models.Time, zone *time.Location) string {
+	a, b := now.In(zone), t.In(zone)
+	first := time.Date(a.Year(), a.Month(), a.Day(), 0, 0, 0, 0, time.UTC)
+	last := time.Date(b.Year(), b.Month(), b.Day(), 0, 0, 0, 0, time.UTC)
+	switch n := int(last.Sub(first) / (24 * time.Hour)); n {
+	case 0:
+		return "today"
+	case 1:
+		return "tomorrow"
+	default:
+		return fmt.Sprintf("in %d days", n)
+	}
+}
+
+// days is distance, then date: "in 7 days (Mon, Dec 1)".
+func days(t, now models.Time, zone *time.Location) string {
+	return inDays(t, now, zone) + " (" + date(t, now, zone) + ")"
+}
