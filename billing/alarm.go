@@ -35,7 +35,7 @@ const (
 // period.
 type AlarmLine struct {
 	Kind  AlarmKind `json:"kind"`
-	Value int64    `json:"value"` // percent, days, or millionths of a credit
+	Value int64     `json:"value"` // percent, days, or millionths of a credit
 }
 
 // MaxAlarmLines is how many thresholds a wallet may have.

@@ -39,12 +39,7 @@ func (s *Service) notify(tx *gorm.DB, n notice, now models.Time) error { //nolin
 		row.DueAt = due
 	}
 	// A violated key would end PostgreSQL's transaction, and the caller's work with it.
-	done := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
-	if done.Error != nil || done.RowsAffected == 0 {
-		return done.Error
-	}
-	s.post.wake()
-	return nil
+	return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
 }
 
 // announce is notify for many wallets at once.

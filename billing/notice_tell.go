@@ -23,8 +23,13 @@ import (
 // tellBatch is how many notices one round takes up.
 const tellBatch = 200
 
-// tellAgain is how long one that could not be told waits.
-const tellAgain = time.Minute
+// One tick does so many rounds, in transactions of so many wallets; one that could
+// not be told waits.
+const (
+	tellRounds   = 20
+	tellTogether = 25
+	tellAgain    = time.Minute
+)
 
 // noticeLife is how long a mail about an event is worth sending, in wall time.
 const noticeLife = 72 * time.Hour
@@ -41,31 +46,50 @@ func (s *Service) tellDue(ctx context.Context, now models.Time) error {
 		return err
 	}
 	told := 0
-	err = s.untilDone(ctx, "tell notices", func() (int, error) {
-		var due []models.Notice
-		if err := s.db.Read.WithContext(ctx).Where("told_at = 0 AND due_at <= ?", now).Order("due_at, agency_id, wallet_id, id").
-			Limit(tellBatch).Find(&due).Error; err != nil {
-			return 0, err
+	for range tellRounds {
+		due, err := s.dueNotices(ctx, now)
+		if err != nil {
+			return err
 		}
-		for _, part := range byWallet(due) {
-			if err := s.tell(ctx, key, part, now); err != nil {
-				s.log.LogAttrs(ctx, slog.LevelError, "tell a notice", slog.String("wallet", part[0].WalletID.String()), slog.Any("error", err))
-				if err := s.tellLater(ctx, part, now.Add(tellAgain)); err != nil {
-					return 0, err
-				}
+		for parts := range slices.Chunk(byWallet(due), tellTogether) {
+			if err := s.tell(ctx, key, parts, now); err == nil {
 				continue
+			} else if ctx.Err() != nil {
+				return err
 			}
-			told += len(part)
+			for _, part := range parts { // one of them is to blame: the others go on without it
+				if err := s.tell(ctx, key, [][]models.Notice{part}, now); err != nil {
+					s.log.LogAttrs(ctx, slog.LevelError, "tell a notice", slog.String("wallet", part[0].WalletID.String()), slog.Any("error", err))
+					if err := s.tellLater(ctx, part, now.Add(tellAgain)); err != nil {
+						return err
+					}
+				}
+			}
 		}
+		told += len(due)
 		if len(due) < tellBatch {
-			return 0, nil
+			break
 		}
-		return dueBatch, nil
-	})
+	}
 	if told > 0 {
 		s.post.wake()
 	}
-	return err
+	return nil
+}
+
+// dueNotices is the next batch. That a period has begun waits for everything else:
+// all agencies' may begin at once.
+func (s *Service) dueNotices(ctx context.Context, now models.Time) ([]models.Notice, error) {
+	var due, resets []models.Notice
+	read := func(compare string, most int, into *[]models.Notice) error {
+		return s.db.Read.WithContext(ctx).Where("told_at = 0 AND due_at <= ?", now).Where("event "+compare+" ?", models.NoticePlanReset).
+			Order("due_at, agency_id, wallet_id, id").Limit(most).Find(into).Error
+	}
+	if err := read("<>", tellBatch, &due); err != nil || len(due) == tellBatch {
+		return due, err
+	}
+	err := read("=", tellBatch-len(due), &resets)
+	return append(due, resets...), err
 }
 
 // tellLater puts notices behind the others that wait.
@@ -111,31 +135,41 @@ type want struct {
 	channel models.NoticeChannel
 }
 
-func (s *Service) tell(ctx context.Context, key []byte, part []models.Notice, now models.Time) error {
+// tell tells the notices of some wallets.
+func (s *Service) tell(ctx context.Context, key []byte, parts [][]models.Notice, now models.Time) error {
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		for _, part := range parts {
+			if err := s.tellWallet(tx, key, part, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Service) tellWallet(tx *gorm.DB, key []byte, part []models.Notice, now models.Time) error {
 	ids := make([]models.NoticeID, len(part))
 	for i := range part {
 		ids[i] = part[i].ID
 	}
-	return s.db.InTx(ctx, func(tx *gorm.DB) error {
-		var mine []models.Notice
-		if err := tx.Clauses(clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}).
-			Where("agency_id = ? AND id IN ? AND told_at = 0", part[0].AgencyID, ids).Order("id").Find(&mine).Error; err != nil || len(mine) == 0 {
+	var mine []models.Notice
+	if err := tx.Clauses(clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}).
+		Where("agency_id = ? AND id IN ? AND told_at = 0", part[0].AgencyID, ids).Order("id").Find(&mine).Error; err != nil || len(mine) == 0 {
+		return err
+	}
+	who, err := s.audienceOf(tx, mine[0].AgencyID, mine[0].WalletID)
+	if err != nil {
+		return err
+	}
+	for i := range who.people {
+		if err := s.tellPerson(tx, key, who, &who.people[i], mine, now); err != nil {
 			return err
 		}
-		who, err := s.audienceOf(tx, mine[0].AgencyID, mine[0].WalletID)
-		if err != nil {
-			return err
-		}
-		for i := range who.people {
-			if err := s.tellPerson(tx, key, who, &who.people[i], mine, now); err != nil {
-				return err
-			}
-		}
-		for i := range mine {
-			ids[i] = mine[i].ID
-		}
-		return tx.Model(&models.Notice{}).Where("agency_id = ? AND id IN ?", mine[0].AgencyID, ids[:len(mine)]).Update("told_at", now).Error
-	})
+	}
+	for i := range mine {
+		ids[i] = mine[i].ID
+	}
+	return tx.Model(&models.Notice{}).Where("agency_id = ? AND id IN ?", mine[0].AgencyID, ids[:len(mine)]).Update("told_at", now).Error
 }
 
 // audienceOf reads who hears of a wallet: an agency's team, or a client's people
