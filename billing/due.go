@@ -22,6 +22,7 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		s.renewDue(ctx, now), // books the expiry of allowances with what follows them
 		s.untilDone(ctx, "expire lots", func() (int, error) { return s.ledger.ExpireLots(ctx, now, dueBatch) }),
 		s.untilDone(ctx, "expire holds", func() (int, error) { return s.ledger.ExpireHolds(ctx, now, dueBatch) }),
+		s.standingDue(ctx, now), // after the allowances that may pay for it
 		s.purchasesDue(ctx, now),
 		s.plansDue(ctx, now),
 		s.referralsDue(ctx, now),

@@ -28,6 +28,8 @@ type LineDetail struct {
 	Reversed   models.ChargeID  // of a reversal: what it took back
 	Act        *models.Act      // of what is neither charge nor hold
 	SubWallet  models.WalletID  // the account that was addressed
+	Unspent    models.Credits   // of an assignment, for its agency: what could be taken back now
+	Bulk       models.BulkID    // the bulk assignment it is a part of
 }
 
 // ChargeDetail is how a price came about.
@@ -67,8 +69,9 @@ type LineMove struct {
 func (s *Service) Line(ctx context.Context, a *Account, id string) (LineDetail, error) {
 	kind, _, _ := strings.Cut(id, "_")
 	var out LineDetail
+	now := s.clock.Now()
 	err := s.db.Snapshot(ctx, func(tx *gorm.DB) (err error) {
-		e := explainer{tx: tx, a: a}
+		e := explainer{tx: tx, a: a, s: s, now: now}
 		switch kind {
 		case "chg":
 			out, err = e.charge(id)
@@ -101,8 +104,10 @@ func (s *Service) Line(ctx context.Context, a *Account, id string) (LineDetail, 
 
 // explainer reads what a line stands on, for one account.
 type explainer struct {
-	tx *gorm.DB
-	a  *Account
+	tx  *gorm.DB
+	a   *Account
+	s   *Service
+	now models.Time
 }
 
 func (e *explainer) charge(text string) (LineDetail, error) {
@@ -314,6 +319,16 @@ func (e *explainer) act(text string) (LineDetail, error) {
 			return out, err
 		}
 		out.Action, out.Model = c.Action, c.Model
+	}
+	if act.Kind == "assign" && e.a.SubAccount == nil {
+		unspent, err := e.s.ledger.Unspent(e.tx, []models.Act{act}, e.now)
+		if err != nil {
+			return out, err
+		}
+		out.Unspent = unspent[act.ID]
+		if id, err := models.ParseID[models.BulkID](act.Reference); err == nil {
+			out.Bulk = id
+		}
 	}
 	if seq := actSeq(&act, wallet); seq > 0 {
 		if err := e.moves(&out, wallet, act.ID, seq, false); err != nil {
