@@ -96,6 +96,14 @@ func (s *Service) SubAccountPage(ctx context.Context, agency models.AgencyID, af
 	return out, q.Order("sub_accounts.id").Limit(pageSize(limit)).Scan(&out).Error
 }
 
+// SubAccountPrepaid lists an agency's active clients that have credits of their
+// own, by name.
+func (s *Service) SubAccountPrepaid(ctx context.Context, agency models.AgencyID) ([]SubAccountRow, error) {
+	var out []SubAccountRow
+	return out, subAccountRows(s.db.Read.WithContext(ctx), agency).Where("sub_accounts.status = ? AND w.funding = ?", models.SubAccountActive, models.Prepaid).
+		Order("sub_accounts.name, sub_accounts.id").Scan(&out).Error
+}
+
 // SubAccountRow reads one sub-account. Errors: not_found.
 func (s *Service) SubAccountRow(ctx context.Context, agency models.AgencyID, id models.SubAccountID) (SubAccountRow, error) {
 	var out SubAccountRow

@@ -262,6 +262,13 @@ test("the pages about people, their mails and archived accounts", async () => {
   await visit(window, "password", "/settings/password");
   await visit(window, "switch", "/switch");
   await visit(window, "archive", `${acme}/archive`);
+  await visit(window, "monthly", `${acme}/monthly`);
+  await visit(window, "move", `${acme}/move`);
+  await visit(window, "bulk", "/sub-accounts/bulk");
+  await visit(window, "bulk-planned", "/sub-accounts/bulk?way=same&credits=10");
+  await page.getByRole("button", { name: /^Assign .* credits to/ }).click();
+  await page.locator(".flash").waitFor();
+  await visit(window, "bulk-done", new URL(page.url()).pathname);
   await visit(window, "archived-list", "/sub-accounts/archived");
   await visit(window, "outbox", "/demo/mail");
   await visit(window, "mail", await href(page, "main li a"));

@@ -78,6 +78,7 @@ GET  /history/group?ref={acme-group}                                  in     404
 GET  /history/{charge}                                                in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /history/{acme-charge}                                           in     200   200     200    200    403   404       404      | 404   404     404    404    403
 GET  /history/{acme-act}                                              in     200   200     200    200    403   404       404      | 404   404     404    404    403
+POST /history/{acme-act}/undo                                         in     303   303     403    403    403   403       404          | 404   404     403    403    403
 GET  /buy                                                             in     200   200     200    200    403   200       200
 GET  /buy?pack={offer}                                                in     none  none    none   200    403   200       none     | none  none    none   none   403
 GET  /buy?cancelled={open}                                            in     303   303     none   404    403   404       404      | 404   404     none   404    403
@@ -121,6 +122,15 @@ GET  /sub-accounts/{acme}/assign                                      in     200
 POST /sub-accounts/{acme}/assign                                      in     422   422     403    403    403   403       404      | 404   404     403    403    403
 GET  /sub-accounts/{acme}/take-back                                   in     200   200     403    403    403   403       404      | 404   404     403    403    403
 POST /sub-accounts/{acme}/take-back                                   in     422   422     403    403    403   403       404      | 404   404     403    403    403
+GET  /sub-accounts/bulk                                               in     200   200     403    403    403   403       200
+POST /sub-accounts/bulk                                               in     303   303     403    403    403   403       303
+GET  /sub-accounts/bulk/{bulk}                                        in     200   200     200    403    403   403       404          | 404   404     404    403    403
+POST /sub-accounts/bulk/{bulk}/undo                                   in     303   303     403    403    403   403       404          | 404   404     403    403    403
+GET  /sub-accounts/{acme}/move                                        in     200   200     403    403    403   403       404          | 404   404     403    403    403
+POST /sub-accounts/{acme}/move                                        in     422   422     403    403    403   403       404          | 404   404     403    403    403
+GET  /sub-accounts/{acme}/monthly                                     in     200   200     403    403    403   403       404          | 404   404     403    403    403
+POST /sub-accounts/{acme}/monthly                                     in     422   422     403    403    403   403       404          | 404   404     403    403    403
+POST /sub-accounts/{acme}/monthly/stop                                in     303   303     403    403    403   403       404          | 404   404     403    403    403
 
 GET  /sales                                                           in     200   200     200    403    403   403       200
 GET  /sales.csv                                                       in     200   200     200    403    403   403       200
@@ -285,6 +295,13 @@ func (p *portal) things() map[string]thing {
 		must(err)
 		return out.Act.ID.String()
 	}
+	many := func(a models.Agency, s models.SubAccount) string {
+		out, _, err := p.billing.AssignMany(ctx, billing.Scope{}, billing.BulkInput{
+			Agency: a.ID, Way: models.BulkSame, Shares: []billing.BulkShare{{SubAccount: s.ID, Credits: models.Credit}}, Key: "many", By: "test",
+		})
+		must(err)
+		return out.ID.String()
+	}
 	group := func(wallet models.WalletID) string {
 		return billing.GroupRef{Start: begin, Wallet: wallet, Action: "ai.reply", Model: "gpt-4"}.String()
 	}
@@ -338,6 +355,7 @@ func (p *portal) things() map[string]thing {
 		"charge":        is(charge, bluebirds, maplesCharge),
 		"acme-charge":   is(acmesCharge, maplesCharge),
 		"acme-act":      is(moved(p.northwind, p.acme), moved(p.bluebird, p.maple)),
+		"bulk":          is(many(p.northwind, p.acme), many(p.bluebird, p.maple)),
 		"group":         is(group(p.northwind.WalletID), group(p.bluebird.WalletID), group(p.maple.WalletID)),
 		"acme-group":    is(group(p.acme.WalletID), group(p.maple.WalletID)),
 		"offer":         is(growth.ID.String(), other.ID.String()),

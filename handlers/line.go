@@ -33,6 +33,12 @@ func (a *app) line(c echo.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(found.Metadata)) {
 		out.Metadata = append(out.Metadata, views.Fact{Label: name, Value: found.Metadata[name]})
 	}
+	if found.Unspent > 0 && mayBuy(visitOf(c)) {
+		out.Unspent, out.Undo = found.Unspent, "/history/"+found.ID+"/undo"
+	}
+	if !found.Bulk.IsZero() {
+		out.Facts = append(out.Facts, views.Fact{Label: "Part of", Value: "An assignment to many clients", Href: bulkPath + "/" + found.Bulk.String()})
+	}
 	if !found.Purchase.IsZero() {
 		out.Facts = append(out.Facts, views.Fact{Label: "Receipt", Value: "Open receipt", Href: "/purchases/" + found.Purchase.String() + "/receipt"})
 	}

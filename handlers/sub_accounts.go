@@ -105,7 +105,7 @@ func (a *app) subAccounts(c echo.Context) error {
 	account := v.viewer.Account()
 	out := views.SubAccounts{Filter: views.ParseSubAccountFilter(c.QueryParams())}
 	if mayBuy(v) {
-		out.Add = "/sub-accounts/new"
+		out.Add, out.Bulk = "/sub-accounts/new", bulkPath
 	}
 	shown, signals, err := a.standings(ctx, account, out.Filter)
 	var lasts map[models.WalletID]billing.Forecast
@@ -286,6 +286,10 @@ func (a *app) subAccount(c echo.Context) error {
 			out.Own = o.Balance.Balance.Available
 		}
 	}
+	if !out.Feed.Pooled {
+		standing := a.standing(c, &sub)
+		out.Standing = &standing
+	}
 	if sold, err := a.soldTo(ctx, agency, sub.WalletID); err != nil {
 		a.sectionFailed(c, "sales", err)
 	} else {
@@ -299,7 +303,7 @@ func (a *app) subAccount(c echo.Context) error {
 			out.Assign = path + "/assign"
 		}
 		if o.BalanceErr == nil && o.Balance.Balance.Assigned > 0 {
-			out.TakeBack = path + "/take-back"
+			out.TakeBack, out.Move = path+"/take-back", path+"/move"
 		}
 	}
 	if out.Frame, err = a.frame(c, sub.Name, "sub-accounts", wallet); err != nil {

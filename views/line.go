@@ -29,6 +29,9 @@ type Line struct {
 	Note      string
 	Metadata  []Fact
 	Related   []Related
+
+	Unspent models.Credits // of an assignment: what can be taken back now
+	Undo    string         // where its button posts; "" when this person may not
 }
 
 // ChargeFacts is how a price came about.

@@ -17,6 +17,7 @@ type SubAccounts struct {
 	Rows    []SubAccountRow
 	Total   int64  // clients there are, whatever the filter
 	Add     string // href of the form; "" when this person may not add one
+	Bulk    string // href of assigning to many; "" likewise
 
 	Archived int64 // clients that were put away, on a page of their own
 
@@ -240,9 +241,11 @@ type SubAccount struct {
 	Usage    UsageCard
 	Activity ActivityCard
 	Access   Access
+	Standing *Standing // what it gets every month; nil where it has no credits of its own
 
 	Assign   string // hrefs; "" when this person may not, or there is nothing to do
 	TakeBack string
+	Move     string
 	Edit     string
 	Archive  string
 

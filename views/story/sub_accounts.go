@@ -1,6 +1,8 @@
 package story
 
 import (
+	"time"
+
 	"refill/models"
 	"refill/views"
 )
@@ -49,7 +51,16 @@ func subAccounts() []Page {
 	}
 	prepaid.Feed = views.Feed{Cap: credits(500), Daily: true, Excess: credits(50)}
 	prepaid.Balance.Next = prepaid.Feed.Next("Northwind")
+	prepaid.Move = "/sub-accounts/1/move"
+	prepaid.Standing = &views.Standing{
+		Credits: credits(5_000), Day: 31, Returns: true, Next: at(31, 0, 0), Edit: "/sub-accounts/1/monthly", Stop: "/sub-accounts/1/monthly/stop",
+		Turns: []views.StandingTurn{
+			{At: at(1, 0, 0), Outcome: "short", Had: credits(1_200)},
+			{At: at(1, 0, 0).Add(-31 * 24 * time.Hour), Outcome: "done", Credits: credits(5_000), Returned: credits(204), Line: "/history/act_1"},
+		},
+	}
 	pooled := prepaid
+	pooled.Standing = nil
 	pooled.Assign, pooled.Own, pooled.Feed = "", credits(300), views.Feed{Pooled: true, Cap: credits(5_000)}
 	pooled.Pool = &views.PoolDraw{Known: true, Left: credits(18_420), Drawn: credits(4_310)}
 	member := prepaid
@@ -78,7 +89,7 @@ func subAccounts() []Page {
 		{"sub-account-new", views.SubAccountFormPage(form)},
 		{"sub-account-new-wrong", views.SubAccountFormPage(wrong)},
 		{"sub-account-edit", views.SubAccountFormPage(edit)},
-	}, assignments()...)
+	}, append(assignments(), feeding()...)...)
 }
 
 func assignments() []Page {
@@ -103,5 +114,55 @@ func assignments() []Page {
 		{"assign-short", views.AssignPage(short)},
 		{"assign-pooled", views.AssignPage(pooled)},
 		{"take-back", views.AssignPage(back)},
+	}
+}
+
+// feeding are the pages that assign by rule.
+func feeding() []Page {
+	clients := []views.BulkClient{{ID: "sub_1", Name: "Acme Dental", Chosen: true}, {ID: "sub_2", Name: "Cedar & Sons"}}
+	bulk := views.Bulk{Frame: clientsFrame("Assign credits to many"), Way: "share", Typed: "1000", Note: "Holiday", Attempt: "attempt", Clients: clients}
+	planned, short, wrong := bulk, bulk, bulk
+	planned.Plan = &views.BulkSums{
+		Total: credits(1_000), Count: 1, Now: credits(18_420), After: credits(17_420), Pooled: 1,
+		Rows: []views.BulkLine{
+			{ID: "sub_1", Name: "Acme Dental", Credits: credits(1_000), Now: credits(1_204), After: credits(2_204), Used: credits(898)},
+			{ID: "sub_2", Name: "Cedar & Sons", Now: credits(102), After: credits(102)},
+		},
+	}
+	less := *planned.Plan
+	less.Now, less.After = credits(400), -credits(600)
+	short.Plan, short.Buy, short.Way = &less, "/buy", "same"
+	wrong.Frame, wrong.Way, wrong.List = failed(bulk.Frame), "list", "zed,5"
+	wrong.Errors = views.FieldErrors{{Field: "list", Text: `Nothing was taken from the list: line 1: there is no client "zed".`}}
+	done := views.BulkDone{
+		Frame: clientsFrame("Credits assigned to many"), Way: "same", At: at(20, 9, 0), By: "ana@northwind.example", Note: "Holiday", Credits: credits(1_000), Unspent: credits(800),
+		Undo: "/sub-accounts/bulk/blk_1/undo",
+		Rows: []views.BulkDoneRow{
+			{Name: "Acme Dental", Href: "/sub-accounts/1", Credits: credits(500), Unspent: credits(300), Line: "/history/act_1"},
+			{Name: "Cedar & Sons", Href: "/sub-accounts/3", Credits: credits(500), Unspent: credits(500), Line: "/history/act_2"},
+		},
+	}
+	undone := done
+	undone.Undo, undone.Unspent, undone.Undone = "", 0, at(21, 9, 0)
+	undone.Rows = []views.BulkDoneRow{{Name: "Acme Dental", Href: "/sub-accounts/1", Credits: credits(500), Returned: credits(300), Line: "/history/act_1"}}
+	move := views.PassOn{
+		Frame: clientsFrame("Move credits from Acme Dental"), Action: "/sub-accounts/1/move", Account: "/sub-accounts/1", Name: "Acme Dental", Attempt: "attempt",
+		Most: credits(1_204), Others: clients[1:],
+	}
+	nothing := move
+	nothing.Closed = "There is nothing to move: Acme Dental has no unspent assigned credits."
+	monthly := views.Monthly{
+		Frame: clientsFrame("Monthly credits for Acme Dental"), Action: "/sub-accounts/1/monthly", Account: "/sub-accounts/1", Name: "Acme Dental", Typed: "5000", Day: "31", Unused: "return",
+	}
+	return []Page{
+		{"bulk", views.BulkPage(bulk)},
+		{"bulk-planned", views.BulkPage(planned)},
+		{"bulk-short", views.BulkPage(short)},
+		{"bulk-wrong", views.BulkPage(wrong)},
+		{"bulk-done", views.BulkDonePage(done)},
+		{"bulk-undone", views.BulkDonePage(undone)},
+		{"move", views.PassOnPage(move)},
+		{"move-nothing", views.PassOnPage(nothing)},
+		{"monthly", views.MonthlyPage(monthly)},
 	}
 }
