@@ -269,7 +269,8 @@ func (s *Service) subAccountStates(ctx context.Context, a *Account, c cycle, now
 		if err := tx.Where("agency_id = ? AND status = ?", a.Agency.ID, models.SubAccountActive).Order("name, id").Find(&subs).Error; err != nil {
 			return err
 		}
-		if err := tx.Where("agency_id = ?", a.Agency.ID).Find(&wallets).Error; err != nil {
+		if err := tx.Select("id, status, held, excess, promised, excess_limit, funding, pool_wallet_id, pool_cap, pool_every, low_at, critical_at, used_at").
+			Where("agency_id = ?", a.Agency.ID).Find(&wallets).Error; err != nil { // all that a state is made of
 			return err
 		}
 		spendable, err = spendableBy(tx.Where("agency_id = ?", a.Agency.ID), now)

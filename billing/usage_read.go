@@ -400,7 +400,7 @@ func nameSubAccounts(tx *gorm.DB, agency *models.Agency, r *UsageReport) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	if err := tx.Where("agency_id = ? AND wallet_id IN ?", agency.ID, wanted).Order("id").Find(&subs).Error; err != nil {
+	if err := tx.Select("id, wallet_id, name, external_id").Where("agency_id = ? AND wallet_id IN ?", agency.ID, wanted).Order("id").Find(&subs).Error; err != nil {
 		return err
 	}
 	byWallet := map[models.WalletID]*models.SubAccount{}
