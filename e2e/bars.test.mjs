@@ -152,6 +152,8 @@ test("the pages of an agency", async () => {
     await visit(window, `line-${kind}`, await href(page, "table.lines a"));
   }
   await visit(window, "buy", "/buy");
+  await visit(window, "calculator", "/calculator?c=4000&r=6.5&x=20");
+  await visit(window, "calculator-wrong", "/calculator?c=many", { status: 422 });
   await visit(window, "own-plan", "/plan");
   await visit(window, "plan-choose", "/plan/choose");
   await visit(window, "plan-take", await href(page, "main a[href^='/plan/change']"));
@@ -238,6 +240,7 @@ test("the pages of a client", async () => {
   await visit(window, "client-history", "/history");
   await visit(window, "client-line", await href(window.page, "table.lines a"));
   await visit(window, "client-buy", "/buy");
+  await visit(window, "client-calculator", "/calculator?c=1200&o.ai.knowledge_sync=3");
   await visit(window, "client-purchases", "/purchases");
   await visit(window, "client-people", "/settings/people");
   await visit(window, "client-password", "/settings/password");

@@ -85,6 +85,7 @@ GET  /buy?cancelled={open}                                            in     303
 GET  /buy?cancelled={acme-open}                                       in     404   404     none   303    403   404       404      | 404   404     none   404    403
 POST /buy                                                             in     422   422     403    422    403   422       422
 POST /buy?pack={offer}                                                in     422   422     403    303    403   303       422      | 422   422     403    422    403
+GET  /calculator                                                      in     200   200     200    200    403   200       200
 GET  /buy/return?s={session}                                          in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /buy/return?s={acme-session}                                     in     404   404     404    200    403   404       404      | 404   404     404    404    403
 GET  /purchases                                                       in     200   200     200    200    403   200       200

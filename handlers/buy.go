@@ -45,7 +45,7 @@ func (a *app) showBuy(c echo.Context, code int, chosen choice) error {
 		return a.showPackages(c, code, chosen)
 	}
 	account := v.viewer.Account()
-	out := views.Buy{Quantity: chosen.quantity, Closed: chosen.closed, Attempt: cmp.Or(chosen.attempt, billing.NewSecret())}
+	out := views.Buy{Quantity: chosen.quantity, Calculator: "/calculator", Closed: chosen.closed, Attempt: cmp.Or(chosen.attempt, billing.NewSecret())}
 	front, err := a.Billing.Storefront(ctx, account)
 	if err != nil {
 		if front, err = a.shelf(ctx, account); err != nil {

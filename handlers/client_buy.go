@@ -21,7 +21,7 @@ func (a *app) showPackages(c echo.Context, code int, chosen choice) error {
 	v, ctx := visitOf(c), c.Request().Context()
 	account := v.viewer.Account()
 	out := views.Buy{
-		Seller: account.Agency.Name, Closed: chosen.closed, Errors: chosen.errors, Attempt: cmp.Or(chosen.attempt, billing.NewSecret()),
+		Seller: account.Agency.Name, Calculator: "/calculator", Closed: chosen.closed, Errors: chosen.errors, Attempt: cmp.Or(chosen.attempt, billing.NewSecret()),
 	}
 	front, err := a.Billing.Shopfront(ctx, account)
 	if err != nil {

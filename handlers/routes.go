@@ -61,6 +61,7 @@ func (a *app) table() []route {
 		{get, "/buy", accounts, a.buyForm},
 		{post, "/buy", payers, a.buy},
 		{get, "/buy/return", accounts, a.buyReturn},
+		{get, "/calculator", visitors, a.calculator},
 		{get, "/plan", agencies, a.ownPlan},
 		{get, "/plan/choose", agencies, a.choosePlan},
 		{get, "/plan/change", buyers, a.takePlanForm},

@@ -1,7 +1,7 @@
 package ledger_test
 
 import (
-	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -101,7 +101,7 @@ func TestManyChargesCrossALineOnce(t *testing.T) {
 		for i := range 100 {
 			w := worlds[i%2]
 			wg.Go(func() {
-				if _, err := w.ledger.Charge(t.Context(), w.request(fmt.Sprint(i), 1)); err != nil {
+				if _, err := w.ledger.Charge(t.Context(), w.request(strconv.Itoa(i), 1)); err != nil {
 					t.Error(err)
 				}
 			})

@@ -95,3 +95,11 @@ func actionWords(code string) [2]string {
 	}
 	return [2]string{name, name + " runs"}
 }
+
+// ActionMany is what an action is called in the plural at the start of a line:
+// "Website syncs".
+func ActionMany(code string) string {
+	many := actionWords(code)[1]
+	first, size := utf8.DecodeRuneInString(many)
+	return string(unicode.ToUpper(first)) + many[size:]
+}

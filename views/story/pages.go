@@ -23,6 +23,7 @@ func Pages() []Page {
 	pages = append(pages, clients()...)
 	pages = append(pages, buys()...)
 	pages = append(pages, returns()...)
+	pages = append(pages, calculators()...)
 	pages = append(pages, purchases()...)
 	pages = append(pages, payments()...)
 	pages = append(pages, doors()...)

@@ -1,0 +1,88 @@
+package handlers_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"refill/billing"
+	"refill/models"
+	"refill/models/modelstest"
+)
+
+// The calculator's sum is what the rate card charges, and its basket is what the
+// till asks for.
+func TestTheCalculatorAgreesWithTheTill(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		p := newPortal(t, db)
+		b := p.as("owner")
+		a := b.get("/calculator?c=5,000&r=6.4&m=gpt-4-turbo&x=20")
+		require.Equal(t, http.StatusOK, a.StatusCode)
+		text := words(a.doc().Find("main"))
+		for _, part := range []string{"32,000 × 10 = 320,000", "Safety margin64,000", "384,000 credits a month", "GPT-3.5 would take 38,400: 345,600 credits less"} {
+			require.Contains(t, text, part)
+		}
+		account, err := p.billing.AccountOf(t.Context(), p.northwind.WalletID)
+		require.NoError(t, err)
+		packs, err := p.billing.PacksFor(t.Context(), p.northwind.ID)
+		require.NoError(t, err)
+		require.NotEmpty(t, packs)
+		link, _ := a.doc().Find("dl.sums a").First().Attr("href")
+		at, err := url.Parse(link)
+		require.NoError(t, err)
+		bought, err := p.billing.Buy(t.Context(), billing.BuyInput{Account: account, Pack: at.Query().Get("pack"), Key: "k", By: "test"})
+		require.NoError(t, err, "the link leads to something that is on sale")
+		require.Positive(t, bought.Price)
+		require.Equal(t, http.StatusOK, b.get(link).StatusCode)
+
+		share := a.doc().Find("#share").Text()
+		require.Contains(t, share, clients+"/calculator?", "for a client to open")
+		made, _ := a.doc().Find("a[href^='/packages/new']").Attr("href")
+		require.Contains(t, b.get(made).body, `value="384000"`)
+
+		bad := b.get("/calculator?c=many&r=0&m=gpt-4-turbo")
+		require.Equal(t, http.StatusUnprocessableEntity, bad.StatusCode)
+		require.Contains(t, words(bad.doc().Find("main")), "Enter how many conversations a month")
+		require.Contains(t, words(bad.doc().Find("main")), "Enter a number from 0.1 to 100")
+		require.Contains(t, bad.body, `value="many"`, "nothing typed is lost")
+		require.Contains(t, words(b.get("/calculator?m=gpt-9").doc().Find("main")), "gpt-4-turbo", "a model that is not on the card names those that are")
+	})
+}
+
+// Anybody may open an agency's calculator, and finds its packages and prices
+// there, never the platform's.
+func TestAnybodyMayCalculateAtAnAgency(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		p := newPortal(t, db)
+		stranger := p.visitor(clients)
+		require.Contains(t, words(stranger.get("/calculator").doc().Find("main")), "Ask Northwind Agency for a price.")
+		growth := p.sells()
+		hidden, err := p.billing.SavePackage(t.Context(), billing.Scope{}, billing.PackageEdit{
+			Agency: p.northwind.ID, Name: "For one only", Credits: 100_000 * models.Credit, Price: 100_00, Audience: models.AudienceChosen,
+			Viewers: []models.SubAccountID{p.acme.ID}, CostBasis: models.CostBest, LossAccepted: true, OnSale: true, By: "test",
+		})
+		require.NoError(t, err)
+		for name, b := range map[string]*browser{"visitor": stranger, "client": p.as("client")} {
+			a := b.get("/calculator?c=1500&r=7&m=gpt-4-turbo")
+			text := words(a.doc().Find("main"))
+			require.Contains(t, text, "105,000 credits a month", name)
+			for _, never := range []string{"Refill", "Full SaaS", "credits-35000", "your plan", "Your plan", "stammer", "/packages", "$100.00 and packs"} {
+				require.NotContains(t, a.body, never, name)
+			}
+			if name == "client" {
+				require.Contains(t, text, "For one only")
+				continue
+			}
+			require.Contains(t, text, "11 × Growth", name)
+			require.Contains(t, text, "$660.00", name)
+			require.NotContains(t, a.body, hidden.Name, name)
+			link, _ := a.doc().Find("dl.sums a").First().Attr("href")
+			require.Equal(t, "/sign-in?next=%2Fbuy%3Fpack%3D"+growth.ID.String(), link)
+		}
+		require.Equal(t, http.StatusSeeOther, p.visitor(home).get("/calculator").StatusCode, "the platform's prices are for its agencies")
+	})
+}
