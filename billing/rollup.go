@@ -50,6 +50,9 @@ func (s *Service) rollUsage(ctx context.Context, now models.Time) error {
 				break
 			}
 		}
+		if err := s.sumWallets(ctx, a.ID); err != nil {
+			errs = append(errs, fmt.Errorf("add up the entries of agency %s: %w", a.ID, err))
+		}
 	}
 	return errors.Join(errs...)
 }

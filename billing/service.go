@@ -54,6 +54,7 @@ type Service struct {
 	pulse     pulse
 	people    *people
 	post      *postOffice
+	sumEvery  int64       // entries between two sums of a wallet
 	founded   atomic.Bool // there is an admin, for good
 }
 
@@ -72,6 +73,7 @@ func New(c Config) (*Service, error) {
 	if s.base, s.portalDomain, err = portalsUnder(c.BaseURL, c.PortalDomain); err != nil {
 		return nil, fmt.Errorf("billing: %w", err)
 	}
+	s.sumEvery = sumEvery
 	s.directory.ttl, s.tenants.ttl = directoryTTL, tenantsTTL
 	s.periods.ttl = periodTTL
 	s.plans, _ = c.Payments.(PlanPayments)
