@@ -266,6 +266,8 @@ test("the pages about people, their mails and archived accounts", async () => {
   await visit(window, "switch", "/switch");
   await visit(window, "archive", `${acme}/archive`);
   await visit(window, "monthly", `${acme}/monthly`);
+  await visit(window, "statement", "/statement");
+  await visit(window, "statement-of-client", `${acme}/statement`);
   await visit(window, "move", `${acme}/move`);
   await visit(window, "bulk", "/sub-accounts/bulk");
   await visit(window, "bulk-planned", "/sub-accounts/bulk?way=same&credits=10");

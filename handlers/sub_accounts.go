@@ -266,6 +266,7 @@ func (a *app) subAccount(c echo.Context) error {
 		}
 	}
 	path := subAccountPath(sub.ID)
+	out.Statement = path + "/statement"
 	out.Access = a.accessCard(c, &sub.SubAccount)
 	if sub.Status != models.SubAccountActive {
 		out.ArchivedAt = sub.ArchivedAt

@@ -238,10 +238,11 @@ type SubAccount struct {
 	Sold    *SalesSum      // to it this cycle; nil for nothing
 	Own     models.Credits // of a pooled account: credits of its own, which lie still
 
-	Usage    UsageCard
-	Activity ActivityCard
-	Access   Access
-	Standing *Standing // what it gets every month; nil where it has no credits of its own
+	Usage     UsageCard
+	Activity  ActivityCard
+	Access    Access
+	Statement string    // href
+	Standing  *Standing // what it gets every month; nil where it has no credits of its own
 
 	Assign   string // hrefs; "" when this person may not, or there is nothing to do
 	TakeBack string

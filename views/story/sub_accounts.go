@@ -154,7 +154,22 @@ func feeding() []Page {
 	monthly := views.Monthly{
 		Frame: clientsFrame("Monthly credits for Acme Dental"), Action: "/sub-accounts/1/monthly", Account: "/sub-accounts/1", Name: "Acme Dental", Typed: "5000", Day: "31", Unused: "return",
 	}
+	statement := views.Statement{
+		Frame: clientsFrame("Statement"), Whose: "Acme Dental", Agency: "Northwind", From: at(1, 0, 0), To: at(31, 0, 0), Opening: credits(204), Closing: credits(4_104),
+		Rows: []views.StatementRow{
+			{Item: "assigned", Credits: credits(5_000)},
+			{Item: "used", Credits: -credits(1_000), Parts: []views.StatementPart{
+				{Action: "ai.reply", Model: "gpt-4-turbo", Count: 90, Credits: credits(900)}, {Action: "ai.knowledge_sync", Count: 4, Credits: credits(100)},
+			}},
+			{Item: "expired", Credits: -credits(100)},
+		},
+		Previous: "/statement?month=2026-09", CSV: "/statement.csv?month=2026-10", PDF: "/statement.pdf?month=2026-10", Back: &views.Link{Label: "History", Href: "/history"},
+	}
+	quiet := statement
+	quiet.Rows, quiet.Closing, quiet.Complete, quiet.Next = nil, credits(204), true, "/statement?month=2026-11"
 	return []Page{
+		{"statement", views.StatementPage(statement)},
+		{"statement-quiet", views.StatementPage(quiet)},
 		{"bulk", views.BulkPage(bulk)},
 		{"bulk-planned", views.BulkPage(planned)},
 		{"bulk-short", views.BulkPage(short)},

@@ -1,0 +1,98 @@
+package handlers
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"refill/billing"
+	"refill/billing/problem"
+	"refill/models"
+	"refill/views"
+)
+
+// statementAsked is whose statement an address asks for, and of which month.
+type statementAsked struct {
+	billing.Statement
+
+	path string // of the page, without its month
+	back *views.Link
+}
+
+// asked reads the statement of the signed-in account, or of the client that the
+// address names. Without a month it is the running one.
+func (a *app) asked(c echo.Context) (statementAsked, error) {
+	out := statementAsked{path: "/statement", back: &views.Link{Label: "History", Href: "/history"}}
+	account := visitOf(c).viewer.Account()
+	if c.Param("id") != "" {
+		sub, err := a.client(c)
+		if err != nil {
+			return out, err
+		}
+		account = billing.AccountOfSub(visitOf(c).viewer.Agency, sub.SubAccount)
+		out.path, out.back = subAccountPath(sub.ID)+"/statement", &views.Link{Label: sub.Name, Href: subAccountPath(sub.ID)}
+	}
+	month := a.Billing.Now()
+	if text := c.QueryParam("month"); text != "" {
+		t, err := time.ParseInLocation("2006-01", text, account.Zone)
+		if err != nil {
+			return out, problem.Missing("statement")
+		}
+		// The middle of the month: its first midnight may not exist in the zone.
+		month = models.At(t.AddDate(0, 0, 14))
+	}
+	var err error
+	out.Statement, err = a.Billing.Statement(c.Request().Context(), account, month)
+	return out, err
+}
+
+// at is the address of a month's statement in a form: "", ".csv" or ".pdf".
+func (s *statementAsked) at(form string, month models.Time) string {
+	return s.path + form + "?month=" + month.In(s.Account.Zone).Format("2006-01")
+}
+
+func (a *app) statement(c echo.Context) error {
+	s, err := a.asked(c)
+	if err != nil {
+		return err
+	}
+	out := a.statementView(&s)
+	if s.Month.Start > s.First {
+		out.Previous = s.at("", s.Month.Start-1)
+	}
+	if s.Complete {
+		out.Next = s.at("", s.Month.End)
+	}
+	out.CSV, out.Back = s.at(".csv", s.Month.Start), s.back
+	if out.Frame, err = a.frame(c, "Statement", "history", nil); err != nil {
+		return err
+	}
+	out.Frame.Zone = s.Account.Zone
+	return page(c, http.StatusOK, views.StatementPage(out))
+}
+
+// statementView is a statement without a frame.
+func (a *app) statementView(s *statementAsked) views.Statement {
+	out := views.Statement{
+		Whose: s.Account.Name(), Agency: s.Account.Agency.Name, From: s.Month.Start, To: s.Month.End, Complete: s.Complete, Opening: s.Opening, Closing: s.Closing,
+	}
+	for _, r := range s.Rows {
+		row := views.StatementRow{Item: string(r.Item), Credits: r.Credits}
+		if r.Item == billing.StatementUsed {
+			for _, u := range s.Used {
+				row.Parts = append(row.Parts, views.StatementPart{Action: u.Action, Model: u.Model, Count: u.Charges, Credits: u.Credits})
+			}
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out
+}
+
+func (a *app) statementCSV(c echo.Context) error {
+	s, err := a.asked(c)
+	if err != nil {
+		return err
+	}
+	return a.download(c, "statement", s.Month.Start, s.Month.End, s.StatementCSV())
+}
