@@ -98,15 +98,16 @@ func (s *Service) SetAdjustmentLimits(ctx context.Context, in AdjustmentLimits, 
 
 // AdjustInput gives (> 0) or takes (< 0) credits by hand.
 type AdjustInput struct {
-	Agency  models.AgencyID
-	Wallet  models.WalletID
-	Credits models.Credits
-	Source  models.Source // of given credits: adjustment, promo or referral
-	Reason  string        // required
-	Hidden  bool          // the account's history tells no reason; the audit log always does
-	Program bool          // a platform key asks: its limit holds
-	Key     string
-	By      Actor
+	Agency    models.AgencyID
+	Wallet    models.WalletID
+	Credits   models.Credits
+	Source    models.Source // of given credits: adjustment, promo or referral
+	ExpiresAt models.Time   // of given credits; 0: never
+	Reason    string        // required
+	Hidden    bool          // the account's history tells no reason; the audit log always does
+	Program   bool          // a platform key asks: its limit holds
+	Key       string
+	By        Actor
 }
 
 func (in *AdjustInput) check() error {
@@ -133,12 +134,15 @@ func (in *AdjustInput) digest() []byte {
 	if in.Hidden { // otherwise as before there was a choice
 		parts = append(parts, "hidden")
 	}
+	if in.ExpiresAt != 0 {
+		parts = append(parts, "until "+in.ExpiresAt.RFC3339())
+	}
 	return fingerprint(parts...)
 }
 
 // Adjust changes a balance by hand, with a reason, and writes the audit log.
 // Errors: reason_missing, invalid_credits, invalid_adjustment_type,
-// insufficient_credits, second_person_needed (a program above its limit).
+// invalid_expiry, insufficient_credits, second_person_needed (a program above its limit).
 func (s *Service) Adjust(ctx context.Context, in AdjustInput) (ledger.Granted, error) {
 	now := s.clock.Now()
 	if err := in.check(); err != nil {
@@ -173,10 +177,13 @@ func (s *Service) adjust(ctx context.Context, tx *gorm.DB, in *AdjustInput, now 
 	if in.Hidden {
 		note = ""
 	}
+	if in.Credits > 0 && in.ExpiresAt != 0 && in.ExpiresAt <= now {
+		return ledger.Granted{}, problem.New(problem.Invalid, "invalid_expiry", "The credits would end before they are given. Choose a later day, or leave it empty.").On("expires")
+	}
 	var out ledger.Granted
 	if in.Credits > 0 {
 		out, err = s.ledger.Grant(ctx, tx, ledger.GrantRequest{
-			Agency: in.Agency, Wallet: in.Wallet, Source: in.Source, Credits: in.Credits, Kind: "adjust",
+			Agency: in.Agency, Wallet: in.Wallet, Source: in.Source, Credits: in.Credits, ExpiresAt: in.ExpiresAt, Kind: "adjust",
 			Actor: string(in.By), Note: note, Key: in.Key, Fingerprint: digest, At: now,
 		})
 	} else {
@@ -244,7 +251,7 @@ func (s *Service) keepRequest(tx *gorm.DB, in *AdjustInput, now models.Time) (*m
 		return nil, problem.Missing("wallet")
 	}
 	row := &models.AdjustmentRequest{
-		AgencyID: in.Agency, ID: models.NewID[models.AdjustmentID](now), WalletID: in.Wallet, Credits: in.Credits, Source: in.Source,
+		AgencyID: in.Agency, ID: models.NewID[models.AdjustmentID](now), WalletID: in.Wallet, Credits: in.Credits, Source: in.Source, ExpiresAt: in.ExpiresAt,
 		Reason: in.Reason, Shown: !in.Hidden, State: models.AdjustmentPending, RequestedBy: string(in.By),
 		IdempotencyKey: in.Key, Fingerprint: in.digest(), CreatedAt: now,
 	}
@@ -291,7 +298,7 @@ func (s *Service) DecideAdjustment(ctx context.Context, d Decision) (row models.
 		row.State, row.DecidedBy, row.DecidedAt = want, string(d.By), now
 		if d.Approve {
 			granted, err := s.adjust(ctx, tx, &AdjustInput{
-				Agency: row.AgencyID, Wallet: row.WalletID, Credits: row.Credits, Source: row.Source, Reason: row.Reason, Hidden: !row.Shown,
+				Agency: row.AgencyID, Wallet: row.WalletID, Credits: row.Credits, Source: row.Source, ExpiresAt: row.ExpiresAt, Reason: row.Reason, Hidden: !row.Shown,
 				Key: "adjustment:" + row.ID.String(), By: Actor(row.RequestedBy),
 			}, now)
 			if err != nil {

@@ -65,7 +65,7 @@ func (in *GiftInput) check(now models.Time) error {
 		errs = append(errs, wrong("invalid_uses", "max_uses", "Give a number from 0, which is no limit, up to %d.", MaxGiftUses))
 	}
 	if in.MaxCredits != 0 && (in.MaxCredits < in.Credits || in.MaxCredits > models.MaxCharge) {
-		errs = append(errs, wrong("invalid_max_credits", "max_credits", "The most in all is at least one gift and up to %s credits; leave it empty for no limit.", models.MaxCharge))
+		errs = append(errs, wrong("invalid_max_credits", "max_credits", "The most in all is at least one redemption and up to %s credits; leave it empty for no limit.", models.MaxCharge))
 	}
 	if in.ExpiresAt != 0 && in.ExpiresAt <= now {
 		errs = append(errs, wrong("invalid_expiry", "expires", "The codes end later than now; leave it empty for never."))
@@ -148,7 +148,7 @@ func (s *Service) makeCodes(tx *gorm.DB, gift *models.Gift, chosen string) error
 			return err
 		}
 		if taken > 0 {
-			return problem.New(problem.Conflict, "code_taken", "Another gift has this code already. Choose another one.").On("code")
+			return problem.New(problem.Conflict, "code_taken", "Another promotion has this code already. Choose another one.").On("code")
 		}
 		return tx.Create(&models.GiftCode{Code: code, GiftID: gift.ID, Shown: strings.ToUpper(chosen)}).Error
 	}
@@ -295,7 +295,7 @@ func (s *Service) redeem(ctx context.Context, tx *gorm.DB, in *RedeemInput, now 
 	key := "gift:" + gift.ID.String()
 	granted, err := s.ledger.Grant(ctx, tx, ledger.GrantRequest{
 		Agency: agency, Wallet: in.Account.Wallet, Source: models.SourcePromo, Credits: gift.Credits, ExpiresAt: out.ExpiresAt, Kind: "gift",
-		Actor: string(in.By), Note: "Gift: " + gift.Name, Reference: gift.ID.String(), Key: key, Fingerprint: fingerprint(key), At: now,
+		Actor: string(in.By), Note: "Promotion: " + gift.Name, Reference: gift.ID.String(), Key: key, Fingerprint: fingerprint(key), At: now,
 	})
 	if err != nil {
 		return out, err
@@ -324,7 +324,7 @@ func redeemedBefore(tx *gorm.DB, in *RedeemInput, gift *models.Gift, out *Redeem
 	case err != nil:
 		return false, err
 	case old.IdempotencyKey != in.Key:
-		return false, problem.New(problem.Conflict, "gift_redeemed", "You have redeemed this gift already: each agency may once. The %s are in your history.", old.Credits.Counted()).On("code")
+		return false, problem.New(problem.Conflict, "gift_redeemed", "You have redeemed this promotion already: each agency may once. The %s are in your history.", old.Credits.Counted()).On("code")
 	}
 	*out = Redeemed{GiftRedemption: old, Name: gift.Name, Replayed: true}
 	return true, nil

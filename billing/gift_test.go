@@ -98,7 +98,7 @@ func TestAGiftsBounds(t *testing.T) {
 		had := s.left(t, s.account)
 		first, err := s.redeem(t, s.account, " Wel come ", "a")
 		require.NoError(t, err)
-		require.Equal(t, []any{had + thousand, s.clock.Now().Add(30*24*time.Hour).In(time.UTC).Format(time.DateOnly)},
+		require.Equal(t, []any{had + thousand, s.clock.Now().Add(30 * 24 * time.Hour).In(time.UTC).Format(time.DateOnly)},
 			[]any{first.After, first.ExpiresAt.In(time.UTC).Format(time.DateOnly)})
 		again, err := s.redeem(t, s.account, "WELCOME", "a")
 		require.NoError(t, err)
@@ -129,7 +129,9 @@ func TestAGiftsBounds(t *testing.T) {
 		require.NoError(t, err)
 		_, err = s.redeem(t, s.account, "STOPPED", "e")
 		is("gift_ended", err)
-		s.gift(t, func(in *billing.GiftInput) { in.Code, in.ExpiresAt, in.Key = "SHORT", s.clock.Now().Add(time.Hour), "g5" })
+		s.gift(t, func(in *billing.GiftInput) {
+			in.Code, in.ExpiresAt, in.Key = "SHORT", s.clock.Now().Add(time.Hour), "g5"
+		})
 		require.NoError(t, s.clock.Advance(s.clock.Now().Add(time.Hour)))
 		_, err = s.redeem(t, s.account, "SHORT", "f")
 		is("gift_ended", err)

@@ -13,6 +13,7 @@ import (
 
 	"refill/billing/checkout"
 	"refill/billing/period"
+	"refill/billing/problem"
 	"refill/models"
 )
 
@@ -46,6 +47,30 @@ func graceDays(tx *gorm.DB) (int, error) {
 		return days, nil
 	}
 	return defaultGrace, nil
+}
+
+// GraceDays reads how many days a plan goes on unpaid.
+func (s *Service) GraceDays(ctx context.Context) (int, error) {
+	return graceDays(s.db.Read.WithContext(ctx))
+}
+
+// SetGraceDays changes it, for plans that fall behind from now on. Errors:
+// invalid_days.
+func (s *Service) SetGraceDays(ctx context.Context, days int, by Actor) error {
+	now := s.clock.Now()
+	if days < 0 || days > maxTrialDays {
+		return problem.New(problem.Invalid, "invalid_days", "Give a number of days from 0 up to %d.", maxTrialDays).On("days")
+	}
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		was, err := graceDays(tx)
+		if err != nil || was == days {
+			return err
+		}
+		if err := tx.Save(&models.Setting{Name: GraceSetting, Value: strconv.Itoa(days)}).Error; err != nil {
+			return err
+		}
+		return s.audit(tx, models.AgencyID{}, by, "plan.grace", GraceSetting, fmt.Sprintf("%d → %d days", was, days), "", now)
+	})
 }
 
 // How often Stripe is asked about plans nobody told us of.

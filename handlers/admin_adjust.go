@@ -24,7 +24,7 @@ func typedAdjustment(value func(string) string) views.Adjust {
 	}
 	return views.Adjust{
 		Take: value("direction") == "take", Typed: strings.TrimSpace(value("credits")), Type: string(kind), Reason: value("reason"),
-		Shown: value("shown") == "1", Attempt: value("attempt"),
+		Expires: strings.TrimSpace(value("expires")), Shown: value("shown") == "1", Attempt: value("attempt"),
 	}
 }
 
@@ -35,6 +35,9 @@ func adjustQuery(f *views.Adjust) string {
 	}
 	if f.Shown {
 		q.Set("shown", "1")
+	}
+	if f.Expires != "" {
+		q.Set("expires", f.Expires)
 	}
 	return q.Encode()
 }
@@ -122,6 +125,15 @@ func (a *app) adjust(c echo.Context) error {
 	}
 	if amount > 0 {
 		in.Source = models.Source(f.Type)
+		zone, err := a.Billing.PlatformZone(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		t := typed{}
+		if in.ExpiresAt = t.lastDay("expires", f.Expires, zone); len(t.errors) > 0 {
+			f.Errors = t.errors
+			return a.showAdjust(c, http.StatusUnprocessableEntity, &agency, f)
+		}
 	}
 	out, err := a.Billing.AskAdjustment(c.Request().Context(), in)
 	if err != nil {
@@ -151,7 +163,7 @@ func (a *app) notAdjusted(c echo.Context, agency *models.Agency, f views.Adjust,
 		f.Errors = views.FieldErrors{{Field: "credits", Text: problem.Of(err).Message}}
 	default:
 		var ok bool
-		if f.Errors, ok = wrongFields(err, "credits", "reason", "type"); !ok {
+		if f.Errors, ok = wrongFields(err, "credits", "type", "expires", "reason"); !ok {
 			return err
 		}
 	}
@@ -192,12 +204,12 @@ func (a *app) showAdjustments(c echo.Context, code int, out views.Adjustments) e
 func adjustmentRow(r *billing.AdjustmentRow) views.AdjustmentRow {
 	out := views.AdjustmentRow{
 		At: r.CreatedAt, Agency: r.Agency, Account: r.SubAccount, Href: "/admin/adjustments/" + r.AgencyID.String() + "/" + r.ID.String(),
-		Credits: r.Credits, Type: "Adjustment", Reason: r.Reason, Shown: r.Shown, By: views.AuditActor(r.RequestedBy), State: string(r.State),
+		Credits: r.Credits, Type: "Adjustment", Expires: r.ExpiresAt, Reason: r.Reason, Shown: r.Shown, By: views.AuditActor(r.RequestedBy), State: string(r.State),
 		DecidedBy: views.AuditActor(r.DecidedBy), DecidedAt: r.DecidedAt,
 	}
 	switch r.Source { //nolint:exhaustive // others are an adjustment
 	case models.SourcePromo:
-		out.Type = "Promotion"
+		out.Type = "Goodwill or promotion"
 	case models.SourceReferral:
 		out.Type = "Referral"
 	}

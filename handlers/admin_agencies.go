@@ -152,7 +152,7 @@ func (a *app) agenciesCSV(c echo.Context) error {
 }
 
 func (a *app) newAgencyForm(c echo.Context) error {
-	f := views.AgencyForm{}
+	f := views.AgencyForm{ReferralCode: c.QueryParam("referral_code")}
 	var err error
 	if f.Plan, err = a.Billing.Setting(c.Request().Context(), "default_plan"); err != nil {
 		return err
@@ -197,6 +197,7 @@ func (a *app) newAgency(c echo.Context) error {
 	f := views.AgencyForm{
 		Name: c.FormValue("name"), ExternalID: strings.TrimSpace(c.FormValue("external_id")), Plan: c.FormValue("plan"),
 		TimeZone: strings.TrimSpace(c.FormValue("time_zone")), Email: strings.TrimSpace(c.FormValue("email")), Attempt: c.FormValue("attempt"),
+		ReferralCode: field(c, "referral_code"),
 	}
 	if f.ExternalID == "" {
 		f.ExternalID = billing.ExternalIDFrom(f.Name)
@@ -208,10 +209,11 @@ func (a *app) newAgency(c echo.Context) error {
 		}
 	}
 	agency, _, err := a.Billing.CreateAgencyOnce(ctx, billing.AgencyInput{
-		ExternalID: f.ExternalID, Name: f.Name, Plan: f.Plan, TimeZone: f.TimeZone, Key: "web:" + cmp.Or(f.Attempt, billing.NewSecret()), By: v.viewer.Actor(),
+		ExternalID: f.ExternalID, Name: f.Name, Plan: f.Plan, TimeZone: f.TimeZone, ReferralCode: f.ReferralCode, OwnerEmail: f.Email,
+		Key: "web:" + cmp.Or(f.Attempt, billing.NewSecret()), By: v.viewer.Actor(),
 	})
 	if err != nil {
-		wrong, ok := wrongFields(err, "name", "external_id", "plan", "time_zone")
+		wrong, ok := wrongFields(err, "name", "external_id", "plan", "time_zone", "referral_code")
 		switch {
 		case ok:
 			f.Errors = wrong

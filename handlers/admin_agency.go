@@ -67,6 +67,11 @@ func (a *app) agency(c echo.Context) error {
 		out.State, out.Until = planState(&last, o.Now)
 		out.Stripe, out.StripeState, out.PaidUntil = last.StripeID, last.StripeStatus, last.PaidUntil
 	}
+	if by, err := a.Billing.ReferredBy(ctx, agency.ID); err != nil {
+		a.sectionFailed(c, "referral", err)
+	} else if by != nil {
+		out.Referred = by.Referrer
+	}
 	if sub.PeriodEnd != models.Never {
 		out.RenewsAt = sub.PeriodEnd
 	}

@@ -40,6 +40,15 @@ func (a *app) payments(c echo.Context) error {
 	for i := range rows {
 		out.List = append(out.List, paymentRow(&rows[i]))
 	}
+	if q.Cursor == "" {
+		plans, err := a.Billing.PlanPayments(ctx, q)
+		if err != nil {
+			out.Failure = a.failure(c, "The payments", "", err)
+		}
+		for i := range plans {
+			out.Plans = append(out.Plans, planPaidRow(&plans[i]))
+		}
+	}
 	link := func(cursor string) string {
 		v := url.Values{}
 		if day != "" {
@@ -135,6 +144,14 @@ func paymentRow(p *billing.Payment) views.PaymentRow {
 		row.Refund = path + "/refund"
 	}
 	return row
+}
+
+func planPaidRow(p *billing.PlanPaid) views.PlanPaidRow {
+	money := func(amount int64) models.Money { return models.Money{Amount: amount, Currency: p.Currency} }
+	return views.PlanPaidRow{
+		Agency: p.Agency, Href: agencyPath(p.AgencyID), Invoice: p.Invoice, At: p.PaidAt, Amount: money(p.Amount), Refunded: money(p.Refunded),
+		Dispute: p.Dispute, Differs: money(p.Difference()),
+	}
 }
 
 func strayRows(rows []models.SeenPayment) []views.StrayRow {

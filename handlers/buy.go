@@ -68,6 +68,10 @@ func (a *app) showBuy(c echo.Context, code int, chosen choice) error {
 	if err = a.closed(ctx, v, &out); err != nil {
 		return err
 	}
+	if mayBuy(v) {
+		out.Beside = append(out.Beside, views.Link{Label: "Redeem a code", Href: "/gift"})
+	}
+	out.Beside = append(out.Beside, views.Link{Label: "Refer an agency", Href: "/referral"})
 	if out.Frame, err = a.frame(c, "Credits & top-ups", "buy", nil); err != nil {
 		return err
 	}

@@ -116,6 +116,7 @@ func navigation(r role, current string) []views.NavItem {
 			{Key: "plans", Label: "Plans", Href: "/admin/plans"},
 			{Key: "packs", Label: "Packs", Href: "/admin/packs"},
 			{Key: "rates", Label: "Rate cards", Href: "/admin/rates"},
+			{Key: "promotions", Label: "Promotions", Href: "/admin/gifts"},
 			{Key: "audit", Label: "Audit", Href: "/admin/audit"},
 		}
 	case roleClient:

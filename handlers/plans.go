@@ -37,7 +37,14 @@ func versionTerms(v *billing.PlanVersion) views.PlanFacts {
 
 // plans lists every plan in its newest version.
 func (a *app) plans(c echo.Context) error {
-	out := views.Plans{}
+	days, err := a.Billing.GraceDays(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return a.showPlans(c, http.StatusOK, views.Plans{Grace: strconv.Itoa(days)})
+}
+
+func (a *app) showPlans(c echo.Context, code int, out views.Plans) error {
 	lines, err := a.Billing.PlanLines(c.Request().Context())
 	if err != nil {
 		out.Failure = a.failure(c, "The plans", "Agencies keep what they have.", err)
@@ -56,7 +63,8 @@ func (a *app) plans(c echo.Context) error {
 	if out.Frame, err = a.frame(c, "Plans", "plans", nil); err != nil {
 		return err
 	}
-	return page(c, http.StatusOK, views.PlansPage(out))
+	out.Frame.Failed = len(out.Errors) > 0
+	return page(c, code, views.PlansPage(out))
 }
 
 // planOf reads the version that the address names. Errors: not_found.

@@ -6,7 +6,7 @@ import (
 )
 
 // Adjust gives or takes credits by hand. Field names: direction (give, take),
-// credits (as typed), type, reason, shown, attempt.
+// credits (as typed), type, expires, reason, shown, attempt.
 type Adjust struct {
 	Frame   Frame
 	Errors  FieldErrors
@@ -15,11 +15,13 @@ type Adjust struct {
 	Action  string
 	Attempt string
 
-	Take   bool
-	Typed  string
-	Type   string // adjustment, promo or referral
-	Reason string
-	Shown  bool // to the agency
+	Take  bool
+	Typed string
+	Type  string // adjustment, promo or referral
+	// Expires is the last day of given credits, as typed; "" never.
+	Expires string
+	Reason  string
+	Shown   bool // to the agency
 
 	Amount models.Credits // signed; 0: nothing to sum up yet
 	Before models.Credits // left, excess taken off
@@ -45,7 +47,7 @@ func (v Adjust) limit() string {
 }
 
 func adjustTypes() []Option {
-	return []Option{{"adjustment", "Adjustment"}, {"promo", "Promotion"}, {"referral", "Referral"}}
+	return []Option{{"adjustment", "Adjustment"}, {"promo", "Goodwill or promotion"}, {"referral", "Referral"}}
 }
 
 // PlanChoice is the page that puts an agency on another plan. Field names: plan,
@@ -131,6 +133,7 @@ type AdjustmentRow struct {
 	Href      string // of the request's page
 	Credits   models.Credits
 	Type      string
+	Expires   models.Time // unset: never
 	Reason    string
 	Shown     bool
 	By        string

@@ -166,7 +166,7 @@ type AgencyForm struct {
 	Errors  FieldErrors
 	Attempt string
 
-	Name, ExternalID, Plan, TimeZone, Email string // as typed
+	Name, ExternalID, Plan, TimeZone, Email, ReferralCode string // as typed
 
 	Plans   []Option
 	Zones   []string
@@ -181,6 +181,7 @@ type Agency struct {
 	Zone      string
 	Portal    string // host of its clients' portal
 	Created   models.Time
+	Referred  string // by whom; "" nobody
 	Suspended bool   // paused by an admin
 	Why       string // and with what reason; "" unknown
 

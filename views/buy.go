@@ -40,6 +40,7 @@ type Buy struct {
 	Seller     string // on a client's page: the agency's name
 	Descriptor string // what the card statement will show; "" leaves it out
 	Calculator string // href of the calculator; "" leaves it out
+	Beside     []Link // other ways to credits
 }
 
 // Closed says why the page sells nothing.

@@ -61,12 +61,15 @@ func unitPrice(price *big.Rat, currency string) string {
 
 func version(n int) string { return "Version " + strconv.Itoa(n) }
 
-// Plans is every plan.
+// Plans is every plan, and how long one goes on unpaid. Field name of the latter:
+// days.
 type Plans struct {
 	Frame   Frame
 	Failure *SectionFailure
+	Errors  FieldErrors
 	Rows    []PlanRow
 	Retired []PlanRow // off offer
+	Grace   string    // as typed
 }
 
 // PlanRow is one plan in its newest version.

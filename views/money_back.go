@@ -185,7 +185,8 @@ type Payments struct {
 	Days     []PaymentDay
 	Last     *Comparison
 	List     []PaymentRow
-	ListOf   string // the day the list is of; "" all
+	Plans    []PlanPaidRow // on the first page
+	ListOf   string        // the day the list is of; "" all
 	Pager    Pager
 	CSV      string
 }
@@ -226,6 +227,34 @@ func (r PaymentRow) what() string {
 		return r.What + ", " + credits
 	}
 	return r.What
+}
+
+// PlanPaidRow is what was paid for a plan.
+type PlanPaidRow struct {
+	Agency   string
+	Href     string
+	Invoice  string
+	At       models.Time
+	Amount   models.Money
+	Refunded models.Money
+	Dispute  models.DisputeState
+	Differs  models.Money // between Stripe and here
+}
+
+// disputed says where a dispute of the payment stands; "" for none.
+func (r PlanPaidRow) disputed() string {
+	switch r.Dispute {
+	case models.DisputeInquiry:
+		return "The bank asks about it"
+	case models.DisputeOpen:
+		return "Disputed"
+	case models.DisputeWon:
+		return "Dispute won"
+	case models.DisputeLost:
+		return "Dispute lost"
+	case models.DisputeNone:
+	}
+	return ""
 }
 
 // StrayRow is a payment at Stripe that no purchase knows.

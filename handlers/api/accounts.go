@@ -45,6 +45,7 @@ type agencyIn struct {
 		Name       string `json:"name" example:"Northwind"`
 		Plan       string `json:"plan,omitempty" doc:"Code of a plan; the default plan unless told." example:"full-saas"`
 		TimeZone   string `json:"time_zone,omitempty" doc:"IANA name; UTC unless told." example:"Europe/Paris"`
+		Referral   string `json:"referral_code,omitempty" doc:"Of the agency that brought this one here; that agency is rewarded once this one's first payment has cleared." example:"NORTHWIND7K3F"`
 	}
 }
 
@@ -86,7 +87,7 @@ func (a *api) agencies() {
 		Description: "With its wallet, on a plan, with the plan's first allowance. Platform key.", DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, who caller, in *agencyIn) (*made[agency], error) {
 		b := in.Body
-		row, replayed, err := a.s.CreateAgencyOnce(ctx, billing.AgencyInput{ExternalID: b.ExternalID, Name: b.Name, Plan: b.Plan, TimeZone: b.TimeZone, Key: in.Key, By: who.by})
+		row, replayed, err := a.s.CreateAgencyOnce(ctx, billing.AgencyInput{ExternalID: b.ExternalID, Name: b.Name, Plan: b.Plan, TimeZone: b.TimeZone, ReferralCode: b.Referral, Key: in.Key, By: who.by})
 		if err != nil {
 			return nil, err
 		}

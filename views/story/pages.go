@@ -26,6 +26,7 @@ func Pages() []Page {
 	pages = append(pages, calculators()...)
 	pages = append(pages, purchases()...)
 	pages = append(pages, payments()...)
+	pages = append(pages, promotions()...)
 	pages = append(pages, doors()...)
 	pages = append(pages, peoplePages()...)
 	pages = append(pages, setups()...)

@@ -41,6 +41,10 @@ func payments() []Page {
 			{Day: at(23, 0, 0), Href: "/admin/payments?day=2026-11-23", Payments: 2, Booked: 2, Stripe: usd(10_000), Ledger: usd(10_000), Differs: usd(0)},
 		},
 		Last: &views.Comparison{At: at(24, 3, 0), Accounts: 4, Payments: 31, Settled: 1},
+		Plans: []views.PlanPaidRow{
+			{Agency: "Northwind Agency", Href: "/admin/agencies/agy_1", Invoice: "in_1OxY2", At: at(23, 8, 0), Amount: usd(29_700), Refunded: none, Differs: none},
+			{Agency: "Bluebird Studio", Href: "/admin/agencies/agy_2", Invoice: "in_1OxY3", At: at(22, 8, 0), Amount: usd(9_700), Refunded: usd(9_700), Dispute: models.DisputeWon, Differs: usd(100)},
+		},
 		List: []views.PaymentRow{paid(24, "2,000 credits", 2_000, 1_000), disputed, partly, sale}, Pager: views.Pager{Older: "/admin/payments?after=x"},
 	}
 	day := views.Payments{Frame: full.Frame, CSV: full.CSV, ListOf: "November 24, 2026", List: full.List[:1]}
