@@ -95,6 +95,10 @@ GET  /purchases.csv                                                   in     200
 GET  /purchases/{purchase}/receipt                                    in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /purchases/{acme-purchase}/receipt                               in     404   404     404    200    403   404       404      | 404   404     404    404    403
 
+GET  /gift                                                            in     200   200     403    403    403   403       200
+POST /gift                                                            in     422   422     403    403    403   403       422
+GET  /referral                                                        in     200   200     200    403    403   403       200
+GET  /r/{referral}                                                    200    200   200     200    404    200   404       200       | 404   404     404    404    404
 GET  /plan                                                            in     200   200     200    403    403   403       200
 GET  /plan/choose                                                     in     200   200     200    403    403   403       200
 GET  /plan/change?plan=pro                                            in     303   303     403    403    403   403       303
@@ -206,6 +210,7 @@ GET  /admin/audit.csv                                                 in     403
 GET  /admin/plans                                                     in     403   403     403    403    200   403       403
 GET  /admin/plans/new                                                 in     403   403     403    403    200   403       403
 POST /admin/plans/new                                                 in     403   403     403    403    422   403       403
+POST /admin/plans/grace                                               in     403   403     403    403    422   403       403
 GET  /admin/plans/{plan}                                              in     403   403     403    403    200   403       403      | 403   403     403    403    404
 GET  /admin/plans/{plan}/edit                                         in     403   403     403    403    200   403       403      | 403   403     403    403    404
 POST /admin/plans/{plan}/edit                                         in     403   403     403    403    422   403       403      | 403   403     403    403    404
@@ -231,6 +236,14 @@ GET  /admin/rates/{card}/rates.csv                                    in     403
 GET  /admin/rates/{card}/edit                                         in     403   403     403    403    200   403       403      | 403   403     403    403    404
 POST /admin/rates/{card}/edit                                         in     403   403     403    403    422   403       403      | 403   403     403    403    404
 GET  /admin/rates/{card}/versions/{edition}                           in     403   403     403    403    200   403       403      | 403   403     403    403    404
+GET  /admin/gifts                                                     in     403   403     403    403    200   403       403
+GET  /admin/gifts/new                                                 in     403   403     403    403    200   403       403
+POST /admin/gifts/new                                                 in     403   403     403    403    422   403       403
+GET  /admin/gifts/{gift}                                              in     403   403     403    403    200   403       403       | 403   403     403    403    404
+GET  /admin/gifts/{gift}/codes.csv                                    in     403   403     403    403    200   403       403       | 403   403     403    403    404
+POST /admin/gifts/{gift}/stop                                         in     403   403     403    403    303   403       403       | 403   403     403    403    404
+GET  /admin/referrals                                                 in     403   403     403    403    200   403       403
+POST /admin/referrals?credits=x                                       in     403   403     403    403    422   403       403
 GET  /admin/usage                                                     in     403   403     403    403    200   403       403
 GET  /admin/usage?agency={tenant}                                     in     403   403     403    403    200   403       403      | 403   403     403    403    404
 GET  /admin/usage.csv                                                 in     403   403     403    403    200   403       403
@@ -351,6 +364,10 @@ func (p *portal) things() map[string]thing {
 	acmesCharge, maplesCharge := p.charge("sub:northwind/acme"), p.charge("sub:bluebird/maple")
 	letter(maples) // a mail to read
 	must(p.billing.ReceiveEvent(ctx, billing.EndpointPlatform, []byte(`{"id":"evt_access","type":"checkout.session.completed","object_id":"`+purchase.CheckoutSession+`"}`), "good"))
+	gift, err := p.billing.CreateGift(ctx, billing.GiftInput{Name: "Welcome", Credits: models.Credit, Code: "WELCOME", Reason: "Launch", Key: "gift", By: "test"})
+	must(err)
+	referral, err := p.billing.ReferralCode(ctx, p.northwind.ID)
+	must(err)
 	plan, pack, card := p.offered(p.defaultPlan()).ID.String(), p.onSale("credits-2000").ID.String(), p.card().ID.String()
 	return map[string]thing{
 		"file":          is("app.css", "nothing.css", "..%2fgo.mod"),
@@ -392,6 +409,8 @@ func (p *portal) things() map[string]thing {
 		"pack":          is(pack, models.NewID[models.PackID](begin).String(), plan),
 		"card":          is(card, models.NewID[models.RateCardID](begin).String(), plan),
 		"edition":       is("1", "2", "0"),
+		"gift":          is(gift.ID.String(), models.NewID[models.GiftID](begin).String(), plan),
+		"referral":      is(referral, "NOSUCHCODE", p.northwind.ID.String()),
 		"mail":          is("1", "0", "999999", "x"),
 	}
 }
