@@ -154,6 +154,9 @@ test("the pages of an agency", async () => {
   await visit(window, "buy", "/buy");
   await visit(window, "calculator", "/calculator?c=4000&r=6.5&x=20");
   await visit(window, "calculator-wrong", "/calculator?c=many", { status: 422 });
+  await visit(window, "referral", "/referral");
+  await visit(window, "referral-invite", new URL(await page.locator("#referral-link").textContent()).pathname);
+  await visit(window, "redeem", "/gift");
   await visit(window, "own-plan", "/plan");
   await visit(window, "plan-choose", "/plan/choose");
   await visit(window, "plan-take", await href(page, "main a[href^='/plan/change']"));
@@ -356,6 +359,10 @@ test("the pages of an admin", async () => {
   await page.goto(`${demo.base}/admin/adjustments`);
   const request = await href(page, "main table tbody th a");
   await visit(window, "admin-adjustments-waiting", "/admin/adjustments");
+  await visit(window, "promotions", "/admin/gifts");
+  await visit(window, "promotion", await href(page, "table.blocks a[href^='/admin/gifts/gft_']"));
+  await visit(window, "promotion-new", "/admin/gifts/new");
+  await visit(window, "rewards", "/admin/referrals");
   await visit(window, "admin-approval", request);
   await visit(window, "admin-audit-no-match", "/admin/audit?action=nothing");
   await visit(window, "admin-audit-wrong", "/admin/audit?from=soon", { status: 422 });

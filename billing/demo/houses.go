@@ -15,6 +15,7 @@ type house struct {
 	thirst               float64  // above 1: it uses more than its allowance; 0 reads as 1
 	packs                int      // bought over the 90 days
 	sells                int      // one of its clients buys a package every so many days; 0: not connected
+	friend               string   // external id of the agency that referred it
 
 	agency   models.Agency
 	subs     []models.SubAccount
@@ -29,12 +30,12 @@ func houses() []*house {
 		{external: "copperfield", name: "Copperfield Media", zone: "Europe/London", clients: []string{"Dover Tyres", "Ivy Florist", "Oak Dental"}, busy: 18, packs: 1, sells: 20},
 		{external: "sakura", name: "Sakura Growth", zone: "Asia/Tokyo", clients: []string{"Hana Salon", "Kumo Coffee", "Nami Surf"}, busy: 14, packs: 1, tier: 1},
 		{external: "lumen", name: "Lumen Partners", zone: "UTC", clients: []string{"Peak Outdoor", "Vale Vets", "Quay Marine"}, busy: 8},
-		{external: "atlas", name: "Atlas Digital", zone: "America/Chicago", clients: []string{"Prairie Homes", "Lake Dental", "Union Hardware", "Summit Law"}, busy: 24, packs: 2, sells: 14},
+		{external: "atlas", name: "Atlas Digital", zone: "America/Chicago", clients: []string{"Prairie Homes", "Lake Dental", "Union Hardware", "Summit Law"}, busy: 24, packs: 2, sells: 14, friend: "bluebird"},
 		{external: "cobalt", name: "Cobalt House", zone: "Europe/Berlin", clients: []string{"Linden Optik", "Spree Fitness", "Havel Bikes"}, busy: 12, tier: 1, sells: 25},
 		{external: "delta", name: "Delta Reach", zone: "Australia/Sydney", clients: []string{"Coral Dive", "Bondi Physio", "Reef Rentals"}, busy: 60, tier: 2, thirst: 2.2},
 		{external: "ember", name: "Ember Social", zone: "America/Los_Angeles", clients: []string{"Mesa Tacos", "Sol Yoga", "Palm Realty", "Pier Burgers"}, busy: 16, packs: 1, sells: 18},
 		{external: "fjord", name: "Fjord Consulting", zone: "Europe/Oslo", clients: []string{"Berg Bakeri", "Nordlys Spa", "Vik Auto"}, busy: 40, tier: 2, thirst: 1.5, packs: 1},
-		{external: "grove", name: "Grove Marketing", zone: "America/Sao_Paulo", clients: []string{"Ipe Moveis", "Rio Cafe", "Serra Pet"}, busy: 7, tier: 1},
+		{external: "grove", name: "Grove Marketing", zone: "America/Sao_Paulo", clients: []string{"Ipe Moveis", "Rio Cafe", "Serra Pet"}, busy: 7, tier: 1, friend: AgencyExternalID},
 		{external: "juniper", name: "Juniper Works", zone: "Asia/Singapore", clients: []string{"Orchid Clinic", "Straits Foods", "Lion Tutors"}, busy: 6, tier: 2},
 	}
 }

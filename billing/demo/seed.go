@@ -65,7 +65,7 @@ func (s *Seeder) Seed(ctx context.Context) error {
 	all := houses()
 	for _, h := range all {
 		h.busy = min(h.busy, s.affordable(h)) * max(1, h.thirst)
-		if err := s.open(ctx, h); err != nil {
+		if err := s.open(ctx, h, all); err != nil {
 			return fmt.Errorf("make %s: %w", h.name, err)
 		}
 	}
@@ -114,9 +114,17 @@ func (s *Seeder) people(ctx context.Context, all []*house) error {
 
 // open makes an agency and its clients; the first are prepaid, the others draw
 // on the agency's pool.
-func (s *Seeder) open(ctx context.Context, h *house) (err error) {
+func (s *Seeder) open(ctx context.Context, h *house, all []*house) (err error) {
+	code := ""
+	for _, other := range all {
+		if other.external == h.friend {
+			if code, err = s.Billing.ReferralCode(ctx, other.agency.ID); err != nil {
+				return err
+			}
+		}
+	}
 	if h.agency, err = s.Billing.CreateAgency(ctx, billing.AgencyInput{
-		ExternalID: h.external, Name: h.name, TimeZone: h.zone, Plan: plan(&s.Catalogue, h.tier).Code, By: by,
+		ExternalID: h.external, Name: h.name, TimeZone: h.zone, Plan: plan(&s.Catalogue, h.tier).Code, ReferralCode: code, By: by,
 	}); err != nil {
 		return err
 	}
@@ -281,7 +289,17 @@ func (s *Seeder) work() (action, model string, usage ratecard.Usage) {
 
 // daily is what people do: buy packs, open shops, sell, and assign credits.
 func (s *Seeder) daily(ctx context.Context, all []*house, day int) error {
+	if day == s.Days/3 {
+		if err := s.promote(ctx, all[3:6]); err != nil {
+			return fmt.Errorf("promote: %w", err)
+		}
+	}
 	for i, h := range all {
+		if i == 0 && day > s.Days/2 && day%4 == 1 { // what finish needs, in its own time
+			if err := s.restock(ctx, h, 1); err != nil {
+				return err
+			}
+		}
 		if h.packs > 0 && day%max(10, s.Days/h.packs) == (5+i)%10 {
 			if err := s.buy(ctx, h); err != nil {
 				return err
@@ -432,26 +450,8 @@ func (s *Seeder) pay(ctx context.Context, p models.Purchase) error {
 func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) error {
 	s.Clock.freeze(end.Add(-30 * time.Minute))
 	h := all[0]
-	account, err := s.Billing.AccountOf(ctx, h.agency.WalletID)
-	if err != nil {
+	if err := s.restock(ctx, h, 40); err != nil {
 		return err
-	}
-	enough := 4000 * models.Credit
-	for _, p := range h.packages { // something of everything is in stock
-		enough = max(enough, p.Credits+4000*models.Credit)
-	}
-	for range 40 {
-		view, err := s.Billing.Wallet(ctx, account)
-		if err != nil {
-			return err
-		}
-		if view.Balance.Purchased >= enough && view.Balance.Excess == 0 {
-			break
-		}
-		s.Clock.freeze(s.Clock.Now() + 1)
-		if err := s.stock(ctx, h); err != nil {
-			return err
-		}
 	}
 	// What its owner usually buys, and is offered again: later than the rest, for
 	// the order of purchases is that of their milliseconds.
@@ -478,6 +478,59 @@ func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) erro
 	}
 	s.Clock.freeze(end)
 	return s.Billing.RunDue(ctx, end)
+}
+
+// restock buys packs, so many at most, until a house has something of each of its
+// packages to sell.
+func (s *Seeder) restock(ctx context.Context, h *house, most int) error {
+	account, err := s.Billing.AccountOf(ctx, h.agency.WalletID)
+	if err != nil {
+		return err
+	}
+	enough := 4000 * models.Credit
+	for _, p := range h.packages {
+		enough = max(enough, p.Credits+4000*models.Credit)
+	}
+	for range most {
+		view, err := s.Billing.Wallet(ctx, account)
+		if err != nil {
+			return err
+		}
+		if view.Balance.Purchased >= enough && view.Balance.Excess == 0 {
+			return nil
+		}
+		s.Clock.freeze(s.Clock.Now() + 1)
+		if err := s.stock(ctx, h); err != nil {
+			return err
+		}
+		s.Clock.freeze(s.Clock.Now() + 1) // another purchase of the same pack is another
+	}
+	return nil
+}
+
+// promote makes a promotion, which some agencies redeem, and one of single-use
+// codes that nobody has used yet.
+func (s *Seeder) promote(ctx context.Context, some []*house) error {
+	if _, err := s.Billing.CreateGift(ctx, billing.GiftInput{
+		Name: "Autumn", Credits: 500 * models.Credit, LotDays: 30, Code: "AUTUMN", MaxUses: 10, Reason: "Newsletter of the autumn", Key: "demo:autumn", By: by,
+	}); err != nil {
+		return err
+	}
+	if _, err := s.Billing.CreateGift(ctx, billing.GiftInput{
+		Name: "Conference", Credits: 1000 * models.Credit, Codes: 50, Reason: "Cards for the stand", Key: "demo:conference", By: by,
+	}); err != nil {
+		return err
+	}
+	for _, h := range some {
+		account, err := s.Billing.AccountOf(ctx, h.agency.WalletID)
+		if err != nil {
+			return err
+		}
+		if _, err := s.Billing.Redeem(ctx, billing.RedeemInput{Account: account, Code: "autumn", Key: "demo:autumn", By: by}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isRefusal tells an answer that a full or empty wallet gives from a fault.
