@@ -162,6 +162,7 @@ type Viewer struct {
 	SubAccount *models.SubAccount // of a client
 	SeenAt     models.Time        // wall time of the last request in this role
 	Places     int                // they may choose between at this door
+	Assisting  bool               // looks as another (see Service.Assist): changes nothing
 }
 
 // Actor names the person in the audit log and on acts.

@@ -123,6 +123,8 @@ POST /sub-accounts/{acme}/people                                      in     422
 POST /sub-accounts/{acme}/people/invitations/{acme-invited}?do=revoke in     303   303     403    403    403   403       404      | 404   404     403    403    403
 GET  /sub-accounts/{acme}/people/{acme-person}                        in     200   200     403    403    403   403       404      | 404   404     403    403    403
 POST /sub-accounts/{acme}/people/{acme-leaver}/remove                 in     303   303     403    403    403   403       404      | 404   404     403    403    403
+POST /sub-accounts/{acme}/look                                        in     303   303     403    403    403   403       404      | 404   404     403    403    403
+POST /look/end                                                        in     303   303     303    303    403   303       303
 GET  /sub-accounts/{acme}/edit                                        in     200   200     403    403    403   403       404      | 404   404     403    403    403
 POST /sub-accounts/{acme}/edit                                        in     422   422     403    403    403   403       404      | 404   404     403    403    403
 GET  /sub-accounts/{acme}/assign                                      in     200   200     403    403    403   403       404      | 404   404     403    403    403
@@ -184,6 +186,8 @@ GET  /admin/agencies.csv                                              in     403
 GET  /admin/agencies/new                                              in     403   403     403    403    200   403       403
 POST /admin/agencies/new                                              in     403   403     403    403    422   403       403
 GET  /admin/agencies/{agency}                                         in     403   403     403    403    200   403       403      | 403   403     403    403    404
+POST /admin/agencies/{agency}/look                                    in     403   403     403    403    303   403       403      | 403   403     403    403    404
+POST /look/end?again=1                                                in     303   303     303    303    303   303       303
 GET  /admin/agencies/{agency}/adjust                                  in     403   403     403    403    200   403       403      | 403   403     403    403    404
 POST /admin/agencies/{agency}/adjust                                  in     403   403     403    403    422   403       403      | 403   403     403    403    404
 GET  /admin/agencies/{agency}/plan                                    in     403   403     403    403    200   403       403      | 403   403     403    403    404

@@ -28,7 +28,7 @@ type choice struct {
 }
 
 func (a *app) buyForm(c echo.Context) error {
-	if ref := c.QueryParam("cancelled"); ref != "" && mayBuy(visitOf(c)) && c.Request().Method == http.MethodGet {
+	if ref := c.QueryParam("cancelled"); ref != "" && mayBuy(visitOf(c)) && !visitOf(c).viewer.Assisting && c.Request().Method == http.MethodGet {
 		return a.walkedAway(c, ref)
 	}
 	return a.showBuy(c, http.StatusOK, choice{pack: c.QueryParam("pack"), quantity: c.QueryParam("quantity")})

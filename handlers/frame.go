@@ -25,6 +25,8 @@ func (a *app) bareFrame(c echo.Context, title string) views.Frame {
 	}
 	if v.host.portal != nil {
 		f.Brand, f.Help, f.Zone = v.host.portal.Name, "", billing.Zone(v.host.portal.TimeZone)
+	} else if v.viewer != nil && v.viewer.Assisting && v.viewer.SubAccount != nil {
+		f.Brand, f.Help = v.viewer.Agency.Name, "" // as the client knows it
 	}
 	return f
 }
@@ -46,7 +48,7 @@ func (a *app) frame(c echo.Context, title, current string, wallet *billing.Walle
 		return f, err
 	}
 	v := visitOf(c)
-	f.User, f.Role = v.viewer.User.Email, roleWord(v.role())
+	f.User, f.Role, f.Assist = v.viewer.User.Email, roleWord(v.role()), a.assistBanner(c)
 	f.Nav = navigation(v.role(), current)
 	f.UpdatedAt = f.Now
 	if v.viewer.Admin {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"refill/billing"
 	"refill/billing/problem"
 	"refill/models"
 )
@@ -109,6 +110,9 @@ func (a *app) guard(p policy, next echo.HandlerFunc) echo.HandlerFunc {
 		if !slices.Contains(p.roles, v.role()) {
 			return echo.ErrForbidden
 		}
+		if v.viewer.Assisting && !isSafe(c.Request().Method) && c.Path() != assistEnd {
+			return billing.OnlyLooking()
+		}
 		return next(c)
 	}
 }
@@ -153,5 +157,5 @@ func (a *app) recognise(c echo.Context) error {
 	if err := a.Billing.SeenSession(r.Context(), row, &viewer); err != nil {
 		a.sectionFailed(c, "session", err) // at worst it ends a little early
 	}
-	return nil
+	return a.lookAs(c)
 }

@@ -106,6 +106,7 @@ func (a *app) table() []route {
 		{post, "/sub-accounts/:id/people/invitations/:invitation", buyers, a.invitationAct(a.clientPeople)},
 		{get, "/sub-accounts/:id/people/:user", buyers, a.person(a.clientPeople)},
 		{post, "/sub-accounts/:id/people/:user/remove", buyers, a.removePerson(a.clientPeople)},
+		{post, "/sub-accounts/:id/look", buyers, a.lookAtClient},
 		{get, "/sub-accounts/:id/edit", buyers, a.editSubAccountForm},
 		{post, "/sub-accounts/:id/edit", buyers, a.editSubAccount},
 		{get, "/sub-accounts/:id/assign", buyers, a.assignForm},
@@ -144,6 +145,7 @@ func (a *app) table() []route {
 		{post, "/settings/people/invitations/:invitation", clientsOnly, a.invitationAct(a.ownPeople)},
 		{get, "/settings/password", everyone, a.passwordForm},
 		{post, "/settings/password", everyone, a.setPassword},
+		{post, assistEnd, accounts, a.stopLooking},
 		{get, "/switch", platform, a.switchForm},
 		{post, "/switch", platform, a.switchTo},
 
@@ -153,6 +155,7 @@ func (a *app) table() []route {
 		{get, "/admin/agencies/new", admins, a.newAgencyForm},
 		{post, "/admin/agencies/new", admins, a.newAgency},
 		{get, "/admin/agencies/:id", admins, a.agency},
+		{post, "/admin/agencies/:id/look", admins, a.lookAtAgency},
 		{get, "/admin/agencies/:id/adjust", admins, a.adjustForm},
 		{post, "/admin/agencies/:id/adjust", admins, a.adjust},
 		{get, "/admin/agencies/:id/plan", admins, a.planForm},

@@ -48,6 +48,7 @@ type carried struct {
 	Portal models.AgencyID `json:"portal"`          // whose portal it is for; zero: the platform
 	Agency models.AgencyID `json:"agency"`          // of several, the one that is looked at; zero: no choice
 	Flash  *message        `json:"flash,omitempty"` // said once, on the next page
+	Assist *assist         `json:"assist,omitempty"`
 }
 
 // message is a flash at rest.

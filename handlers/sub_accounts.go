@@ -299,7 +299,7 @@ func (a *app) subAccount(c echo.Context) error {
 	if mayBuy(v) && out.ArchivedAt.IsSet() {
 		out.Restore = path + "/restore"
 	} else if mayBuy(v) {
-		out.Edit, out.Archive = path+"/edit", path+"/archive"
+		out.Edit, out.Archive, out.Look = path+"/edit", path+"/archive", path+"/look"
 		if !out.Feed.Pooled {
 			out.Assign = path + "/assign"
 		}

@@ -14,6 +14,7 @@ type visit struct {
 	policy  policy
 	session *sessions.Session // nil where no session is looked at
 	viewer  *billing.Viewer   // nil: nobody is signed in
+	self    *billing.Viewer   // who looks as viewer; nil: nobody does
 	expired bool              // a form without its token, which its handler has to refuse
 }
 

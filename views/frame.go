@@ -24,6 +24,8 @@ type Frame struct {
 	Notice *Notice // the one banner; nil for none
 	Flash  *Flash  // one-shot message after a redirect; nil for none
 
+	Assist *AssistBanner // somebody only looks, as another; nil: nobody does
+
 	CSRF  string // token every form carries as csrf_token
 	Path  string // of this page with its query, where the theme form returns to
 	Theme string // "", "light" or "dark"
@@ -37,6 +39,13 @@ type Frame struct {
 
 	ShortcutsOff bool // keyboard shortcuts turned off in the settings
 	Refresh      int  // seconds after which the browser asks again; 0 for never
+}
+
+// AssistBanner says on every page that somebody looks as another.
+type AssistBanner struct {
+	Name   string      // as whom: "Acme Dental"
+	Until  models.Time // of wall time
+	Action string      // where the form that ends it goes
 }
 
 // NavItem is one page in the navigation.

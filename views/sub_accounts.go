@@ -246,6 +246,7 @@ type SubAccount struct {
 
 	Assign   string // hrefs; "" when this person may not, or there is nothing to do
 	TakeBack string
+	Look     string // POST that shows the portal as this client
 	Move     string
 	Edit     string
 	Archive  string
