@@ -790,6 +790,8 @@ func TestEveryRouteOnEveryHost(t *testing.T) {
 				want = []int{http.StatusNotFound}
 			case r.Path == "/setup" && r.Method == http.MethodPost:
 				want = []int{http.StatusConflict, http.StatusForbidden} // there is an admin
+			case r.Path == "/r/:code": // nothing that a client's portal has, and no code anywhere
+				want = []int{http.StatusNotFound}
 			case r.Who == "visitors":
 				want = []int{http.StatusOK, http.StatusSeeOther, http.StatusForbidden, http.StatusGone, http.StatusUnprocessableEntity}
 			case x.session == "" && r.Method == http.MethodPost:
