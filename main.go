@@ -372,6 +372,7 @@ func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() 
 	}()
 	go p.billing.WorkInbox(background)
 	go p.billing.WorkWatches(background)
+	go p.billing.WorkTopUps(background)
 	posted := make(chan struct{})
 	go func() {
 		defer close(posted)

@@ -33,6 +33,7 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		s.expiringDue(ctx, now),
 		s.watchDue(ctx, now), // after what the clock has booked
 		s.watchDue(ctx, now), // and at whom that has stirred: the clients of a pool
+		s.topUpsDue(ctx, now),
 		s.tellDue(ctx, now),
 		s.sweepNotices(ctx, now),
 		s.sweepSignInsDue(ctx),

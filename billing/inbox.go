@@ -211,10 +211,13 @@ func (s *Service) settleEvent(ctx context.Context, e *models.StripeEvent) error 
 			// purchase, and Stripe signs what it tells of them.
 			return foreignError("it comes from an account that the purchase is not paid into")
 		}
-		if p.CheckoutSession == "" {
+		if p.CheckoutSession == "" && !p.Automatic() {
 			return errors.New("the purchase has no session yet")
 		}
 		_, err = s.settle(ctx, p.AgencyID, p.ID, isMoneyBackEvent(e.Type))
+		return err
+	}
+	if found, err := s.cardEvent(ctx, e); found || err != nil {
 		return err
 	}
 	if e.Account == "" {

@@ -30,6 +30,7 @@ type Payments interface {
 	DisputesSince(ctx context.Context, account string, from models.Time, each func(checkout.Dispute) error) error
 	MissedEvents(ctx context.Context, account string, from models.Time, each func(checkout.Event) error) error
 	Connect
+	SavedCards
 }
 
 // SessionLife is how long a buyer may take to pay.
@@ -80,6 +81,9 @@ type attempt struct {
 	back    string // where the buyer returns to: the base address of their portal
 	// offer writes what is bought, at what price, as it is now.
 	offer func(tx *gorm.DB, p *models.Purchase) error
+	// recovers is the automatic top-up that goes on with the card that pays; nil for
+	// none.
+	recovers *models.TopUp
 }
 
 // checkOut writes a purchase and opens its Checkout Session. The row exists
@@ -100,13 +104,20 @@ func (s *Service) checkOut(ctx context.Context, in attempt) (models.Purchase, er
 	if err != nil || p.CheckoutSession != "" || p.Status != models.PurchaseOpen {
 		return p, err
 	}
-	session, err := s.payments.CreateSession(ctx, checkout.SessionParams{
+	params := checkout.SessionParams{
 		Account: p.Account, Reference: p.ID.String(), IdempotencyKey: "purchase:" + p.ID.String(),
 		Title: p.Title, Description: p.Credits.Counted() + " that never expire.", Amount: p.Total(), CustomerEmail: in.email,
 		SuccessURL: in.back + "/buy/return?s={CHECKOUT_SESSION_ID}",
 		CancelURL:  in.back + "/buy?cancelled=" + p.ID.String(),
 		ExpiresAt:  p.ExpiresAt,
-	})
+	}
+	if in.recovers != nil {
+		params.SaveCard = true
+		if in.recovers.Account == p.Account {
+			params.Customer = in.recovers.Customer
+		}
+	}
+	session, err := s.payments.CreateSession(ctx, params)
 	if err != nil {
 		s.doubtConnection(ctx, &p, err)
 		return p, paymentUnavailable(err)
@@ -141,6 +152,9 @@ func (s *Service) openPurchase(tx *gorm.DB, in *attempt, now models.Time) (model
 		AgencyID: in.account.Agency.ID, ID: models.NewID[models.PurchaseID](now), WalletID: in.account.Wallet, Status: models.PurchaseOpen,
 		IdempotencyKey: in.key, Fingerprint: in.asked, BoughtBy: string(in.by), Live: s.payments.LiveMode(),
 		ExpiresAt: now.Add(SessionLife), CreatedAt: now,
+	}
+	if in.recovers != nil {
+		p.Origin = models.OriginRecovery
 	}
 	if err := in.offer(tx, &p); err != nil {
 		return p, err
@@ -219,7 +233,7 @@ func progress(st models.PurchaseStatus) int {
 func (s *Service) Cancel(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
 	now := s.clock.Now()
 	p, err := s.Purchase(ctx, agency, id)
-	if err != nil || p.Status != models.PurchaseOpen || s.payments == nil {
+	if err != nil || p.Status != models.PurchaseOpen || s.payments == nil || p.Automatic() { // nobody can walk away from those
 		return p, err
 	}
 	if p.CheckoutSession == "" { // no payment page was ever shown
@@ -256,7 +270,11 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 		}
 		out.CheckedAt = now
 		if out.CreditedAt == 0 {
+			was := out.Status
 			if err := s.bookPayment(ctx, tx, &out, &l, now, cancelled); err != nil {
+				return err
+			}
+			if err := s.bookTopUp(tx, &out, was, &l.session, now); err != nil {
 				return err
 			}
 		}
@@ -375,8 +393,7 @@ func mismatch(p *models.Purchase, session checkout.Session) string {
 // changes nothing.
 func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, session checkout.Session, now models.Time) error {
 	if session.PaymentIntent != "" {
-		ref := models.PaymentRef{Ref: session.PaymentIntent, AgencyID: p.AgencyID, PurchaseID: p.ID}
-		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&ref).Error; err != nil {
+		if err := knowPayment(tx, p, session.PaymentIntent); err != nil {
 			return err
 		}
 		var held models.PaymentRef
@@ -416,7 +433,28 @@ func (s *Service) knowPayers(tx *gorm.DB, p *models.Purchase, session *checkout.
 	if err := knowPayer(tx, p.AgencyID, "customer", session.Customer, now); err != nil || !session.Live {
 		return err
 	}
-	return knowPayer(tx, p.AgencyID, "card", session.CardFingerprint, now)
+	return knowPayer(tx, p.AgencyID, "card", session.Card.Fingerprint, now)
+}
+
+// knowPayment keeps what Stripe calls a purchase's payment, unless it is another
+// purchase's.
+func knowPayment(tx *gorm.DB, p *models.Purchase, intent string) error {
+	ref := models.PaymentRef{Ref: intent, AgencyID: p.AgencyID, PurchaseID: p.ID}
+	return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&ref).Error
+}
+
+// bookTopUp carries on what a purchase means for automatic top-up.
+func (s *Service) bookTopUp(tx *gorm.DB, p *models.Purchase, was models.PurchaseStatus, session *checkout.Session, now models.Time) error {
+	switch {
+	case p.Automatic():
+		if err := noteAutomatic(tx, p, session); err != nil {
+			return err
+		}
+		return s.topUpBooked(tx, p, was, now)
+	case p.Origin == models.OriginRecovery && p.Status == models.PurchaseCredited:
+		return s.topUpRecovered(tx, p, session, now)
+	}
+	return nil
 }
 
 // grant books the credits of a pack.

@@ -109,13 +109,16 @@ func (s *Service) reconcile(ctx context.Context, run *models.Reconciliation, now
 func (s *Service) reconcileAccount(ctx context.Context, run *models.Reconciliation, account string, now models.Time) error {
 	stale := map[models.PurchaseID]models.AgencyID{} // whose money Stripe tells otherwise
 	var paid []checkout.Session
-	err := s.payments.CompletedSessions(ctx, account, run.Since, func(session checkout.Session) error {
+	take := func(session checkout.Session) error {
 		if session.Paid() {
 			paid = append(paid, session)
 		}
 		return ctx.Err()
-	})
-	if err != nil {
+	}
+	if err := s.payments.CompletedSessions(ctx, account, run.Since, take); err != nil {
+		return err
+	}
+	if err := s.payments.UnattendedPayments(ctx, account, run.Since, take); err != nil {
 		return err
 	}
 	var errs []error // one payment that cannot be booked holds up no other
@@ -124,11 +127,11 @@ func (s *Service) reconcileAccount(ctx context.Context, run *models.Reconciliati
 	}
 	for i := range paid {
 		if err := s.reconcileSession(ctx, run, &paid[i], now, stale); err != nil {
-			errs = append(errs, fmt.Errorf("session %s: %w", paid[i].ID, err))
+			errs = append(errs, fmt.Errorf("session %q, payment %s: %w", paid[i].ID, paid[i].PaymentIntent, err))
 		}
 	}
 	back := map[string]bool{}
-	err = s.payments.RefundsSince(ctx, account, run.Since, func(r checkout.Refund) error {
+	err := s.payments.RefundsSince(ctx, account, run.Since, func(r checkout.Refund) error {
 		back[r.PaymentIntent] = true
 		return ctx.Err()
 	})
@@ -176,7 +179,7 @@ func (s *Service) reconcileSession(ctx context.Context, run *models.Reconciliati
 	}
 	run.Payments++
 	seen := seenPayment(session, now)
-	p, err := s.PurchaseByRef(ctx, Scope{}, session.ID)
+	p, err := s.purchaseOf(ctx, session)
 	switch {
 	case problem.Is(err, "not_found"):
 		// Made by another installation, or before this database was restored.
@@ -197,6 +200,22 @@ func (s *Service) reconcileSession(ctx context.Context, run *models.Reconciliati
 		}
 	}
 	return s.db.Write.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&seen).Error
+}
+
+// purchaseOf finds the purchase that a payment of Stripe's list is of: one without
+// a checkout by what it is called there, or by our own reference when its answer
+// never came. Whether they belong together is looked at when it is settled.
+func (s *Service) purchaseOf(ctx context.Context, session *checkout.Session) (models.Purchase, error) {
+	if session.ID != "" {
+		return s.PurchaseByRef(ctx, Scope{}, session.ID)
+	}
+	p, err := s.PurchaseByRef(ctx, Scope{}, session.PaymentIntent)
+	if problem.Is(err, "not_found") {
+		if p, err = s.PurchaseByRef(ctx, Scope{}, session.Reference); err == nil && !p.Automatic() {
+			return p, problem.Missing("purchase")
+		}
+	}
+	return p, err
 }
 
 // takeMissedEvents puts events that an endpoint did not take into the inbox.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"gorm.io/gorm"
 
@@ -20,6 +21,9 @@ type PackageInput struct {
 	Key     string   // of the attempt: the same key is the same purchase
 	Email   string   // of the buyer, for the receipt; may be empty
 	By      Actor
+
+	times    int64         // how many of it, of automatic top-up; 0: one
+	recovers *models.TopUp // the automatic top-up that goes on with the card that pays
 }
 
 // BuyPackage opens a client's purchase and its Checkout Session on the agency's
@@ -35,15 +39,30 @@ func (s *Service) BuyPackage(ctx context.Context, in PackageInput) (models.Purch
 	}
 	wish := attempt{
 		account: in.Account, key: in.Key, email: in.Email, by: in.By, back: s.PortalURL(&in.Account.Agency),
-		asked: fingerprint("package", in.Account.Wallet.String(), in.Package),
+		asked: fingerprint("package", in.Account.Wallet.String(), in.Package), recovers: in.recovers,
 	}
 	var earlier models.PurchaseID
 	wish.offer = func(tx *gorm.DB, p *models.Purchase) (err error) {
 		earlier, err = s.offerPackage(ctx, tx, in, p)
 		return err
 	}
-	for range 3 { // each time another tab of the same client was quicker
+	covered := false
+	for range 4 { // each time another tab of the same client was quicker
 		p, err := s.checkOut(ctx, wish)
+		if problem.Is(err, "out_of_stock") && !covered {
+			// The agency may have chosen to buy what a sale lacks.
+			lacks, coverErr := s.lacks(ctx, &in)
+			if coverErr == nil {
+				covered, coverErr = s.coverStock(ctx, &in.Account.Agency, lacks, s.clock.Now())
+			}
+			if coverErr != nil {
+				s.log.LogAttrs(ctx, slog.LevelError, "buy stock for a sale", slog.Any("error", coverErr))
+			}
+			if !covered {
+				return p, err
+			}
+			continue
+		}
 		if !errors.Is(err, errCheckoutOpen) {
 			return p, err
 		}
@@ -52,6 +71,17 @@ func (s *Service) BuyPackage(ctx context.Context, in PackageInput) (models.Purch
 		}
 	}
 	return models.Purchase{}, paymentUnavailable(errCheckoutOpen)
+}
+
+// lacks is how many credits a sale of a package needs in stock.
+func (s *Service) lacks(ctx context.Context, in *PackageInput) (models.Credits, error) {
+	id, err := models.ParseID[models.PackageID](in.Package)
+	if err != nil {
+		return 0, err
+	}
+	var pkg models.Package
+	err = s.db.Read.WithContext(ctx).Where("agency_id = ? AND id = ?", in.Account.Agency.ID, id).Take(&pkg).Error
+	return pkg.Credits, missing(err, "package")
 }
 
 // errCheckoutOpen says that a client's earlier checkout has to be closed first.
@@ -71,6 +101,10 @@ func (s *Service) offerPackage(ctx context.Context, tx *gorm.DB, in PackageInput
 		return none, err
 	}
 	p.PackageID, p.Title, p.Credits, p.Price, p.Currency, p.Account = pkg.ID, pkg.Name, pkg.Credits, pkg.Price, pkg.Currency, seller.Account
+	if in.times > 1 {
+		p.Title = fmt.Sprintf("%d × %s", in.times, pkg.Name)
+		p.Credits, p.Price = pkg.Credits*models.Credits(in.times), pkg.Price*in.times
+	}
 	_, err = s.ledger.HoldStock(ctx, tx, ledger.StockRequest{
 		Agency: p.AgencyID, Wallet: agency.WalletID, Purchase: p.ID, Credits: p.Credits, At: p.CreatedAt,
 	})
@@ -82,7 +116,7 @@ func (s *Service) offerPackage(ctx context.Context, tx *gorm.DB, in PackageInput
 	}
 	// The agency's wallet is locked now: no other checkout of hers opens meanwhile.
 	var open models.Purchase
-	err = tx.Where("agency_id = ? AND wallet_id = ? AND status = ?", p.AgencyID, p.WalletID, models.PurchaseOpen).Take(&open).Error
+	err = tx.Where("agency_id = ? AND wallet_id = ? AND status = ?", p.AgencyID, p.WalletID, models.PurchaseOpen).Where("origin <> ?", models.OriginAutomatic).Take(&open).Error
 	switch {
 	case err == nil && open.IdempotencyKey != p.IdempotencyKey: // else the same request, sent twice at once
 		return open.ID, errCheckoutOpen

@@ -55,6 +55,7 @@ type Service struct {
 	people    *people
 	post      *postOffice
 	sumEvery  int64       // entries between two sums of a wallet
+	topUps    bell
 	founded   atomic.Bool // there is an admin, for good
 }
 
@@ -83,6 +84,7 @@ func New(c Config) (*Service, error) {
 	s.holds = newHoldDesk()
 	s.people = newPeople(c.Wall)
 	s.post = newPostOffice(&c)
+	s.topUps = newBell()
 	return s, nil
 }
 

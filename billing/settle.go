@@ -48,7 +48,7 @@ func (s *Service) settle(ctx context.Context, agency models.AgencyID, id models.
 	if err != nil || !whole && progress(p.Status) >= progress(models.PurchaseReview) {
 		return p, err
 	}
-	if p.CheckoutSession == "" {
+	if p.CheckoutSession == "" && !p.Automatic() {
 		return s.book(ctx, p, look{session: checkout.Session{Status: checkout.StatusOpen, PaymentStatus: checkout.PaymentUnpaid}}, now, false)
 	}
 	if s.payments == nil {
@@ -58,7 +58,11 @@ func (s *Service) settle(ctx context.Context, agency models.AgencyID, id models.
 	if err != nil {
 		return p, err
 	}
-	l.session, err = s.payments.Session(ctx, p.Account, p.CheckoutSession)
+	if p.Automatic() {
+		l.session, err = s.lookAutomatic(ctx, &p, l.number, now)
+	} else {
+		l.session, err = s.payments.Session(ctx, p.Account, p.CheckoutSession)
+	}
 	if err == nil && l.session.PaymentIntent != "" && l.session.Paid() &&
 		(whole || l.session.AmountRefunded > 0 || l.session.Disputed) {
 		l.whole = true

@@ -19,7 +19,7 @@ type watcher func(ctx context.Context, tx *gorm.DB, v *ledger.View, now models.T
 
 // watchers are all that watch wallets, in the order they are asked.
 func (s *Service) watchers() []watcher {
-	return []watcher{s.watchAlarms}
+	return []watcher{s.watchTopUp, s.watchAlarms}
 }
 
 // WorkWatches looks at wallets as charges stir them, until ctx ends. The tick

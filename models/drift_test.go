@@ -25,6 +25,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.Mail{}, &models.Invitation{},
 		&models.PlanOrder{}, &models.PlanRef{}, &models.PlanPrice{}, &models.LotFreeze{},
 		&models.BulkAssignment{}, &models.BulkPart{}, &models.StandingAssignment{}, &models.StandingTurn{}, &models.EntrySum{},
+		&models.TopUp{},
 		&models.RefundRequest{}, &models.SeenPayment{}, &models.Reconciliation{},
 		&models.WebhookEndpoint{}, &models.WebhookEvent{}, &models.WebhookDelivery{}, &models.BillingDetails{},
 		&models.Notice{}, &models.NoticeCopy{}, &models.NoticeChoice{}, &models.Alarm{},

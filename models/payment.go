@@ -88,6 +88,14 @@ type Purchase struct {
 
 	Looks  int64 // at Stripe, so far begun
 	Looked int64 // the look that was booked last
+
+	// Of an automatic one: the card that is charged, and why it was not.
+
+	Origin        PurchaseOrigin
+	Customer      string // at Stripe
+	PaymentMethod string
+	Card          string // its fingerprint
+	FailureCode   string // the bank's
 }
 
 // Gone is what of the payment the seller no longer has, in minor units: refunded

@@ -20,6 +20,7 @@ type Agency struct {
 	Status      AgencyStatus
 	WalletID    WalletID
 	RateCardID  RateCardID // zero: the plan's
+	ClientTopUp bool       // its clients may turn automatic top-up on
 	Slots       string     // chart colours by name, JSON; kept so that a model keeps its colour
 	UsageRolled Time       // days before this instant are in usage_days
 	TryLater    string     // what a visitor is told while the AI is paused; "" the usual words

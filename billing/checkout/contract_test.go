@@ -109,9 +109,57 @@ func TestContract(t *testing.T) {
 			wantKind(t, err, checkout.KindRefused)
 			return nil
 		},
-		"CancelPlan":    func() error { _, err := g.CancelPlan(ctx, "sub_1", true, "cancel:1"); return err },
-		"EndPlan":       func() error { _, err := g.EndPlan(ctx, "sub_1"); return err },
-		"PayInvoice":    func() error { return g.PayInvoice(ctx, "in_1", "pay:1") },
+		"CancelPlan": func() error { _, err := g.CancelPlan(ctx, "sub_1", true, "cancel:1"); return err },
+		"EndPlan":    func() error { _, err := g.EndPlan(ctx, "sub_1"); return err },
+		"PayInvoice": func() error { return g.PayInvoice(ctx, "in_1", "pay:1") },
+		"PaidInvoices": func() error {
+			return g.PaidInvoices(ctx, models.At(time.Now().Add(-time.Hour)), func(checkout.Invoice) error { return nil })
+		},
+		"CreateCustomer": func() error {
+			for _, p := range []checkout.CustomerParams{
+				{Reference: "wal_1", IdempotencyKey: "customer:1"}, {Account: connected, Reference: "wal_2", IdempotencyKey: "customer:2", Name: "Acme", Email: "ada@acme.example"},
+			} {
+				if _, err := g.CreateCustomer(ctx, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"CreateCardSession": func() error {
+			for _, p := range []checkout.CardSessionParams{
+				{Customer: "cus_1", Reference: "wal_1", IdempotencyKey: "card:1", SuccessURL: "https://refill.example/"},
+				{Account: connected, Customer: "cus_2", Reference: "wal_2", IdempotencyKey: "card:2", SuccessURL: "https://refill.example/?s={CHECKOUT_SESSION_ID}", CancelURL: "https://refill.example/"},
+			} {
+				if _, err := g.CreateCardSession(ctx, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"SavedCard":  func() error { _, _, err := g.SavedCard(ctx, connected, "cs_test_1"); return err },
+		"ForgetCard": func() error { return g.ForgetCard(ctx, "", "pm_1") },
+		"ChargeSaved": func() error {
+			for _, p := range []checkout.SavedChargeParams{
+				{Customer: "cus_1", Card: "pm_1", Reference: "pur_1", IdempotencyKey: "top-up:1", Title: "2,000 credits", Amount: models.Money{Amount: 1000, Currency: "usd"}},
+				{
+					Account: connected, Customer: "cus_2", Card: "pm_2", Reference: "pur_2", IdempotencyKey: "top-up:2", Title: "Growth",
+					Amount: models.Money{Amount: 6000, Currency: "usd"}, ReceiptEmail: "ada@acme.example",
+				},
+			} {
+				if _, err := g.ChargeSaved(ctx, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"Payment": func() error { _, err := g.Payment(ctx, connected, "pi_1"); return err },
+		"FindPayment": func() error {
+			_, _, err := g.FindPayment(ctx, connected, "cus_1", "pur_1", models.At(time.Now().Add(-time.Hour)))
+			return err
+		},
+		"UnattendedPayments": func() error {
+			return g.UnattendedPayments(ctx, "", models.At(time.Now().Add(-time.Hour)), func(checkout.Session) error { return nil })
+		},
 		"BillingPortal": func() error { _, err := g.BillingPortal(ctx, "cus_1", "https://refill.example/plan"); return err },
 		"RefundPayment": func() error {
 			for _, p := range []checkout.RefundParams{

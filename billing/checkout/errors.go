@@ -38,6 +38,8 @@ type Error struct {
 	Message     string // a sentence for people, without technical words
 	Detail      string // what Stripe said, for logs
 	RequestID   string // Stripe's name for the call
+	Payment     string // the payment that a decline is of, when Stripe named it
+	Replayed    bool   // the answer that this key got before: asking again gets no other
 	Err         error
 }
 
@@ -87,6 +89,10 @@ func explain(err error) error {
 	}
 	out := &Error{
 		Code: string(from.Code), DeclineCode: string(from.DeclineCode), Detail: from.Msg, RequestID: from.RequestID, Err: err,
+		Replayed: from.LastResponse != nil && from.LastResponse.Header.Get("Idempotent-Replayed") == "true",
+	}
+	if from.PaymentIntent != nil {
+		out.Payment = from.PaymentIntent.ID
 	}
 	switch status := from.HTTPStatusCode; {
 	case from.Type == stripe.ErrorTypeIdempotency:

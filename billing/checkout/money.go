@@ -152,6 +152,9 @@ func (g *Gateway) CompletedSessions(ctx context.Context, account string, from mo
 	prepare(ctx, &params.ListParams, account)
 	list := g.api.CheckoutSessions.List(params)
 	for list.Next() {
+		if list.CheckoutSession().Mode == stripe.CheckoutSessionModeSetup {
+			continue // nothing was to be paid
+		}
 		if err := each(readSession(account, list.CheckoutSession())); err != nil {
 			return err
 		}

@@ -61,6 +61,8 @@ type SessionParams struct {
 	Amount         models.Money
 	ApplicationFee int64 // the platform's share in minor units; only with Account
 	CustomerEmail  string
+	Customer       string // in the place of CustomerEmail
+	SaveCard       bool   // a card pays, and may be charged later while nobody is there
 	SuccessURL     string // may hold {CHECKOUT_SESSION_ID}
 	CancelURL      string
 	// ExpiresAt must lie between 30 minutes and 24 hours after the call reaches
@@ -71,7 +73,7 @@ type SessionParams struct {
 
 // Session is what Stripe says of a checkout now.
 type Session struct {
-	ID            string
+	ID            string // "" of a payment that was made without a checkout
 	Account       string // as given: "" is the platform
 	URL           string // of the payment page, while open
 	Reference     string
@@ -98,11 +100,10 @@ type Session struct {
 	Charge         string
 	PaidAt         models.Time // zero until the money is there
 	Method         string      // card, paypal, us_bank_account …
-	// CardFingerprint is the same for every payment with one card.
-	CardFingerprint string
-	ReceiptURL      string
-	AmountRefunded  int64 // minor units
-	Disputed        bool
+	Card           Card        // that paid, or tried to last
+	ReceiptURL     string
+	AmountRefunded int64 // minor units
+	Disputed       bool
 	// Fee is what Stripe kept, in the currency the seller is paid in, without the
 	// platform's share. It is zero, without a currency, until it is known.
 	Fee            models.Money
@@ -159,6 +160,13 @@ func (g *Gateway) CreateSession(ctx context.Context, p SessionParams) (Session, 
 	// A buyer who pays in another currency would pay another amount than our
 	// row says. stripe-go v76 does not know the switch yet.
 	params.AddExtra("adaptive_pricing[enabled]", "false")
+	if p.Customer != "" {
+		params.Customer, params.CustomerEmail = &p.Customer, nil
+	}
+	if p.SaveCard {
+		params.PaymentMethodTypes = []*string{stripe.String(string(stripe.PaymentMethodTypeCard))}
+		params.PaymentIntentData.SetupFutureUsage = stripe.String(string(stripe.PaymentIntentSetupFutureUsageOffSession))
+	}
 	params.AddExpand(sessionDetail)
 	params.Context = ctx
 	if p.Account != "" {
@@ -322,7 +330,9 @@ func (s *Session) readIntent(p *stripe.PaymentIntent) {
 	if ch.PaymentMethodDetails != nil {
 		s.Method = string(ch.PaymentMethodDetails.Type)
 		if card := ch.PaymentMethodDetails.Card; card != nil {
-			s.CardFingerprint = card.Fingerprint
+			s.Card = Card{
+				ID: ch.PaymentMethod, Brand: string(card.Brand), Last4: card.Last4, Month: int(card.ExpMonth), Year: int(card.ExpYear), Fingerprint: card.Fingerprint,
+			}
 		}
 	}
 	if ch.Paid {

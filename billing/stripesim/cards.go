@@ -49,6 +49,7 @@ func testCards() []testCard {
 		{"4000000000000002", "is declined", cardDeclined, "card_declined", "generic_decline", false},
 		{"4000000000009995", "has not enough money", cardDeclined, "card_declined", "insufficient_funds", false},
 		{"4000000000009987", "is reported lost", cardDeclined, "card_declined", "lost_card", false},
+		{"4000000000009979", "is reported stolen", cardDeclined, "card_declined", "stolen_card", false},
 		{"4000000000000069", "has expired", cardDeclined, "expired_card", "", false},
 		{"4000000000000127", "has another security code", cardDeclined, "incorrect_cvc", "", false},
 		{"4000000000000119", "meets an error at the bank", cardDeclined, "processing_error", "", false},
@@ -90,7 +91,9 @@ func declineMessage(code, declineCode string) string {
 		return "Your card's security code is incorrect."
 	case code == "processing_error":
 		return "An error occurred while processing your card. Try again in a little bit."
-	case code == "payment_intent_authentication_failure":
+	case code == "authentication_required":
+		return "Your card was declined. This transaction requires authentication."
+	case code == "payment_intent_authentication_failure", code == "setup_intent_authentication_failure":
 		return "We are unable to authenticate your payment method. Please choose a different payment method and try again."
 	case code == "payment_method_provider_decline":
 		return "The bank returned the debit: the account has insufficient funds."

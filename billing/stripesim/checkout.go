@@ -33,6 +33,7 @@ func sessionParams() []string {
 		"payment_intent_data[statement_descriptor_suffix]",
 		"line_items[][price]", "payment_method_collection", "subscription_data[metadata][*]", "subscription_data[trial_period_days]",
 		"subscription_data[trial_settings][end_behavior][missing_payment_method]",
+		"currency", "setup_intent_data[metadata][*]", "setup_intent_data[description]",
 	}
 }
 
@@ -65,8 +66,8 @@ func createSession(c *call) (wire, *apiError) {
 			Metadata:         f.metadata("payment_intent_data[metadata]"),
 		},
 	}
-	if s.Mode = f.need("mode"); f.err == nil && s.Mode != "payment" && s.Mode != "subscription" {
-		f.fail(invalid("mode", "", "Checkout in mode '%s' is not simulated: payment and subscription are.", s.Mode))
+	if s.Mode = f.need("mode"); f.err == nil && s.Mode != "payment" && s.Mode != "subscription" && s.Mode != "setup" {
+		f.fail(invalid("mode", "", "Checkout in mode '%s' is not simulated: payment, subscription and setup are.", s.Mode))
 	}
 	for _, off := range []string{"allow_promotion_codes", "automatic_tax[enabled]", "adaptive_pricing[enabled]"} {
 		if f.truth(off) {
@@ -81,9 +82,12 @@ func createSession(c *call) (wire, *apiError) {
 	if a := c.connectedAccount(c.account); a != nil && !a.ChargesEnabled {
 		f.fail(invalid("", "", "Your account cannot currently make charges: look at the `requirements` of account %s.", a.ID))
 	}
-	if s.Mode == "subscription" {
+	switch s.Mode {
+	case "subscription":
 		c.readPlan(s)
-	} else {
+	case "setup":
+		c.readSetup(s)
+	default:
 		c.readItems(s)
 	}
 	c.readPayer(s)
@@ -322,6 +326,9 @@ func (c *call) pay(s *session, a attempt) *apiError {
 		return invalid("method", "", "This Checkout Session does not take %s.", a.kind)
 	}
 	a.method.Kind, a.method.ID = a.kind, newID("pm")
+	if s.Setup != nil {
+		return c.setUp(s, a)
+	}
 	if s.Plan != nil {
 		return c.subscribe(s, a)
 	}
@@ -342,7 +349,7 @@ func (c *call) pay(s *session, a attempt) *apiError {
 	case payCard:
 	}
 	card := findCard(a.card)
-	a.method.Brand, a.method.Last4 = brandOf(a.card), lastFour(a.card)
+	a.method.Brand, a.method.Last4, a.method.Fingerprint, a.method.Number = brandOf(a.card), lastFour(a.card), fingerprint(a.card), a.card
 	switch card.Verdict {
 	case cardApproved:
 		c.succeed(s, p, a.method, seconds(c.now))
@@ -362,6 +369,13 @@ func (c *call) pay(s *session, a attempt) *apiError {
 
 // authenticate ends the bank's question to the buyer.
 func (c *call) authenticate(s *session, proved bool) *apiError {
+	if s.Status == sessionOpen && s.Setup != nil && s.Setup.Waiting != nil {
+		if !proved {
+			return c.setUpFailed(s, "setup_intent_authentication_failure", "")
+		}
+		c.setUpDone(s, s.Setup.Number, *s.Setup.Waiting, true)
+		return nil
+	}
 	if s.Status != sessionOpen || s.PaymentIntent == nil {
 		return invalid("", "", "This Checkout Session does not wait for authentication.")
 	}
@@ -435,6 +449,9 @@ func (c *call) succeed(s *session, p *intent, m method, at int64) {
 	p.Customer = s.Customer
 	ch := c.newCharge(p, m, at)
 	c.take(p, ch, at)
+	if p.SetupFutureUsage != nil && m.Kind == payCard {
+		c.attach(*s.Customer, m.Number, m, true)
+	}
 	c.emit("checkout.session.completed", *s, at)
 }
 

@@ -66,6 +66,7 @@ type sessionFields struct {
 	// PaymentMethodCollection is if_required for a trial that needs no card.
 	PaymentMethodCollection string        `json:"payment_method_collection"`
 	PaymentStatus           paymentStatus `json:"payment_status"`
+	SetupIntent             *string       `json:"setup_intent"`
 	Status                  sessionStatus `json:"status"`
 	SubmitType              *string       `json:"submit_type"`
 	Subscription            *string       `json:"subscription"`
@@ -77,7 +78,8 @@ type session struct {
 	sessionFields
 	Items  []lineItem   `json:"items"`
 	Intent intentPlan   `json:"intent"`
-	Plan   *sessionPlan `json:"plan,omitempty"` // in mode subscription
+	Plan   *sessionPlan `json:"plan,omitempty"`  // in mode subscription
+	Setup  *setupPlan   `json:"setup,omitempty"` // in mode setup
 	// SettleAt is when a bank debit comes in or bounces, domain seconds; 0 when
 	// none is under way.
 	SettleAt   int64 `json:"settle_at,omitempty"`
@@ -154,14 +156,16 @@ type nextAction struct {
 
 // method is how one try to pay was made.
 type method struct {
-	Kind     methodKind `json:"kind"`
-	ID       string     `json:"id"` // pm_…
-	Brand    string     `json:"brand,omitempty"`
-	Last4    string     `json:"last4,omitempty"`
-	ExpMonth int64      `json:"exp_month,omitempty"`
-	ExpYear  int64      `json:"exp_year,omitempty"`
-	Name     string     `json:"name,omitempty"`
-	Email    string     `json:"email,omitempty"`
+	Kind        methodKind `json:"kind"`
+	ID          string     `json:"id"` // pm_…
+	Brand       string     `json:"brand,omitempty"`
+	Last4       string     `json:"last4,omitempty"`
+	Number      string     `json:"number,omitempty"` // never shown
+	Fingerprint string     `json:"fingerprint,omitempty"`
+	ExpMonth    int64      `json:"exp_month,omitempty"`
+	ExpYear     int64      `json:"exp_year,omitempty"`
+	Name        string     `json:"name,omitempty"`
+	Email       string     `json:"email,omitempty"`
 }
 
 type charge struct {

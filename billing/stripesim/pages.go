@@ -104,6 +104,7 @@ type payView struct {
 	Wrong       map[string]string // field → what is wrong with it
 	Button      string
 	Unpaid      bool // a trial: nothing is paid now
+	Saves       bool // a card is saved, and nothing is paid
 	TestCards   []testCard
 	BankPays    string
 	BankBounces string
@@ -149,6 +150,9 @@ func (c *call) payPage(s *session) payView {
 				v.Methods = append(v.Methods, payMethod{"none", "No card for now", "the trial needs none"})
 			}
 		}
+	}
+	if s.Setup != nil {
+		v.Title, v.Total, v.Button, v.Saves = "Save a card for "+c.merchant(), "Nothing is charged now", "Save this card", true
 	}
 	for _, kind := range s.PaymentMethodTypes {
 		switch methodKind(kind) {
@@ -205,6 +209,9 @@ func (c *call) showSession(s *session) shown {
 			pageTop: pageTop{"This payment is complete", cssPath}, Text: v.Total + " to " + v.Merchant + " went through on this page.",
 			Back: s.successURL(), BackText: "Go back to " + v.Merchant,
 		}
+		if s.Setup != nil {
+			over.Title, over.Text = "This card is saved", v.Merchant+" may charge it later."
+		}
 		if s.PaymentStatus == unpaid {
 			over.Title, over.Text = "This payment is on its way", v.Total+" to "+v.Merchant+" is paid by bank debit, which takes some days."
 		}
@@ -216,6 +223,10 @@ func (c *call) showSession(s *session) shown {
 		}
 		return shown{status: http.StatusGone, name: "over", view: over}
 	case sessionOpen:
+	}
+	if s.Setup != nil && s.Setup.Waiting != nil {
+		v.Title = "Complete authentication"
+		out.name = "authenticate"
 	}
 	if s.PaymentIntent != nil {
 		p := c.state.Intents.get(c.account, *s.PaymentIntent)
@@ -322,7 +333,7 @@ func plainDecline(e *apiError) string {
 		return "The security code is wrong. Check it and try again."
 	case e.Code == "processing_error":
 		return "The bank could not process the payment. Try again in a moment."
-	case e.Code == "payment_intent_authentication_failure":
+	case e.Code == "payment_intent_authentication_failure", e.Code == "setup_intent_authentication_failure":
 		return "Your bank could not confirm that it was you. Try again or use another card."
 	case e.Type == typeCard:
 		return "The card was declined. Try another card, or ask your bank."
@@ -519,7 +530,11 @@ func (s *Server) showSandbox(w http.ResponseWriter, r *http.Request) {
 		}
 		for _, found := range recent(c.state.Sessions, 20) {
 			o := found.Object
-			view.Sessions = append(view.Sessions, line{o.ID, o.Items[0].Name, price(o.AmountTotal, o.Currency), string(o.Status), string(o.PaymentStatus)})
+			shown := line{o.ID, "Card for later", "", string(o.Status), string(o.PaymentStatus)}
+			if len(o.Items) > 0 {
+				shown.Name, shown.Total = o.Items[0].Name, price(o.AmountTotal, o.Currency)
+			}
+			view.Sessions = append(view.Sessions, shown)
 		}
 	})
 	if err != nil {

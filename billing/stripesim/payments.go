@@ -51,7 +51,7 @@ func details(m method) map[string]any {
 	case payCard:
 		out["card"] = map[string]any{
 			"brand": m.Brand, "country": "US", "exp_month": m.ExpMonth, "exp_year": m.ExpYear, "funding": "credit",
-			"last4": m.Last4, "network": m.Brand, "wallet": nil,
+			"last4": m.Last4, "network": m.Brand, "wallet": nil, "fingerprint": orNull(m.Fingerprint),
 		}
 	case payPaypal:
 		out["paypal"] = map[string]any{"payer_email": m.Email, "payer_name": m.Name}

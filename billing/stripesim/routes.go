@@ -52,6 +52,7 @@ func (s *Server) routes() *http.ServeMux {
 	v1("POST /v1/account_links", linkParams(), createLink)
 
 	planRoutes(v1)
+	savedRoutes(v1)
 	hookRoutes(v1)
 
 	v1("GET /v1/events", listing("type", "types[]", "delivery_success"), listEvents)
@@ -83,6 +84,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /_sim/refunds/{id}", s.doorRefund)
 	mux.HandleFunc("POST /_sim/disputes/{id}", s.doorDispute)
 	mux.HandleFunc("POST /_sim/subscriptions/{id}/card", s.doorCard)
+	mux.HandleFunc("POST /_sim/payment_methods/{id}", s.doorMethod)
 	mux.HandleFunc("POST /_sim/accounts", s.doorAddAccount)
 	mux.HandleFunc("POST /_sim/accounts/{id}", s.doorSetAccount)
 	mux.HandleFunc("POST /_sim/accounts/{id}/deauthorize", s.doorDeauthorize)

@@ -115,6 +115,9 @@ type state struct {
 	Invoices      *table[invoice]
 	Cards         *table[savedCard]
 	Portals       *table[portal]
+
+	Methods *table[savedMethod]
+	Setups  *table[setupIntent]
 }
 
 func newState() *state {
@@ -139,6 +142,9 @@ func newState() *state {
 		Invoices:      newTable[invoice]("invoice"),
 		Cards:         newTable[savedCard]("card"),
 		Portals:       newTable[portal]("portal"),
+
+		Methods: newTable[savedMethod]("payment_method"),
+		Setups:  newTable[setupIntent]("setup_intent"),
 	}
 }
 
@@ -150,6 +156,7 @@ func (s *state) tables() map[string]journalled {
 		s.Disputes.kind: s.Disputes, s.Warnings.kind: s.Warnings,
 		s.Hooks.kind: s.Hooks, s.Deliveries.kind: s.Deliveries, s.Replies.kind: s.Replies,
 		s.Prices.kind: s.Prices, s.Subscriptions.kind: s.Subscriptions, s.Invoices.kind: s.Invoices, s.Cards.kind: s.Cards, s.Portals.kind: s.Portals,
+		s.Methods.kind: s.Methods, s.Setups.kind: s.Setups,
 	}
 }
 
@@ -177,6 +184,10 @@ func (s *state) byID(account, id string) object {
 		return found(s.Invoices.get(account, id))
 	case "cus":
 		return found(s.Customers.get(account, id))
+	case "pm":
+		return found(s.Methods.get(account, id))
+	case "seti":
+		return found(s.Setups.get(account, id))
 	}
 	return nil
 }
