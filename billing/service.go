@@ -54,7 +54,7 @@ type Service struct {
 	pulse     pulse
 	people    *people
 	post      *postOffice
-	sumEvery  int64       // entries between two sums of a wallet
+	sumEvery  int64 // entries between two sums of a wallet
 	topUps    bell
 	founded   atomic.Bool // there is an admin, for good
 }
