@@ -17,7 +17,8 @@ import (
 // writeTime is how long the connection may take for the next part of a file.
 const writeTime = time.Minute
 
-// download sends a file as it is read, so there is no limit of rows. It is named
+// download sends a file as it is read, so there is no limit of rows: CSV, or a
+// workbook of the same rows where the address says as=xlsx. It is named
 // after whose it is, what is in it and the days it covers, both included (0
 // leaves the days out). Nothing is sent before the first rows are there, so that
 // what cannot be read is an error page; a file that breaks off later cuts the
@@ -33,7 +34,12 @@ func (a *app) download(c echo.Context, what string, from, to models.Time, export
 	if from != 0 && to > from && to != models.Never {
 		name += "-" + from.In(zone).Format(time.DateOnly) + "_" + to.Add(-time.Microsecond).In(zone).Format(time.DateOnly)
 	}
-	file := &file{c: c, name: name}
+	file := &file{c: c, name: name + ".csv", kind: "text/csv; charset=utf-8"}
+	if c.QueryParam("as") == "xlsx" {
+		rows := export
+		file.name, file.kind = name+".xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+		export = func(w io.Writer) error { return workbook(w, rows) }
+	}
 	if err := export(file); err != nil {
 		if !file.begun {
 			return err
@@ -48,6 +54,7 @@ func (a *app) download(c echo.Context, what string, from, to models.Time, export
 type file struct {
 	c     echo.Context
 	name  string
+	kind  string
 	begun bool
 }
 
@@ -55,8 +62,8 @@ func (f *file) Write(b []byte) (int, error) {
 	res := f.c.Response()
 	if !f.begun {
 		f.begun = true
-		res.Header().Set(echo.HeaderContentType, "text/csv; charset=utf-8")
-		res.Header().Set(echo.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="%s.csv"`, f.name))
+		res.Header().Set(echo.HeaderContentType, f.kind)
+		res.Header().Set(echo.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="%s"`, f.name))
 		res.WriteHeader(http.StatusOK)
 	}
 	// Without it, the server's own limit on a whole answer holds.
@@ -86,7 +93,9 @@ func fileWord(s string) string {
 
 // text is a cell that somebody outside may have written: what a spreadsheet
 // would take for a formula is marked as text.
-func text(s string) string {
+func text(s string) string { return guarded(s) }
+
+func guarded(s string) string {
 	lead := strings.TrimLeft(s, " \"'\u00a0\u3000")
 	if lead == "" {
 		return s

@@ -1,6 +1,8 @@
 package views
 
 import (
+	"strings"
+
 	"refill/models"
 	"refill/views/format"
 )
@@ -102,4 +104,12 @@ func (v Statement) Proof() string {
 		}
 	}
 	return text + " = " + format.Credits(v.Closing)
+}
+
+// workbook is the address of the same list as a spreadsheet's own file.
+func workbook(csv string) string {
+	if strings.Contains(csv, "?") {
+		return csv + "&as=xlsx"
+	}
+	return csv + "?as=xlsx"
 }
