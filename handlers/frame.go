@@ -61,6 +61,7 @@ func (a *app) frame(c echo.Context, title, current string, wallet *billing.Walle
 	}
 	account := v.viewer.Account()
 	f.Account, f.Zone, f.Notice = account.Name(), account.Zone, a.halted(account)
+	a.countNotices(c, f.Nav)
 	if wallet == nil {
 		read, err := a.Billing.Wallet(c.Request().Context(), account)
 		if err == nil {
@@ -106,6 +107,7 @@ func navigation(r role, current string) []views.NavItem {
 		{Key: "buy", Label: "Credits & top-ups", Short: "Buy", Href: "/buy"},
 		{Key: "purchases", Label: "Purchases", Href: "/purchases"},
 		{Key: "history", Label: "History", Href: "/history"},
+		{Key: "notices", Label: "Notices", Href: "/notices"},
 	}
 	switch r {
 	case roleAdmin:

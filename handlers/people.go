@@ -81,6 +81,9 @@ func (a *app) settings(c echo.Context, current string) []views.Tab {
 		out = append(out, views.Tab{Label: "People", Href: "/settings/people"})
 	case roleAdmin:
 	}
+	if v.role() != roleAdmin {
+		out = append(out, views.Tab{Label: "Notifications", Href: "/settings/notifications"})
+	}
 	out = append(out, views.Tab{Label: "Password", Href: "/settings/password"})
 	if v.viewer.Places > 1 {
 		out = append(out, views.Tab{Label: "Switch agency", Href: "/switch"})

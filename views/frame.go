@@ -1,6 +1,7 @@
 package views
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,6 +56,7 @@ type NavItem struct {
 	Short   string // label in the phone's bottom bar; "" keeps the item under More. At most three have one
 	Href    string
 	Current bool
+	Count   int // of what is new there
 }
 
 // Chip is the balance in the header of every page.
@@ -201,6 +203,25 @@ func (f Frame) bar() []NavItem {
 		}
 	}
 	return items
+}
+
+// news counts what is new on the pages that the phone's bar has not.
+func (f Frame) news() int {
+	n := 0
+	for _, item := range f.Nav {
+		if item.Short == "" {
+			n += item.Count
+		}
+	}
+	return n
+}
+
+// newText is a count of what is new: "3", "99+".
+func newText(n int) string {
+	if n > 99 {
+		return "99+"
+	}
+	return strconv.Itoa(n)
 }
 
 // mailbox and mailDomain are the two halves of the address, which may break between.

@@ -29,6 +29,7 @@ func Pages() []Page {
 	pages = append(pages, promotions()...)
 	pages = append(pages, doors()...)
 	pages = append(pages, peoplePages()...)
+	pages = append(pages, noticePages()...)
 	pages = append(pages, setups()...)
 	pages = append(pages, fleets()...)
 	pages = append(pages, plans()...)
