@@ -169,14 +169,13 @@ func sentRows(sent []billing.Sending) []views.SentRow {
 		if s.Read {
 			row.State, row.Tone = "Read", views.ToneOK
 		}
-		if s.InApp {
-			out = append(out, row)
+		if s.Email != "" {
+			mail := mailRow(&models.Mail{State: s.State})
+			row.How, row.State, row.Tone = "Mail to "+s.Email, mail.State, mail.Tone
+			if s.InApp {
+				row.How += ", and in the portal"
+			}
 		}
-		if s.Email == "" {
-			continue
-		}
-		mail := mailRow(&models.Mail{State: s.State})
-		row.How, row.State, row.Tone = "Mail to "+s.Email, mail.State, mail.Tone
 		out = append(out, row)
 	}
 	return out
@@ -334,12 +333,13 @@ func (a *app) showMailsOff(c echo.Context, do offVerb) error {
 	if err != nil {
 		return err
 	}
-	out := views.MailsOff{
-		Frame: a.bareFrame(c, "Mails turned off"), Email: off.Email, Events: off.Events, Done: off.Off, Action: "/notices/off/" + c.Param("token"),
-		Sign: "/settings/notifications",
+	out := views.MailsOff{Email: off.Email, Events: off.Events, Done: off.Off, Action: "/notices/off/" + c.Param("token"), Sign: "/settings/notifications"}
+	title := "Turn mails off"
+	if off.Off {
+		title = "Mails turned off"
 	}
-	if !off.Off {
-		out.Frame.Title = "Turn mails off"
+	if out.Frame, err = a.formFrame(c, title); err != nil {
+		return err
 	}
 	return page(c, http.StatusOK, views.MailsOffPage(out))
 }

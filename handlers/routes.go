@@ -145,7 +145,7 @@ func (a *app) table() []route {
 		{post, "/settings/people/invitations/:invitation", clientsOnly, a.invitationAct(a.ownPeople)},
 		{get, "/notices", accounts, a.notices},
 		{post, "/notices/read", accounts, a.readNotices},
-		{get, "/notices/off/:token", anybody, a.mailsOffForm},
+		{get, "/notices/off/:token", visitors, a.mailsOffForm},
 		{post, "/notices/off/:token", anybody, a.mailsOff},
 		{get, "/settings/notifications", accounts, a.notifications},
 		{post, "/settings/notifications", accounts, a.chooseNotices},
