@@ -307,7 +307,7 @@ func (s *Service) mailNotice(tx *gorm.DB, key []byte, who *audience, p *Person, 
 		of = familyOf(ns[0].Event)
 	}
 	if !MustMail(p.Role, ns[0].Event) {
-		letter.Off = who.home + "/notices/off/" + offToken(key, offRight{who.agency.ID, p.ID, of})
+		letter.Off = who.home + offPath(key, offRight{who.agency.ID, p.ID, of})
 	}
 	return s.putInOutbox(tx, who.envelope(p), &letter, now)
 }
@@ -326,7 +326,7 @@ func (a *audience) letter(ns []*models.Notice) mail.Letter {
 			break
 		}
 		say := a.voice.Say(n)
-		row := mail.Row{Name: n.Facts.Name, Value: say.Lines[0]}
+		row := mail.Row{Name: n.Facts.Name, Value: strings.TrimPrefix(say.Lines[0], n.Facts.Name+" ")}
 		if n.Event == models.NoticeExpiring {
 			row = mail.Row{Name: creditsWord(n.Facts.Credits), Value: "expire " + days(n.Facts.At, n.CreatedAt, a.voice.Zone)}
 		}
@@ -334,7 +334,11 @@ func (a *audience) letter(ns []*models.Notice) mail.Letter {
 	}
 	if ns[0].Event == models.NoticeExpiring {
 		out.Subject = "Credits expire soon"
-		out.Lines = []string{fmt.Sprintf("%d lots of your credits expire soon if they are not used by then.", len(ns)), "They are used before credits that never expire. Nothing stops."}
+		var sum models.Credits
+		for _, n := range ns {
+			sum += n.Facts.Credits
+		}
+		out.Lines = []string{creditsWord(sum) + " of yours expire soon if they are not used by then.", "They are used before credits that never expire. Nothing stops."}
 		return out
 	}
 	out.Subject = clientsWord(ns)
@@ -462,7 +466,7 @@ func sealOf(key, body []byte) []byte {
 
 func readOffToken(key []byte, token string) (offRight, bool) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(raw) <= 32+offSeal || len(raw) > 200 {
+	if err != nil || len(key) == 0 || len(raw) <= 32+offSeal || len(raw) > 200 {
 		return offRight{}, false
 	}
 	body, seal := raw[:len(raw)-offSeal], raw[len(raw)-offSeal:]
@@ -471,6 +475,20 @@ func readOffToken(key []byte, token string) (offRight, bool) {
 	}
 	return offRight{models.AgencyID(body[:16]), models.UserID(body[16:32]), string(body[32:])}, true
 }
+
+// gone is said of an address that turns nothing off.
+func gone() error {
+	return problem.New(problem.NotFound, "link_expired", "This address turns no mails off. Sign in to choose what you hear of.")
+}
+
+// MailsOffPath is where somebody turns their mails about an event off, on their own
+// portal, signed in or not.
+func (s *Service) MailsOffPath(ctx context.Context, agency models.AgencyID, user models.UserID, e models.NoticeEvent) (string, error) {
+	key, err := s.offKey(ctx)
+	return offPath(key, offRight{agency, user, string(e)}), err
+}
+
+func offPath(key []byte, o offRight) string { return "/notices/off/" + offToken(key, o) }
 
 // MailsOff is what an address in a mail turns off.
 type MailsOff struct {
@@ -484,33 +502,36 @@ type MailsOff struct {
 }
 
 // MailsOff reads what a signed address would turn off, at the portal's door or
-// (zero) the platform's. Errors: not_found.
+// (zero) the platform's. Errors: link_expired.
 func (s *Service) MailsOff(ctx context.Context, portal models.AgencyID, token string) (MailsOff, error) {
-	key, err := s.offKey(ctx)
+	key, err := s.Setting(ctx, offSetting)
 	if err != nil {
 		return MailsOff{}, err
 	}
-	o, ok := readOffToken(key, token)
+	o, ok := readOffToken([]byte(key), token)
 	if !ok {
-		return MailsOff{}, problem.Missing("address")
+		return MailsOff{}, gone()
 	}
 	db := s.db.Read.WithContext(ctx)
 	out := MailsOff{user: o.user}
 	var m models.Member
 	if err := db.Where("agency_id = ? AND user_id = ?", o.agency, o.user).Take(&m).Error; err != nil {
-		return out, missing(err, "address")
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			err = gone()
+		}
+		return out, err
 	}
 	out.client = m.Role == models.RoleClient
 	if out.client != !portal.IsZero() || out.client && portal != o.agency {
-		return out, problem.Missing("address") // of another door
+		return out, gone() // of another door
 	}
 	for _, e := range EventsFor(out.client) {
 		if string(e) == o.of || familyOf(e) == o.of {
 			out.Events = append(out.Events, e)
 		}
 	}
-	if o.of == string(models.NoticeTest) || len(out.Events) == 0 {
-		return out, problem.Missing("address")
+	if len(out.Events) == 0 {
+		return out, gone()
 	}
 	if err := errors.Join(db.Where("id = ?", o.agency).Take(&out.Agency).Error,
 		db.Model(&models.User{}).Where("id = ?", o.user).Pluck("email", &out.Email).Error); err != nil {
@@ -523,7 +544,7 @@ func (s *Service) MailsOff(ctx context.Context, portal models.AgencyID, token st
 	return out, err
 }
 
-// TurnMailsOff does it; again changes nothing. Errors: not_found.
+// TurnMailsOff does it; again changes nothing. Errors: link_expired.
 func (s *Service) TurnMailsOff(ctx context.Context, portal models.AgencyID, token string) (MailsOff, error) {
 	out, err := s.MailsOff(ctx, portal, token)
 	if err != nil || out.Off {

@@ -240,6 +240,13 @@ func (v Voice) topUp(event models.NoticeEvent, f *models.NoticeFacts, now models
 			Button: "Pay or change the card", Path: cmp.Or(f.Path, "/buy/automatic"),
 		}
 	case models.NoticeTopUpFailed:
+		if f.Currency == "" { // no payment was tried: the agency has too few to sell
+			return NoticeWords{
+				Title:  "A client could not buy by itself",
+				Lines:  sentences(cmp.Or(f.Reason, "You have too few purchased credits to sell."), strings.TrimSpace("Its own credits go on. Buy credits, and it can buy again. "+next)),
+				Button: "Buy credits", Path: cmp.Or(f.Path, "/buy"),
+			}
+		}
 		return NoticeWords{
 			Title:  "Automatic top-up failed",
 			Lines:  sentences("The payment"+ofMoney(f)+" for automatic top-up failed. You were not charged."+spaced(v.left(f)), strings.TrimSpace(f.Reason+" "+next)),
@@ -351,7 +358,7 @@ func (v Voice) payment(event models.NoticeEvent, f *models.NoticeFacts, now mode
 			}
 		}
 		return NoticeWords{
-			Title:  "Your bank asks a payment back",
+			Title:  "Your bank asks for a payment back",
 			Lines:  sentences("Your bank asks"+forMoney(f)+" of your purchase "+quoted(f.Name)+" back. "+aside(f.Credits, "your")+spaced(v.left(f)), "If that is a mistake, withdraw it with your bank; the credits can be used again then."),
 			Button: "See your purchases", Path: cmp.Or(f.Path, "/purchases"),
 		}

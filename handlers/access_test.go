@@ -175,6 +175,17 @@ POST /settings/team/{leaver}/remove                                   in     303
 GET  /settings/people                                                 in     403   403     403    200    403   200       403
 POST /settings/people                                                 in     403   403     403    422    403   422       403
 POST /settings/people/invitations/{acme-invited}?do=revoke            in     403   403     403    303    403   404       403      | 403   403     403    404    403
+GET  /notices                                                         in     200    200    200    200    403    200    200
+POST /notices/read                                                    in     404    404    404    404    403    404    404
+GET  /notices/off/{off}                                               200    200    200    200    410    200    410    200    | 410   410   410   410   410
+POST /notices/off/{off}                                               200    200    200    200    410    200    410    200    | 410   410   410   410   410
+GET  /settings/notifications                                          in     200    200    200    200    403    200    200
+GET  /settings/notifications?user={mate}                         in     200    404    200    404    403    404    404    | 404   404   404   404   403
+POST /settings/notifications                                          in     303    303    303    303    403    303    303
+POST /settings/notifications?user={mate}                         in     303    404    303    404    403    404    404    | 404   404   404   404   403
+POST /settings/notifications/thresholds                               in     303    303    403    303    403    303    303
+POST /settings/notifications/test                                     in     303    303    303    303    403    303    303
+GET  /settings/notifications/sent                                     in     200    200    200    200    403    200    200
 GET  /settings/password                                               in     200   200     200    200    200   200       200
 POST /settings/password                                               in     422   422     422    422    422   422       422
 GET  /switch                                                          in     200   200     200    403    200   403       200
@@ -354,6 +365,11 @@ func (p *portal) things() map[string]thing {
 		return token
 	}
 	person := func(name string) string { return p.users[name].ID.String() }
+	off := func(agency models.AgencyID, name string) string {
+		path, err := p.billing.MailsOffPath(ctx, agency, p.users[name].ID, models.NoticeLow)
+		must(err)
+		return strings.TrimPrefix(path, "/notices/off/")
+	}
 	team, acmes := billing.Circle{Agency: p.northwind.ID}, billing.Circle{Agency: p.northwind.ID, SubAccount: p.acme.ID}
 	spares, maples := billing.Circle{Agency: p.northwind.ID, SubAccount: spare.ID}, billing.Circle{Agency: p.bluebird.ID, SubAccount: p.maple.ID}
 	offer, err := p.billing.SavePackage(ctx, billing.Scope{}, billing.PackageEdit{
@@ -376,6 +392,7 @@ func (p *portal) things() map[string]thing {
 	return map[string]thing{
 		"file":          is("app.css", "nothing.css", "..%2fgo.mod"),
 		"link":          {func() string { return link("owner") }, []string{link("guest")}},
+		"off":           is(off(p.northwind.ID, "owner"), off(p.bluebird.ID, "client")),
 		"letter":        {func() string { return letter(team) }, []string{letter(maples)}},
 		"code":          is("acme", "maple", p.maple.ID.String()),
 		"charge":        is(charge, bluebirds, maplesCharge),
@@ -402,6 +419,7 @@ func (p *portal) things() map[string]thing {
 		"acme-invited":  {func() string { return invited(acmes) }, []string{invited(maples), invited(spares), invited(team)}},
 		"package":       is(offer.ID.String(), other.ID.String()),
 		"colleague":     is(person("member"), person("stranger"), person("client")),
+		"mate":          is(person("member"), person("stranger")),
 		"leaver":        {func() string { return leaver(models.RoleMember, models.SubAccountID{}) }, []string{person("stranger"), person("client")}},
 		"invited":       {func() string { return invited(team) }, []string{invited(billing.Circle{Agency: p.bluebird.ID}), invited(acmes)}},
 		"for-acme":      is(chosen(p.acme), chosen(p.maple)),
@@ -792,7 +810,7 @@ func TestEveryRouteOnEveryHost(t *testing.T) {
 				want = []int{http.StatusConflict, http.StatusForbidden} // there is an admin
 			case r.Path == "/r/:code": // nothing that a client's portal has, and no code anywhere
 				want = []int{http.StatusNotFound}
-			case r.Who == "visitors":
+			case r.Who == "visitors", r.Who == "anybody with the mail":
 				want = []int{http.StatusOK, http.StatusSeeOther, http.StatusForbidden, http.StatusGone, http.StatusUnprocessableEntity}
 			case x.session == "" && r.Method == http.MethodPost:
 				want = []int{http.StatusForbidden} // a form without a session

@@ -329,11 +329,16 @@ func (a *app) mailsOffForm(c echo.Context) error { return a.showMailsOff(c, a.Bi
 func (a *app) mailsOff(c echo.Context) error { return a.showMailsOff(c, a.Billing.TurnMailsOff) }
 
 func (a *app) showMailsOff(c echo.Context, do offVerb) error {
+	c.Response().Header().Set("Referrer-Policy", "no-referrer")
+	status := http.StatusOK
 	off, err := do(c.Request().Context(), visitOf(c).host.id(), c.Param("token"))
-	if err != nil {
+	gone := problem.Is(err, "link_expired")
+	if gone {
+		status = http.StatusGone
+	} else if err != nil {
 		return err
 	}
-	out := views.MailsOff{Email: off.Email, Events: off.Events, Done: off.Off, Action: "/notices/off/" + c.Param("token"), Sign: "/settings/notifications"}
+	out := views.MailsOff{Email: off.Email, Events: off.Events, Done: off.Off, Gone: gone, Action: "/notices/off/" + c.Param("token"), Sign: "/settings/notifications"}
 	title := "Turn mails off"
 	if off.Off {
 		title = "Mails turned off"
@@ -341,5 +346,5 @@ func (a *app) showMailsOff(c echo.Context, do offVerb) error {
 	if out.Frame, err = a.formFrame(c, title); err != nil {
 		return err
 	}
-	return page(c, http.StatusOK, views.MailsOffPage(out))
+	return page(c, status, views.MailsOffPage(out))
 }

@@ -50,6 +50,7 @@ var (
 	anybody     = policy{name: "anybody", entry: open}
 	founders    = policy{name: "anybody until there is an admin", entry: visitor, founding: true}
 	visitors    = policy{name: "visitors", entry: visitor}
+	readers     = policy{name: "anybody with the mail", entry: open}
 	everyone    = policy{name: "signed in", entry: people, roles: []role{roleOwner, roleBilling, roleMember, roleClient, roleAdmin}}
 	accounts    = policy{name: "agency or client", entry: people, roles: []role{roleOwner, roleBilling, roleMember, roleClient}}
 	agencies    = policy{name: "agency", entry: people, roles: []role{roleOwner, roleBilling, roleMember}}

@@ -146,7 +146,7 @@ func (a *app) table() []route {
 		{get, "/notices", accounts, a.notices},
 		{post, "/notices/read", accounts, a.readNotices},
 		{get, "/notices/off/:token", visitors, a.mailsOffForm},
-		{post, "/notices/off/:token", anybody, a.mailsOff},
+		{post, "/notices/off/:token", readers, a.mailsOff},
 		{get, "/settings/notifications", accounts, a.notifications},
 		{post, "/settings/notifications", accounts, a.chooseNotices},
 		{post, "/settings/notifications/thresholds", payers, a.setThresholds},

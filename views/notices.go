@@ -101,6 +101,7 @@ type MailsOff struct {
 	Email  string
 	Events []models.NoticeEvent
 	Done   bool
+	Gone   bool // the address turns nothing off
 	Action string
 	Sign   string // href of the settings
 }

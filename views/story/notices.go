@@ -61,6 +61,7 @@ func noticePages() []Page {
 	}
 	done := off
 	done.Frame, done.Done = invitedFrame("Mails turned off"), true
+	gone := views.MailsOff{Frame: invitedFrame("Turn mails off"), Gone: true, Sign: "/settings/notifications"}
 	return []Page{
 		{"notices", views.NoticesPage(list)},
 		{"notices-empty", views.NoticesPage(views.Notices{Frame: clientFrame("Notices", "")})},
@@ -71,5 +72,6 @@ func noticePages() []Page {
 		{"notifications-sent", views.SentNoticesPage(views.SentNotices{Frame: agencyFrame("What was sent", ""), Tabs: tabs, Rows: sent, Older: "/settings/notifications/sent?before=ntc_1"})},
 		{"mails-off", views.MailsOffPage(off)},
 		{"mails-off-done", views.MailsOffPage(done)},
+		{"mails-off-gone", views.MailsOffPage(gone)},
 	}
 }

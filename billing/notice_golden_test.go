@@ -1,0 +1,150 @@
+package billing
+
+import (
+	goflag "flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"refill/billing/mail"
+	"refill/models"
+)
+
+var updateMails = goflag.Bool("update-mails", false, "rewrite the golden files of notices")
+
+// sampleNotices are one or more notices of every event, as its cause writes them.
+func sampleNotices(client bool) map[string][]models.Notice {
+	now := readsStart
+	day := func(n int) models.Time { return now.Add(time.Duration(n) * 24 * time.Hour) }
+	dollars := func(f models.NoticeFacts, cents int64) models.NoticeFacts {
+		f.Amount, f.Currency = cents, "usd"
+		return f
+	}
+	one := func(e models.NoticeEvent, f models.NoticeFacts) models.Notice {
+		return models.Notice{Event: e, Facts: f, CreatedAt: now}
+	}
+	left := models.NoticeFacts{Left: credits(18_420), Held: credits(50)}
+	with := func(change func(f *models.NoticeFacts)) models.NoticeFacts {
+		f := left
+		change(&f)
+		return f
+	}
+	all := map[string][]models.Notice{
+		"low-credits":         {one(models.NoticeLow, with(func(f *models.NoticeFacts) { f.Credits = credits(20_000) }))},
+		"low-days":            {one(models.NoticeLow, with(func(f *models.NoticeFacts) { f.Days, f.RunsOutAt = 3, day(3) }))},
+		"critical":            {one(models.NoticeCritical, with(func(f *models.NoticeFacts) { f.RunsOutAt = day(1) }))},
+		"critical-below-zero": {one(models.NoticeCritical, models.NoticeFacts{Left: -credits(223)})},
+		"paused":              {one(models.NoticePaused, models.NoticeFacts{})},
+		"resumed":             {one(models.NoticeResumed, left)},
+		"expiring":            {one(models.NoticeExpiring, models.NoticeFacts{Credits: credits(500), At: day(7), Days: 7, Name: "assigned"})},
+		"expiring-several": {
+			one(models.NoticeExpiring, models.NoticeFacts{Credits: credits(500), At: day(7), Days: 7, Name: "assigned"}),
+			one(models.NoticeExpiring, models.NoticeFacts{Credits: credits(70), At: day(30), Days: 30, Name: "bonus"}),
+		},
+		"topup-done":   {one(models.NoticeTopUpDone, dollars(with(func(f *models.NoticeFacts) { f.Credits = credits(12_500) }), 5_000))},
+		"topup-failed": {one(models.NoticeTopUpFailed, dollars(with(func(f *models.NoticeFacts) { f.Reason, f.At = "Your bank declined the card.", day(1) }), 5_000))},
+		"topup-limit":  {one(models.NoticeTopUpLimit, dollars(with(func(f *models.NoticeFacts) { f.At = day(6) }), 20_000))},
+		"topup-paused": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) { f.Reason = "Your bank wants to hear from you." }))},
+		"purchase-credited": {one(models.NoticePurchaseCredited, dollars(with(func(f *models.NoticeFacts) {
+			f.Credits, f.Path = credits(12_500), "/purchases/pur_1/receipt"
+		}), 5_000))},
+		"purchase-refunded": {one(models.NoticePurchaseRefunded, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
+		"payment-disputed":  {one(models.NoticePaymentDisputed, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
+		"gift-redeemed":     {one(models.NoticeGiftRedeemed, with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(2_000), "SPRING" }))},
+		"test":              {one(models.NoticeTest, left)},
+	}
+	if client {
+		all["upstream-paused"] = []models.Notice{one(models.NoticeUpstreamPaused, models.NoticeFacts{Left: credits(500)})}
+		all["upstream-paused-pooled"] = []models.Notice{one(models.NoticeUpstreamPaused, models.NoticeFacts{})}
+		all["paused-cap"] = []models.Notice{one(models.NoticePaused, models.NoticeFacts{Credits: credits(5_000), Name: "day"})}
+		return all
+	}
+	acme := func(e models.NoticeEvent, f models.NoticeFacts) models.Notice { //nolint:gocritic // a sample
+		f.Name, f.Path = "Acme Dental", "/sub-accounts/sub_1/assign"
+		return one(e, f)
+	}
+	all["low-percent"] = []models.Notice{one(models.NoticeLow, with(func(f *models.NoticeFacts) {
+		f.Percent, f.Credits, f.RunsOutAt, f.ResetsAt = 75, credits(100_000), day(3), day(5)
+	}))}
+	all["low-used-up"] = []models.Notice{one(models.NoticeLow, with(func(f *models.NoticeFacts) { f.Percent, f.Credits, f.ResetsAt = 100, credits(100_000), day(5) }))}
+	all["paused-until-reset"] = []models.Notice{one(models.NoticePaused, models.NoticeFacts{ResetsAt: day(5)})}
+	all["paused-by-platform"] = []models.Notice{one(models.NoticePaused, with(func(f *models.NoticeFacts) { f.Reason = haltedReason }))}
+	all["plan-reset"] = []models.Notice{one(models.NoticePlanReset, models.NoticeFacts{Credits: credits(100_000), ResetsAt: day(31)})}
+	all["plan-past-due"] = []models.Notice{one(models.NoticePlanPastDue, with(func(f *models.NoticeFacts) { f.Name, f.At = "Agency", day(7) }))}
+	all["plan-ended"] = []models.Notice{one(models.NoticePlanEnded, models.NoticeFacts{Name: "Agency"})}
+	all["sub-account-low"] = []models.Notice{acme(models.NoticeSubAccountLow, with(func(f *models.NoticeFacts) { f.RunsOutAt = day(2) }))}
+	all["sub-account-paused"] = []models.Notice{acme(models.NoticeSubAccountPaused, models.NoticeFacts{})}
+	all["sub-account-bought"] = []models.Notice{one(models.NoticeSubAccountBought, dollars(with(func(f *models.NoticeFacts) { f.Name, f.Credits = "Acme Dental", credits(10_000) }), 6_000))}
+	all["sub-accounts"] = []models.Notice{all["sub-account-paused"][0], all["sub-account-low"][0], all["sub-account-bought"][0]}
+	all["sale-disputed"] = []models.Notice{one(models.NoticePaymentDisputed, dollars(models.NoticeFacts{Name: "Acme Dental", Reason: ofSale, At: day(9), Credits: credits(400)}, 6_000))}
+	all["payment-warned"] = []models.Notice{one(models.NoticePaymentWarned, dollars(models.NoticeFacts{Name: "Acme Dental"}, 6_000))}
+	all["rate-changed"] = []models.Notice{one(models.NoticeRateChanged, models.NoticeFacts{Name: "Replies", At: day(5), Count: 3})}
+	all["referral-earned"] = []models.Notice{one(models.NoticeReferralEarned, with(func(f *models.NoticeFacts) {
+		f.Credits, f.Name, f.Path = credits(2_000), "Bluebird Studio", "/referral"
+	}))}
+	all["summary-weekly"] = []models.Notice{one(models.NoticeSummaryWeekly, with(func(f *models.NoticeFacts) {
+		f.Credits, f.Count, f.At, f.ResetsAt = credits(12_480), 8, day(-7), day(5)
+	}))}
+	return all
+}
+
+// Every event as a mail, for an agency and for a client: its words are in golden
+// files, it stays small, and a client's never names the platform.
+func TestEveryNoticeIsAMail(t *testing.T) {
+	t.Parallel()
+	zone, err := time.LoadLocation("Europe/Paris")
+	require.NoError(t, err)
+	for _, client := range []bool{false, true} {
+		who, voice, home := "agency", Voice{Agency: "Northwind Agency", Platform: "Refill", Zone: zone}, "https://credits.example"
+		if client {
+			who, home = "client", "https://northwind.example"
+			voice.Client, voice.Platform = true, ""
+		}
+		samples, told := sampleNotices(client), map[models.NoticeEvent]bool{}
+		for name, ns := range samples {
+			var list []*models.Notice
+			for i := range ns {
+				list = append(list, &ns[i])
+				told[ns[i].Event] = true
+			}
+			a := audience{voice: voice, home: home}
+			letter := a.letter(list)
+			letter.Off = home + "/notices/off/t0k3n"
+			t.Run(who+"-"+name, func(t *testing.T) {
+				t.Parallel()
+				require.NotEmpty(t, letter.Lines)
+				require.LessOrEqual(t, len(letter.Lines), 2, "what happened, how much is left, what it means")
+				require.Regexp(t, `^https://[a-z.]+/`, letter.URL)
+				var m mail.Message
+				require.NoError(t, m.Write(letter))
+				require.LessOrEqual(t, len(m.HTML), mail.MaxHTML)
+				require.LessOrEqual(t, len(m.Subject), 78)
+				require.Equal(t, 1, strings.Count(m.HTML, `class="button"`), "one button ends it")
+				require.Contains(t, m.Text, letter.Off)
+				require.NotRegexp(t, `(?i)\btokens?\b|points|quota|  |\.\.|undefined|%!`, m.Subject+m.Text[:strings.Index(m.Text, "https://")])
+				require.NotRegexp(t, regexp.MustCompile(` \.|“”`), m.Text)
+				if client {
+					require.NotContains(t, strings.ToLower(m.FromName+m.Subject+m.Text+m.HTML), "refill")
+				}
+				for kind, got := range map[string]string{"txt": "Subject: " + m.Subject + "\n\n" + m.Text, "html": m.HTML} {
+					file := filepath.Join("testdata", "notices", who+"-"+name+"."+kind)
+					if *updateMails {
+						require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o750))
+						require.NoError(t, os.WriteFile(file, []byte(got), 0o600))
+					}
+					want, err := os.ReadFile(file)
+					require.NoError(t, err, "a new mail needs -update-mails")
+					require.Equal(t, string(want), got)
+				}
+			})
+		}
+		for _, e := range EventsFor(client) {
+			require.True(t, told[e], "%s has no sample for %s", e, who)
+		}
+	}
+}
