@@ -102,8 +102,13 @@ func (s *Service) notifyDelivered(tx *gorm.DB, p *models.Purchase, now models.Ti
 	n := notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePurchaseCredited, key: p.ID.String(), facts: models.NoticeFacts{
 		Credits: p.Credits, Left: p.BalanceAfter, Amount: p.Paid, Currency: p.Currency, Name: p.Title, Path: "/purchases/" + p.ID.String() + "/receipt",
 	}}
-	if err := s.notify(tx, n, now); err != nil || !p.IsSale() {
-		return err
+	if !p.Automatic() {
+		if err := s.notify(tx, n, now); err != nil {
+			return err
+		}
+	}
+	if !p.IsSale() {
+		return nil
 	}
 	name, seller, err := s.seller(tx, p)
 	if err != nil {
