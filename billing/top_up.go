@@ -708,3 +708,18 @@ func (s *Service) cardEvent(ctx context.Context, e *models.StripeEvent) (found b
 	}
 	return true, err
 }
+
+// Offer is the offer of an id, nil when it is not on sale.
+func (v *TopUpView) Offer(id string) *TopUpOffer {
+	for i := range v.Offers {
+		if id != "" && v.Offers[i].ID == id {
+			return &v.Offers[i]
+		}
+	}
+	return nil
+}
+
+// TopUpState reads no more of an account's automatic top-up than how it stands.
+func (s *Service) TopUpState(ctx context.Context, a *Account) (models.TopUp, error) {
+	return topUpOf(s.db.Read.WithContext(ctx), a.Agency.ID, a.Wallet)
+}

@@ -162,6 +162,9 @@ test("the pages of an agency", async () => {
   await visit(window, "plan-take", await href(page, "main a[href^='/plan/change']"));
   await visit(window, "plan-cancel", "/plan/cancel");
   await visit(window, "plan-return-unknown", "/plan/return?s=none", { status: 404 });
+  await visit(window, "top-up", "/buy/automatic");
+  await visit(window, "top-up-confirm-no-card", "/buy/automatic/confirm?threshold=1000&offer=credits-2000&limit=100", { status: 422 });
+  await visit(window, "top-up-card-unknown", "/buy/automatic/card?s=none", { status: 404 });
   await visit(window, "sub-accounts", "/sub-accounts");
   const client = await href(page, "table.clients tbody a");
   await visit(window, "sub-account", client);

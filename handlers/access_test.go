@@ -90,6 +90,15 @@ POST /buy?pack={offer}                                                in     422
 GET  /calculator                                                      in     200   200     200    200    403   200       200
 GET  /buy/return?s={session}                                          in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /buy/return?s={acme-session}                                     in     404   404     404    200    403   404       404      | 404   404     404    404    403
+GET  /buy/automatic                                                   in     200     200     200     200     403     200     200
+POST /buy/automatic                                                   in     422     422     403     422     403     422     422
+GET  /buy/automatic/card?s=cs_none                                    in     404     404     403     404     403     404     404
+GET  /buy/automatic/confirm                                           in     422     422     403     422     403     422     422
+POST /buy/automatic/confirm                                           in     422     422     403     422     403     422     422
+POST /buy/automatic/off                                               in     303     303     403     303     403     303     303
+POST /buy/automatic/retry                                             in     303     303     403     303     403     303     303
+POST /buy/automatic/pay                                               in     303     303     403     303     403     303     303
+POST /buy/automatic/clients?allow=yes                                 in     303     303     403     403     403     403     303
 GET  /purchases                                                       in     200   200     200    200    403   200       200
 GET  /purchases.csv                                                   in     200   200     200    200    403   200       200
 GET  /purchases/{purchase}/receipt                                    in     200   200     200    404    403   404       404      | 404   404     404    404    403

@@ -63,6 +63,7 @@ func (a *app) showBuy(c echo.Context, code int, chosen choice) error {
 		}
 		out.Offers = append(out.Offers, offer)
 	}
+	out.Automatic = mayBuy(v) && len(out.Offers) > 0
 	out.Errors = chosen.errors
 	out.Recent = recent(&front, a.Billing.Now())
 	if err = a.closed(ctx, v, &out); err != nil {

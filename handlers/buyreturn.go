@@ -87,6 +87,11 @@ func (a *app) showReturn(c echo.Context, p *models.Purchase, which views.ReturnC
 	if p.IsSale() {
 		out.Seller = visitOf(c).viewer.Agency.Name
 	}
+	if t, err := a.Billing.TopUpState(c.Request().Context(), visitOf(c).viewer.Account()); err != nil {
+		a.sectionFailed(c, "automatic top-up", err)
+	} else {
+		out.Automatic = t.State == models.TopUpOff && (!p.IsSale() || visitOf(c).viewer.Agency.ClientTopUp)
+	}
 	wallet, err := a.Billing.Wallet(c.Request().Context(), visitOf(c).viewer.Account())
 	if err != nil {
 		a.sectionFailed(c, "balance", err)

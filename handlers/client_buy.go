@@ -39,6 +39,7 @@ func (a *app) showPackages(c echo.Context, code int, chosen choice) error {
 		}
 		out.Offers = append(out.Offers, offer)
 	}
+	out.Automatic = account.Agency.ClientTopUp && len(out.Offers) > 0
 	if len(out.Offers) == 0 {
 		out.Closed = views.ClosedNothing
 	}

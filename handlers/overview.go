@@ -236,6 +236,18 @@ func (a *app) notice(c echo.Context, o *billing.OverviewData, b *views.Balance) 
 	if n := a.halted(o.Account); n != nil {
 		return n
 	}
+	n, state := a.topUpNotice(c, o.Account, b)
+	switch b.State {
+	case views.StatePaused, views.StateUpstreamPaused: // worse
+	case views.StateExcess, views.StateCritical:
+		if n != nil && (state == views.TopUpFailed || state == views.TopUpFailing) {
+			return n
+		}
+	case views.StateNew, views.StateHealthy, views.StateLow, views.StatePurchasePending, views.StateChargeFailed:
+		if n != nil {
+			return n
+		}
+	}
 	return b.Notice(o.Now, o.Account.Zone, a.buyAgain(c, o, b))
 }
 

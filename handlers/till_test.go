@@ -26,6 +26,7 @@ type till struct {
 	accounts map[string]*checkout.Account // connected ones, by the key they were opened with
 	revoked  bool                         // the owner of every account has left
 	down     bool                         // does not answer
+	declines bool                         // refuses every saved card
 	refunds  map[string][]checkout.Refund // by payment
 }
 

@@ -37,6 +37,7 @@ type Balance struct {
 	Conversations int64           // client pages count in conversations; 0 leaves it out
 	Forecast      Forecast
 
+	TopUp   string // automatic top-up in a few words; "" leaves it out
 	Stopped string // why nothing runs whatever is left; "" when it is a matter of credits
 	From    string // on a client's page: the agency's name; "" on an agency's own
 	BuyHref string // "" when this person cannot buy here
@@ -148,6 +149,9 @@ func (b Balance) facts(f Frame) []fact {
 	}
 	if b.Kept > 0 {
 		facts = append(facts, fact{"Kept for clients", format.Credits(b.Kept), "who are at the checkout"})
+	}
+	if b.TopUp != "" {
+		facts = append(facts, fact{"Automatic top-up", b.TopUp, ""})
 	}
 	if b.Held > 0 {
 		facts = append(facts, fact{"In use now", format.Credits(b.Held), "in " + format.Plural(b.HeldJobs, "running job", "running jobs")})

@@ -39,6 +39,7 @@ type Buy struct {
 	Action     string // where the form goes; "" means "/buy"
 	Seller     string // on a client's page: the agency's name
 	Descriptor string // what the card statement will show; "" leaves it out
+	Automatic  bool   // it can be had by itself
 	Calculator string // href of the calculator; "" leaves it out
 	Beside     []Link // other ways to credits
 }
@@ -211,6 +212,7 @@ type Return struct {
 	Again        string         // href of this page, for those whose browser does not refresh
 	Home         string         // href of the overview
 	Seller       string         // on a client's page: the agency's name
+	Automatic    bool           // it can be had by itself
 }
 
 // ReturnCase is what is known about the payment.

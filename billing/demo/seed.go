@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"strings"
 	"time"
 
@@ -459,6 +460,9 @@ func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) erro
 	if err := s.buy(ctx, h); err != nil {
 		return err
 	}
+	if err := s.topUps(ctx, all); err != nil {
+		return err
+	}
 	client, err := s.Billing.AccountOf(ctx, h.subs[0].WalletID)
 	if err != nil {
 		return err
@@ -478,6 +482,38 @@ func (s *Seeder) finish(ctx context.Context, all []*house, end models.Time) erro
 	}
 	s.Clock.freeze(end)
 	return s.Billing.RunDue(ctx, end)
+}
+
+// topUps lets the first house's clients buy by themselves, for whoever tries that,
+// and has the second house's own packs bought below a line that it is far above.
+func (s *Seeder) topUps(ctx context.Context, all []*house) error {
+	if err := s.Billing.AllowClientTopUps(ctx, all[0].agency.ID, true, by); err != nil || len(all) < 2 {
+		return err
+	}
+	account, err := s.Billing.AccountOf(ctx, all[1].agency.WalletID)
+	if err != nil {
+		return err
+	}
+	front, err := s.Billing.TopUp(ctx, account)
+	if err != nil || len(front.Offers) == 0 || front.Left < 2*models.Credit { // a plan without packs
+		return err
+	}
+	link, err := s.Billing.AddCard(ctx, billing.SaveCardInput{Account: account, Key: "demo"})
+	if err != nil {
+		return fmt.Errorf("save a card: %w", err)
+	}
+	session := path.Base(link)
+	if err := s.Pay(ctx, session); err != nil {
+		return fmt.Errorf("save a card: %w", err)
+	}
+	if _, err := s.Billing.TakeCard(ctx, account, session, by); err != nil {
+		return fmt.Errorf("save a card: %w", err)
+	}
+	offer := front.Offers[0]
+	limit := models.Money{Amount: 10 * offer.Price.Amount, Currency: offer.Price.Currency}
+	below := min(500*models.Credit, front.Left/2)
+	_, _, err = s.Billing.TurnTopUpOn(ctx, billing.TopUpInput{Account: account, Threshold: below, Offer: offer.ID, Limit: limit, By: by})
+	return err
 }
 
 // restock buys packs, so many at most, until a house has something of each of its

@@ -34,6 +34,7 @@ func Pages() []Page {
 	pages = append(pages, fleets()...)
 	pages = append(pages, plans()...)
 	pages = append(pages, ownPlans()...)
+	pages = append(pages, topUps()...)
 	pages = append(pages, packPages()...)
 	pages = append(pages, rates()...)
 	pages = append(pages, agencies()...)

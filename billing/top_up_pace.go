@@ -1,0 +1,48 @@
+package billing
+
+import (
+	"time"
+
+	"refill/models"
+)
+
+// TopUpPace is what automatic top-up comes to within 30 days, as credits are used
+// now.
+type TopUpPace struct {
+	Known bool
+	Times int64
+	Cost  models.Money
+	Days  int64 // until it first buys; -1: not within 30 days
+}
+
+// Pace walks 30 days on at the account's pace, through a reset of its plan
+// credits, and counts how often an offer would be bought.
+func (v *TopUpView) Pace(threshold models.Credits, o TopUpOffer) TopUpPace { //nolint:gocritic // once per page
+	f := &v.Forecast
+	out := TopUpPace{Days: -1, Cost: models.Money{Currency: o.Price.Currency}}
+	if f.PerDay <= 0 || len(f.Daily) < leastDays || o.Credits <= 0 || threshold <= 0 {
+		return out
+	}
+	out.Known = true
+	left, plan := v.Left, f.Plan
+	reset := f.ResetsAt
+	for day := range int64(30) {
+		at := v.Now.Add(time.Duration(day) * 24 * time.Hour)
+		if reset > 0 && at >= reset {
+			left += f.Allowance - plan
+			plan, reset = f.Allowance, reset.Add(30*24*time.Hour)
+		}
+		if left < threshold {
+			if out.Days < 0 {
+				out.Days = day
+			}
+			times := timesFor(threshold-left, o.Credits)
+			left += o.Credits * models.Credits(times)
+			out.Times++
+			out.Cost.Amount += o.Price.Amount * times
+		}
+		left -= f.PerDay
+		plan = max(0, plan-f.PerDay)
+	}
+	return out
+}
