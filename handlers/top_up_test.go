@@ -54,7 +54,9 @@ func (l *till) ChargeSaved(_ context.Context, p checkout.SavedChargeParams) (che
 func (p *portal) saveCard(b *browser, link string) string {
 	p.t.Helper()
 	session := path.Base(link)
-	p.till.change(session, func(s *checkout.Session) { s.Status, s.PaymentStatus = checkout.StatusComplete, checkout.PaymentNotRequired })
+	p.till.change(session, func(s *checkout.Session) {
+		s.Status, s.PaymentStatus = checkout.StatusComplete, checkout.PaymentNotRequired
+	})
 	return session
 }
 

@@ -186,7 +186,7 @@ func (v TopUpConfirm) says() []string {
 		out = append(out, "When a client's purchase needs more credits than you have, it buys the smallest pack that covers it, within the same limit.")
 	}
 	return append(out, v.Pace.sentence(), "A declined card is tried 3 times at most, and you are told of the first. A price that goes up is never charged without you.",
-		"Turn it off with one click on this page's first step, at any time.")
+		"Turn it off at any time with one click on the page Automatic top-up.")
 }
 
 func (v TopUpConfirm) button() string {
