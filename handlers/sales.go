@@ -83,6 +83,11 @@ func (a *app) salesSums(c echo.Context, account *billing.Account, out *views.Sal
 	if err != nil {
 		return err
 	}
+	unused, err := a.Billing.SoldUnused(ctx, &account.Agency)
+	if err != nil {
+		return err
+	}
+	out.Unused = views.Unused{Credits: unused.Credits, Clients: unused.Clients, Value: unused.Value, Covered: unused.Covered()}
 	out.Span += ", " + spanWords(span.Span, account.Zone)
 	byPackage, err := a.Billing.SalesByPackage(ctx, account.Agency.ID, span.Span)
 	if err != nil {

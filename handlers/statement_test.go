@@ -36,3 +36,34 @@ func TestTheStatementAddsUpOnItsFace(t *testing.T) {
 		require.Equal(t, http.StatusOK, owner.get("/statement?month="+owner.get("/statement").doc().Find("time").First().AttrOr("datetime", "2026-03")[:7]).StatusCode)
 	})
 }
+
+// A client's line opens to its action, rate, version and lots, and never to what
+// its agency paid for them; the agency's does.
+func TestAClientsLineTellsNoCost(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	owner, client := p.as("owner"), p.as("client")
+	path := acmePath(p)
+	require.Equal(t, path, owner.fill(path+"/assign", path+"/assign", url.Values{"credits": {"5000"}, "note": {"Welcome"}}).to())
+	charge := p.charge("sub:northwind/acme")
+	mine, theirs := client.get("/history/"+charge), owner.get("/history/"+charge)
+	for _, a := range []answer{mine, theirs} {
+		require.Equal(t, http.StatusOK, a.StatusCode)
+		for _, part := range []string{"Balance before5,000", "Change−25", "Balance after4,975", "1 × 25 = 25", "version 1", "Assigned credits", charge} {
+			require.Contains(t, a.main(), part)
+		}
+	}
+	require.Contains(t, theirs.main(), "Cost each")
+	lines := client.get("/history")
+	pages := []string{"/history/" + charge}
+	for _, a := range lines.doc().Find("main table a").EachIter() {
+		pages = append(pages, a.AttrOr("href", ""))
+	}
+	require.Greater(t, len(pages), 1)
+	for _, address := range pages {
+		words := client.get(address).main()
+		for _, secret := range []string{"Cost each", "cost each", "margin", "Refill", "owner@"} {
+			require.NotContains(t, words, secret, address)
+		}
+	}
+}

@@ -19,6 +19,24 @@ type Sales struct {
 	Pager   Pager
 	CSV     string
 	Start   *Link // the next step of an agency that sold nothing yet
+	Unused  Unused
+}
+
+// Unused is what clients have bought and not used yet.
+type Unused struct {
+	Credits models.Credits // 0: nothing
+	Clients int64
+	Value   models.Money   // of what was paid for them
+	Covered models.Credits // of them, that the agency holds
+}
+
+func (u Unused) sentence() string {
+	text := format.CreditsWord(u.Credits) + " in the wallets of " + format.Plural(u.Clients, "client", "clients") + ", for which you were paid " + format.Money(u.Value) + "."
+	share := format.Percent(int64(u.Covered), int64(u.Credits))
+	if u.Covered >= u.Credits {
+		return text + " Covered " + share + ": they left your balance when you sold them, and stay your clients' whatever happens to it."
+	}
+	return text + " Covered " + share + ": " + format.CreditsWord(u.Credits-u.Covered) + " were sold beyond what you had; your next purchase pays that off first."
 }
 
 // SalesLine is the sales of one package, or to one client.

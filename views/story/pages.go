@@ -153,6 +153,7 @@ func sales() []Page {
 		Rows:    []views.SaleRow{waiting, row(22, "Acme Dental", views.PurchasePaid, true, good), row(3, "Bright Solar", views.PurchasePaid, true, bad)},
 		Pager:   views.Pager{Older: "/sales?p=cycle&before=pur_1"},
 	}
+	full.Unused = views.Unused{Credits: credits(16_184), Clients: 3, Value: models.Money{Amount: 62_10, Currency: "usd"}, Covered: credits(15_684)}
 	nothing := views.Sales{Frame: frame, Periods: periods, Period: "cycle", Start: &views.Link{Label: "Set up your packages", Href: "/packages"}}
 	quiet := full
 	quiet.Sum, quiet.ByPack, quiet.ByBuyer = views.SalesSum{}, nil, nil
