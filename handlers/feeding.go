@@ -89,7 +89,7 @@ func (a *app) showBulk(c echo.Context, code int, t *bulkTyped) error {
 	}
 	for i := range subs {
 		id := subs[i].ID.String()
-		t.Clients = append(t.Clients, views.BulkClient{ID: id, Name: subs[i].Name, Chosen: slices.Contains(t.accounts, id)})
+		t.Clients = append(t.Clients, views.BulkClient{ID: id, Ref: subs[i].ExternalID, Name: subs[i].Name, Chosen: slices.Contains(t.accounts, id)})
 	}
 	t.Attempt = cmp.Or(t.Attempt, billing.NewSecret())
 	if t.Frame, err = a.frame(c, "Assign credits to many", "sub-accounts", nil); err != nil {

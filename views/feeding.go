@@ -26,6 +26,7 @@ type Bulk struct {
 // BulkClient is a client to choose.
 type BulkClient struct {
 	ID     string
+	Ref    string // the agency's own id for it
 	Name   string
 	Chosen bool
 }

@@ -119,7 +119,7 @@ func assignments() []Page {
 
 // feeding are the pages that assign by rule.
 func feeding() []Page {
-	clients := []views.BulkClient{{ID: "sub_1", Name: "Acme Dental", Chosen: true}, {ID: "sub_2", Name: "Cedar & Sons"}}
+	clients := []views.BulkClient{{ID: "sub_1", Ref: "acme-dental", Name: "Acme Dental", Chosen: true}, {ID: "sub_2", Name: "Cedar & Sons"}}
 	bulk := views.Bulk{Frame: clientsFrame("Assign credits to many"), Way: "share", Typed: "1000", Note: "Holiday", Attempt: "attempt", Clients: clients}
 	planned, short, wrong := bulk, bulk, bulk
 	planned.Plan = &views.BulkSums{
