@@ -20,6 +20,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 	_ "time/tzdata" // the static image has no zone files
@@ -31,6 +32,7 @@ import (
 	"refill/billing/checkout"
 	"refill/billing/demo"
 	"refill/billing/fill"
+	"refill/billing/hook"
 	"refill/billing/ledger"
 	"refill/billing/mail"
 	"refill/billing/preset"
@@ -373,11 +375,9 @@ func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() 
 	go p.billing.WorkInbox(background)
 	go p.billing.WorkWatches(background)
 	go p.billing.WorkTopUps(background)
-	posted := make(chan struct{})
-	go func() {
-		defer close(posted)
-		p.billing.WorkMails(background)
-	}()
+	var posted sync.WaitGroup
+	posted.Go(func() { p.billing.WorkMails(background) })
+	posted.Go(func() { p.billing.WorkHooks(background) })
 	var err error
 	if ready != nil {
 		err = ready()
@@ -390,7 +390,7 @@ func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() 
 	}
 	stop()
 	<-done
-	<-posted // a mail that is being sent is booked as sent
+	posted.Wait() // a mail or webhook that is being sent is booked as sent
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if shut := server.Shutdown(drain); shut != nil {
@@ -569,7 +569,9 @@ func (d *demoRun) serve(ctx context.Context, db *models.DB, listener, box net.Li
 		BaseURL: d.base, Log: d.log, Stripe: configured, Checkout: []string{d.stripe}, Demo: &handlers.Demo{
 			Banner: "Demo: payments are simulated, no money moves.", Receipt: "Made in a demo: no money was moved.", Advance: d.advance,
 		},
-	}, d.log, func(b *billing.Config) { b.Mailer, b.KeepMails = mail.Kept{}, true })
+	}, d.log, func(b *billing.Config) {
+		b.Mailer, b.KeepMails, b.Hooks = mail.Kept{}, true, hook.New(hook.Options{Loopback: true})
+	})
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"refill/billing/ledger"
@@ -50,7 +51,7 @@ func (s *Service) Charge(ctx context.Context, scope Scope, in ChargeInput) (Char
 		return ChargeOutcome{}, err
 	}
 	receipt, err := s.ledger.Charge(ctx, r)
-	return ChargeOutcome{receipt, account}, err
+	return ChargeOutcome{receipt, account}, short(err, account)
 }
 
 // ChargeResult is one item's answer of a batch: an outcome or an error.
@@ -81,9 +82,23 @@ func (s *Service) ChargeAll(ctx context.Context, scope Scope, in []ChargeInput) 
 	}
 	receipts, errs := s.ledger.ChargeAll(ctx, requests)
 	for j, i := range places {
-		out[i].Receipt, out[i].Err = receipts[j], errs[j]
+		out[i].Receipt, out[i].Err = receipts[j], short(errs[j], out[i].Account)
 	}
 	return out
+}
+
+// short adds to a refusal for want of credits what a visitor may be told
+// meanwhile: as remembered with the account, without a look at the database.
+func short(err error, a *Account) error {
+	if err == nil {
+		return nil
+	}
+	if p := problem.Of(err); p != nil && p.Kind == problem.Insufficient && a != nil {
+		told := *p
+		told.Facts = append(slices.Clip(p.Facts), problem.Fact{Name: "try_later", Value: a.TryLater()})
+		return &told
+	}
+	return err
 }
 
 func (s *Service) chargeRequest(ctx context.Context, scope Scope, in *ChargeInput, now models.Time) (ledger.ChargeRequest, *Account, error) {
@@ -265,7 +280,7 @@ func (s *Service) Hold(ctx context.Context, scope Scope, in HoldInput) (HoldOutc
 	if err == nil {
 		s.holds.put(&receipt.Hold)
 	}
-	return HoldOutcome{receipt, account}, err
+	return HoldOutcome{receipt, account}, short(err, account)
 }
 
 // CaptureInput says what held work really cost: by usage, or as an amount.
@@ -325,7 +340,7 @@ func (s *Service) Capture(ctx context.Context, scope Scope, in CaptureInput) (Ch
 		Credits: amount, Units: units, Card: version.Card, CardVersion: version.Number,
 		OccurredAt: now, At: now, DayStart: period.DayStart(now, account.Zone),
 	}})
-	return ChargeOutcome{receipt, account}, err
+	return ChargeOutcome{receipt, account}, short(err, account)
 }
 
 // Release lets a hold go. Errors: not_found, hold_not_open.

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -26,6 +27,26 @@ func (a *Account) Name() string {
 		return a.SubAccount.Name
 	}
 	return a.Agency.Name
+}
+
+// Ref is the account's address as a platform's program may write it.
+func (a *Account) Ref() string {
+	if a.SubAccount != nil {
+		return "sub:" + a.Agency.ExternalID + "/" + a.SubAccount.ExternalID
+	}
+	return "agency:" + a.Agency.ExternalID
+}
+
+// DefaultTryLater is what a visitor is told while the AI is paused, where an agency
+// has no words of its own.
+const DefaultTryLater = "Our assistant is taking a short break. Please try again later."
+
+// TryLater is what a visitor is told while the account's AI is paused.
+func (a *Account) TryLater() string {
+	if a.SubAccount != nil && a.SubAccount.TryLater != "" {
+		return a.SubAccount.TryLater
+	}
+	return cmp.Or(a.Agency.TryLater, DefaultTryLater)
 }
 
 // Scope is what a caller may touch: everything (the platform) or one agency.
@@ -112,17 +133,19 @@ func (s *Service) locate(ctx context.Context, scope Scope, ref string) (*Account
 func (s *Service) AccountOf(ctx context.Context, id models.WalletID) (*Account, error) {
 	db := s.db.Read.WithContext(ctx)
 	var place models.WalletPlace
-	var a Account
-	err := db.Where("wallet_id = ?", id).Take(&place).Error
-	if err == nil {
-		err = db.Where("id = ?", place.AgencyID).Take(&a.Agency).Error
+	if err := db.Where("wallet_id = ?", id).Take(&place).Error; err != nil {
+		return finishAccount(nil, err)
 	}
-	if err == nil {
-		a.Wallet = id
-		if a.Agency.WalletID != id {
-			a.SubAccount = &models.SubAccount{}
-			err = db.Where("agency_id = ? AND wallet_id = ?", place.AgencyID, id).Take(a.SubAccount).Error
-		}
+	return accountIn(db, place.AgencyID, id)
+}
+
+// accountIn reads the account of an agency's wallet. Errors: not_found.
+func accountIn(db *gorm.DB, agency models.AgencyID, wallet models.WalletID) (*Account, error) {
+	a := Account{Wallet: wallet}
+	err := db.Where("id = ?", agency).Take(&a.Agency).Error
+	if err == nil && a.Agency.WalletID != wallet {
+		a.SubAccount = &models.SubAccount{}
+		err = db.Where("agency_id = ? AND wallet_id = ?", agency, wallet).Take(a.SubAccount).Error
 	}
 	return finishAccount(&a, err)
 }

@@ -39,7 +39,11 @@ func (s *Service) notify(tx *gorm.DB, n notice, now models.Time) error { //nolin
 		row.DueAt = due
 	}
 	// A violated key would end PostgreSQL's transaction, and the caller's work with it.
-	return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
+	done := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
+	if done.Error != nil || done.RowsAffected == 0 {
+		return done.Error
+	}
+	return s.hookNotice(tx, n, now)
 }
 
 // announce is notify for many wallets at once.
@@ -55,7 +59,10 @@ func (s *Service) announce(tx *gorm.DB, all []notice, now models.Time) error {
 			Facts: n.facts, DueAt: now, CreatedAt: now,
 		}
 	}
-	return tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 500).Error
+	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 500).Error; err != nil {
+		return err
+	}
+	return s.hookNotices(tx, all, now)
 }
 
 // leftIn is what a wallet's row says is left.

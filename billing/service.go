@@ -26,6 +26,7 @@ type Config struct {
 	// "" is BaseURL's own host, or localhost for a local one.
 	PortalDomain string
 	Mailer       Mailer // nil: mails wait
+	Hooks        Hooks  // nil: webhooks go to public addresses
 	KeepMails    bool   // their words too, after they were sent: for a demonstration
 	Platform     string // in whose name the platform's mails are; "" Refill
 	Log          *slog.Logger
@@ -54,6 +55,7 @@ type Service struct {
 	pulse     pulse
 	people    *people
 	post      *postOffice
+	hooks     *switchboard
 	sumEvery  int64 // entries between two sums of a wallet
 	topUps    bell
 	founded   atomic.Bool // there is an admin, for good
@@ -85,6 +87,7 @@ func New(c Config) (*Service, error) {
 	s.people = newPeople(c.Wall)
 	s.post = newPostOffice(&c)
 	s.topUps = newBell()
+	s.hooks = newSwitchboard(c.Hooks)
 	return s, nil
 }
 

@@ -107,5 +107,6 @@ func (s *Service) SweepSignIns(ctx context.Context) error {
 		db.Where("expires_at <= ? OR uses_left = 0", wall).Delete(&models.SignInLink{}).Error,
 		db.Where("window_start <= ?", wall.Add(-2*attemptWindow)).Delete(&models.SignInAttempt{}).Error,
 		s.sweepMails(ctx, wall),
+		s.sweepHooks(ctx, wall),
 	)
 }

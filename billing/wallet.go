@@ -40,6 +40,31 @@ func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 	if err != nil {
 		return out, err
 	}
+	out.complete(views)
+	return out, nil
+}
+
+// walletIn is Wallet inside the caller's transaction.
+func (s *Service) walletIn(tx *gorm.DB, a *Account, now models.Time) (WalletView, error) {
+	out := WalletView{Account: a, Now: now}
+	own, err := s.ledger.ViewIn(tx.Statement.Context, tx, a.Agency.ID, a.Wallet, now)
+	if err != nil {
+		return out, err
+	}
+	views := []ledger.View{own}
+	if fed(&own.Wallet) {
+		pool, err := s.ledger.ViewIn(tx.Statement.Context, tx, a.Agency.ID, own.Wallet.PoolWalletID, now)
+		if err != nil {
+			return out, err
+		}
+		views = append(views, pool)
+	}
+	out.complete(views)
+	return out, nil
+}
+
+// complete takes in the wallet, and the pool that feeds it.
+func (out *WalletView) complete(views []ledger.View) {
 	out.View = views[0]
 	switch {
 	case out.Wallet.Status == models.WalletSuspended:
@@ -51,7 +76,6 @@ func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 	default:
 		out.Payable = payable(&out.View)
 	}
-	return out, nil
 }
 
 // fed tells whether the agency's pool feeds a wallet.

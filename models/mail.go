@@ -8,6 +8,7 @@ const (
 	MailInvitation MailKind = "invitation"
 	MailSignIn     MailKind = "sign_in"
 	MailNotice     MailKind = "notice"
+	MailWebhook    MailKind = "webhook"
 )
 
 // MailState is where a mail stands.

@@ -61,6 +61,7 @@ type problemView struct {
 	RequestID string  `json:"request_id,omitempty" doc:"Quote it when you ask for help."`
 	Available credits `json:"available,omitempty" doc:"Of insufficient_credits."`
 	Required  credits `json:"required,omitempty" doc:"Of insufficient_credits."`
+	TryLater  string  `json:"try_later,omitempty" doc:"Of insufficient_credits: what to tell the visitor meanwhile, in the agency's words."`
 }
 
 // batchBody is what POST /v1/charges/batch takes.

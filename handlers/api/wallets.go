@@ -25,6 +25,7 @@ type wallet struct {
 	ExcessLimit credits `json:"excess_limit" doc:"How far below zero it may go; 0: it pauses at zero."`
 	Funding     string  `json:"funding" enum:"prepaid,pooled"`
 	Pool        *pool   `json:"pool,omitempty" doc:"How the agency's pool feeds it, where it does."`
+	TryLater    string  `json:"try_later" doc:"What to tell the visitor while the state is paused or upstream_paused, in the agency's words." example:"Our assistant is taking a short break. Please try again later."`
 	At          moment  `json:"at" doc:"The instant of this balance."`
 }
 
@@ -39,7 +40,7 @@ func walletOf(v *billing.WalletView) wallet {
 	out := wallet{
 		ID: v.Wallet.ID.String(), Agency: v.Account.Agency.ID.String(), Name: v.Account.Name(), Balance: balanceOf(v.Balance),
 		State: string(v.State), Payable: creditsOf(v.Payable), ExcessLimit: creditsOf(v.Wallet.ExcessLimit),
-		Funding: string(v.Wallet.Funding), At: moment(v.Now),
+		Funding: string(v.Wallet.Funding), TryLater: v.Account.TryLater(), At: moment(v.Now),
 	}
 	if sub := v.Account.SubAccount; sub != nil {
 		out.SubAccount = orNull(sub.ID.String())
