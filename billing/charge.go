@@ -87,13 +87,13 @@ func (s *Service) ChargeAll(ctx context.Context, scope Scope, in []ChargeInput) 
 	return out
 }
 
-// short adds to a refusal for want of credits what a visitor may be told
+// short adds to the refusal of a paused wallet what a visitor may be told
 // meanwhile: as remembered with the account, without a look at the database.
 func short(err error, a *Account) error {
 	if err == nil {
 		return nil
 	}
-	if p := problem.Of(err); p != nil && p.Kind == problem.Insufficient && a != nil {
+	if p := problem.Of(err); p != nil && a != nil && (p.Kind == problem.Insufficient || p.Code == "wallet_paused") {
 		told := *p
 		told.Facts = append(slices.Clip(p.Facts), problem.Fact{Name: "try_later", Value: a.TryLater()})
 		return &told

@@ -84,6 +84,15 @@ POST  /v1/purchases                                      401  401     201       
 POST  /v1/purchases                                      401  401     201       404     201      | 401  401     404       422      {"wallet":"<buyer>","package":"<growth>"}
 POST  /v1/purchases                                      401  401     201       404     201      | 401  401     422       422      {"wallet":"sub:northwind/acme","package":"<offer>"}
 GET   /v1/purchases/<purchase>                           401  401     200       404     200      | 401  401     404       200
+
+GET   /v1/webhook-endpoints                              401  401     200       200     200
+POST  /v1/webhook-endpoints                              401  401     201       201     201                                       {"url":"https://example.com/hooks"}
+GET   /v1/webhook-endpoints/<endpoint>                   401  401     200       404     404      | 401  401     404       404
+GET   /v1/events                                         401  401     200       200     200
+GET   /v1/events?agency=<agency>                         401  401     200       404     200      | 401  401     404       200
+POST  /v1/events/<event>/replays                         401  401     201       404     201      | 401  401     404       201      {}
+POST  /v1/events/<event>/replays                         401  401     201       404     404      | 401  401     404       404      {"endpoint":"<endpoint>"}
+DELETE /v1/webhook-endpoints/<fresh-endpoint>            401  401     204       404     404      | 401  401     404       404
 `
 
 // thing is what a request can name: Northwind's, and Contoso's.
@@ -154,23 +163,31 @@ func (w *world) things() map[string]thing {
 		must(err)
 		return "key of " + wallet
 	}
+	listen := func(a models.Agency) string {
+		row, _, err := w.s.AddWebhook(ctx, billing.WebhookInput{Owner: billing.WebhookOwner{Agency: a.ID}, URL: "https://example.com/hooks", By: "test"})
+		must(err)
+		return row.ID.String()
+	}
 	return map[string]thing{
-		"agency":       is("northwind", "contoso", w.second.ID.String()),
-		"sub":          is("acme", "globex", globex.ID.String()),
-		"wallet":       is("agency:northwind", "agency:contoso", w.second.WalletID.String(), "sub:contoso/globex", globex.WalletID.String()),
-		"client":       is("sub:northwind/acme", "sub:contoso/globex", globex.WalletID.String(), "agency:contoso"),
-		"key":          is(key("agency:northwind"), key("agency:contoso"), key("sub:contoso/globex")),
-		"charge":       is(charge("agency:northwind"), charge("agency:contoso"), charge("sub:contoso/globex")),
-		"fresh-charge": {func() string { return charge("agency:northwind") }, []string{charge("agency:contoso"), charge("sub:contoso/globex")}},
-		"hold":         {func() string { return hold("agency:northwind") }, []string{hold("agency:contoso")}},
-		"open-hold":    {func() string { return hold("agency:northwind") }, []string{hold("agency:contoso")}},
-		"house":        is("agency:northwind", "agency:contoso", w.second.WalletID.String()),
-		"buyer":        is("sub:northwind/acme", "sub:contoso/globex", globex.WalletID.String()),
-		"growth":       is(growth.ID.String()),
-		"package":      is(draft(w.agency), draft(w.second)),
-		"offer":        is(growth.ID.String(), other.ID.String()),
-		"purchase":     is(bought(w.agency), bought(w.second)),
-		"new":          {own: func() string { n++; return fmt.Sprint("new", n) }},
+		"agency":         is("northwind", "contoso", w.second.ID.String()),
+		"sub":            is("acme", "globex", globex.ID.String()),
+		"wallet":         is("agency:northwind", "agency:contoso", w.second.WalletID.String(), "sub:contoso/globex", globex.WalletID.String()),
+		"client":         is("sub:northwind/acme", "sub:contoso/globex", globex.WalletID.String(), "agency:contoso"),
+		"key":            is(key("agency:northwind"), key("agency:contoso"), key("sub:contoso/globex")),
+		"charge":         is(charge("agency:northwind"), charge("agency:contoso"), charge("sub:contoso/globex")),
+		"fresh-charge":   {func() string { return charge("agency:northwind") }, []string{charge("agency:contoso"), charge("sub:contoso/globex")}},
+		"hold":           {func() string { return hold("agency:northwind") }, []string{hold("agency:contoso")}},
+		"open-hold":      {func() string { return hold("agency:northwind") }, []string{hold("agency:contoso")}},
+		"house":          is("agency:northwind", "agency:contoso", w.second.WalletID.String()),
+		"buyer":          is("sub:northwind/acme", "sub:contoso/globex", globex.WalletID.String()),
+		"growth":         is(growth.ID.String()),
+		"package":        is(draft(w.agency), draft(w.second)),
+		"offer":          is(growth.ID.String(), other.ID.String()),
+		"purchase":       is(bought(w.agency), bought(w.second)),
+		"endpoint":       is(listen(w.agency), listen(w.second)),
+		"fresh-endpoint": {func() string { return listen(w.agency) }, []string{listen(w.second)}},
+		"event":          is(w.happened(w.agency), w.happened(w.second)),
+		"new":            {own: func() string { n++; return fmt.Sprint("new", n) }},
 	}
 }
 

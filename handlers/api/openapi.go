@@ -45,6 +45,7 @@ func (a *api) reading() {
 	a.transfers()
 	a.purchases()
 	a.packages()
+	a.webhooks()
 	a.catalogue()
 }
 
@@ -166,7 +167,7 @@ func (a *api) document() error {
 	}
 	problem := schemas.Schema(reflect.TypeFor[problemView](), true, "")
 	for _, item := range o.Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch} {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete} {
 			if op != nil {
 				finish(op, problem)
 			}
