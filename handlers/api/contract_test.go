@@ -121,6 +121,13 @@ func TestEveryOperation(t *testing.T) {
 	w.get(w.key, "/v1/packs").ok(t, 200)
 	w.get(w.key, "/v1/rates").ok(t, 200)
 	w.post(w.platform, "/v1/rates", "rc1", `{"note":"cheaper","rates":[{"action":"ai.reply","base":"2","components":[{"measure":"characters","above":100,"size":0.5,"credits":"0.25"}],"maximum":"9"}]}`).ok(t, 201)
+	endpoint := w.post(w.key, "/v1/webhook-endpoints", "wh1", `{"url":"https://example.com/hooks"}`).ok(t, 201)
+	w.get(w.key, "/v1/webhook-endpoints").ok(t, 200)
+	w.get(w.key, "/v1/webhook-endpoints/"+endpoint.text("id")).ok(t, 200)
+	event := w.happened(w.agency)
+	w.get(w.key, "/v1/events").ok(t, 200)
+	w.post(w.key, "/v1/events/"+event+"/replays", "re1", `{}`).ok(t, 201)
+	w.send(w.key, http.MethodDelete, "/v1/webhook-endpoints/"+endpoint.text("id"), "", "").ok(t, 204)
 	w.get("", "/v1/openapi.json").ok(t, 200)
 
 	var want []string

@@ -77,16 +77,18 @@ func TestTryLater(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		w := newWorld(t, db, "stammer", "full-saas")
-		refusal := func(key string) *reply {
-			return w.post(w.key, "/v1/charges", key, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`).ok(t, http.StatusPaymentRequired)
+		n := 0
+		refusal := func() *reply {
+			n++
+			return w.post(w.key, "/v1/charges", "r"+strconv.Itoa(n), `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`).ok(t, http.StatusPaymentRequired)
 		}
 		said := func(want string) {
 			t.Helper()
 			require.Equal(t, want, w.get(w.key, "/v1/wallets/sub:acme").ok(t, http.StatusOK).text("try_later"))
-			require.Equal(t, want, refusal("r-"+want).text("try_later"))
-			batch := w.post(w.key, "/v1/charges/batch", "b-"+want, `{"charges":[{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}]}`).ok(t, http.StatusOK)
+			require.Equal(t, want, refusal().text("try_later"))
+			batch := w.post(w.key, "/v1/charges/batch", "b"+strconv.Itoa(n), `{"charges":[{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}]}`).ok(t, http.StatusOK)
 			require.Equal(t, want, batch.text("data.0.error.try_later"))
-			require.Equal(t, want, w.post(w.key, "/v1/holds", "h-"+want, `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`).text("try_later"))
+			require.Equal(t, want, w.post(w.key, "/v1/holds", "h"+strconv.Itoa(n), `{"wallet":"sub:acme","action":"ai.reply","model":"gpt-4"}`).text("try_later"))
 		}
 		said(billing.DefaultTryLater)
 		set := func(sub models.SubAccountID, text string) {
