@@ -316,6 +316,7 @@ func (s *Service) bookPayment(ctx context.Context, tx *gorm.DB, p *models.Purcha
 	want, note := wanted(p, l.session, now, cancelled)
 	if want == models.PurchaseCredited || want == models.PurchaseReview && l.session.Paid() {
 		p.PaymentIntent, p.ReceiptURL, p.PaidAt, p.Paid = l.session.PaymentIntent, l.session.ReceiptURL, l.session.PaidAt, l.session.AmountTotal.Amount
+		p.Tax, p.Method, p.CardLast4 = l.session.Tax, l.session.Method, l.session.Card.Last4
 		if p.PaidAt == 0 {
 			p.PaidAt = now
 		}
@@ -415,6 +416,9 @@ func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, 
 	// Under the agency wallet's lock, so a seller's numbers are gapless.
 	if err := tx.Model(&models.Purchase{}).Where("agency_id = ? AND account = ?", p.AgencyID, p.Account).
 		Select("COALESCE(MAX(receipt_number), 0) + 1").Scan(&p.ReceiptNumber).Error; err != nil {
+		return err
+	}
+	if err := s.nameParties(tx, p); err != nil {
 		return err
 	}
 	p.Status, p.StatusNote, p.CreditedAt = models.PurchaseCredited, "", now

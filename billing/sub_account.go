@@ -141,6 +141,7 @@ type SubAccountChange struct {
 	PoolCap    models.Credits
 	PoolEvery  models.PoolEvery
 	Excess     models.Credits // how far below zero it may go once all else is used; 0: it pauses
+	TryLater   *string        // what its visitors are told while its AI is paused; nil: as it is
 	By         Actor
 }
 
@@ -154,7 +155,13 @@ func (s *Service) ChangeSubAccount(ctx context.Context, scope Scope, in SubAccou
 		return problem.Missing("sub-account")
 	}
 	in.Name = strings.TrimSpace(in.Name)
-	if err := errors.Join(checkName(in.Name), checkFunding(in.Funding, in.PoolCap, in.PoolEvery, in.Excess)); err != nil {
+	var badText error
+	if in.TryLater != nil {
+		var text string
+		text, badText = cleanTryLater(*in.TryLater)
+		in.TryLater = &text
+	}
+	if err := errors.Join(checkName(in.Name), checkFunding(in.Funding, in.PoolCap, in.PoolEvery, in.Excess), badText); err != nil {
 		return err
 	}
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
@@ -165,6 +172,11 @@ func (s *Service) ChangeSubAccount(ctx context.Context, scope Scope, in SubAccou
 		var w models.Wallet
 		if err := tx.Where("agency_id = ? AND id = ?", in.Agency, sub.WalletID).Take(&w).Error; err != nil {
 			return missing(err, "wallet")
+		}
+		if in.TryLater != nil {
+			if err := s.setTryLater(tx, &sub, *in.TryLater, in.By, now); err != nil {
+				return err
+			}
 		}
 		var changed []string
 		if sub.Name != in.Name {

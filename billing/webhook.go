@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -271,7 +272,7 @@ func (s *Service) TestWebhook(ctx context.Context, o WebhookOwner, id models.Web
 	if err != nil {
 		return d, err
 	}
-	if err := s.sendHook(ctx, &d); err != nil {
+	if err := s.sendHook(ctx, &d); err != nil && !errors.Is(err, errLeftAlone) {
 		return d, err
 	}
 	return s.delivered(ctx, id, d.EventID)

@@ -268,6 +268,16 @@ test("the pages about people, their mails and archived accounts", async () => {
     await visit(window, name, address);
     await visit(window, `${name}-person`, await href(page, "table th a"));
   }
+  await visit(window, "messages", "/settings/messages");
+  await page.goto(`${demo.base}/settings/webhooks`);
+  await page.getByLabel("Address").fill("https://hooks.invalid/refill");
+  await page.getByRole("button", { name: "Add endpoint" }).click();
+  await page.getByRole("heading", { name: "Signing secret" }).waitFor();
+  await holdToBars(window, "webhook-made");
+  await page.getByRole("button", { name: "Send a test" }).click();
+  await page.locator(".flash").waitFor();
+  await visit(window, "webhook", new URL(page.url()).pathname);
+  await visit(window, "webhooks", "/settings/webhooks");
   await visit(window, "password", "/settings/password");
   await visit(window, "switch", "/switch");
   await visit(window, "archive", `${acme}/archive`);
@@ -325,6 +335,12 @@ test("the pages of the catalogue", async () => {
   await page.getByRole("heading", { name: /^Review the rates/ }).waitFor();
   await holdToBars(window, "rate-review");
   await visit(window, "rate-new", "/admin/rates/new");
+  await page.goto(`${demo.base}/admin/webhooks`);
+  await page.getByLabel("Address").fill("https://hooks.invalid/platform");
+  await page.getByRole("button", { name: "Add endpoint" }).click();
+  await page.getByRole("heading", { name: "Signing secret" }).waitFor();
+  await visit(window, "admin-webhook", new URL(page.url()).pathname);
+  await visit(window, "admin-webhooks", "/admin/webhooks");
   await visit(window, "rate-version", `${card}/versions/1`);
   window.seen.clean();
   await window.close();

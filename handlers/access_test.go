@@ -195,6 +195,18 @@ POST /settings/notifications?user={mate}                         in     303    4
 POST /settings/notifications/thresholds                               in     303    303    403    303    403    303    303
 POST /settings/notifications/test                                     in     303    303    303    303    403    303    303
 GET  /settings/notifications/sent                                     in     200    200    200    200    403    200    200
+GET  /settings/messages                                               in   200    200    200    403    403    403    200
+POST /settings/messages                                               in   303    303    403    403    403    403    303
+GET  /settings/webhooks                                               in   200    403    403    403    403    403    200
+POST /settings/webhooks                                               in   422    403    403    403    403    403    422
+GET  /settings/webhooks/{hook}                                        in   200    403    403    403    403    403    404      | 404   403   403   403   403
+POST /settings/webhooks/{hook}                                        in   422    403    403    403    403    403    404      | 404   403   403   403   403
+POST /settings/webhooks/{hook}/test                                   in   303    403    403    403    403    403    404      | 404   403   403   403   403
+POST /settings/webhooks/{hook}/on                                     in   303    403    403    403    403    403    404      | 404   403   403   403   403
+POST /settings/webhooks/{hook}/off                                    in   303    403    403    403    403    403    404      | 404   403   403   403   403
+POST /settings/webhooks/{hook}/rotate                                 in   303    403    403    403    403    403    404      | 404   403   403   403   403
+POST /settings/webhooks/{old-hook}/remove                             in   303    403    403    403    403    403    404      | 404   403   403   403   403
+POST /settings/webhooks/{hook}/deliveries/{told}                      in   303    403    403    403    403    403    404      | 404   403   403   403   403
 GET  /settings/password                                               in     200   200     200    200    200   200       200
 POST /settings/password                                               in     422   422     422    422    422   422       422
 GET  /switch                                                          in     200   200     200    403    200   403       200
@@ -229,6 +241,16 @@ POST /admin/payments/events/{endpoint}/{event}                          in     4
 POST /admin/payments/{agency}/{bought}/book                             in     403   403     403     403    303   403       403      | 403   403   403   403   404
 GET  /admin/payments/{agency}/{bought}/refund                           in     403   403     403     403    200   403       403      | 403   403   403   403   404
 POST /admin/payments/{agency}/{bought}/refund                           in     403   403     403     403    422   403       403      | 403   403   403   403   404
+GET  /admin/webhooks                                                  in   403    403    403    403    200    403    403
+POST /admin/webhooks                                                  in   403    403    403    403    422    403    403
+GET  /admin/webhooks/{their-hook}                                     in   403    403    403    403    200    403    403      | 403   403   403   403   404
+POST /admin/webhooks/{their-hook}                                     in   403    403    403    403    422    403    403      | 403   403   403   403   404
+POST /admin/webhooks/{their-hook}/test                                in   403    403    403    403    303    403    403      | 403   403   403   403   404
+POST /admin/webhooks/{their-hook}/on                                  in   403    403    403    403    303    403    403      | 403   403   403   403   404
+POST /admin/webhooks/{their-hook}/off                                 in   403    403    403    403    303    403    403      | 403   403   403   403   404
+POST /admin/webhooks/{their-hook}/rotate                              in   403    403    403    403    303    403    403      | 403   403   403   403   404
+POST /admin/webhooks/{gone-hook}/remove                               in   403    403    403    403    303    403    403      | 403   403   403   403   404
+POST /admin/webhooks/{their-hook}/deliveries/{their-told}             in   403    403    403    403    303    403    403      | 403   403   403   403   404
 GET  /admin/audit                                                     in     403   403     403    403    200   403       403
 GET  /admin/audit.csv                                                 in     403   403     403    403    200   403       403
 GET  /admin/plans                                                     in     403   403     403    403    200   403       403
@@ -398,6 +420,21 @@ func (p *portal) things() map[string]thing {
 	referral, err := p.billing.ReferralCode(ctx, p.northwind.ID)
 	must(err)
 	plan, pack, card := p.offered(p.defaultPlan()).ID.String(), p.onSale("credits-2000").ID.String(), p.card().ID.String()
+	listen := func(o billing.WebhookOwner) (id string) {
+		row, _, err := p.billing.AddWebhook(ctx, billing.WebhookInput{Owner: o, URL: "https://hooks.invalid/x", By: "test"})
+		must(err)
+		return row.ID.String()
+	}
+	told := func(o billing.WebhookOwner, endpoint string) string {
+		id, err := models.ParseID[models.WebhookEndpointID](endpoint)
+		must(err)
+		d, err := p.billing.TestWebhook(ctx, o, id, "test")
+		must(err)
+		return d.EventID.String()
+	}
+	ours, strangers, operators := billing.WebhookOwner{Agency: p.northwind.ID}, billing.WebhookOwner{Agency: p.bluebird.ID}, billing.WebhookOwner{}
+	hook, theirHook, platformHook := listen(ours), listen(strangers), listen(operators)
+	toldOurs, toldStrangers, toldOperators := told(ours, hook), told(strangers, theirHook), told(operators, platformHook)
 	return map[string]thing{
 		"file":          is("app.css", "nothing.css", "..%2fgo.mod"),
 		"link":          {func() string { return link("owner") }, []string{link("guest")}},
@@ -443,6 +480,12 @@ func (p *portal) things() map[string]thing {
 		"gift":          is(gift.ID.String(), models.NewID[models.GiftID](begin).String(), plan),
 		"referral":      is(referral, "NOSUCHCODE", p.northwind.ID.String()),
 		"mail":          is("1", "0", "999999", "x"),
+		"hook":          is(hook, theirHook, platformHook),
+		"old-hook":      {func() string { return listen(ours) }, []string{theirHook, platformHook}},
+		"told":          is(toldOurs, toldStrangers, toldOperators),
+		"their-hook":    is(platformHook, theirHook, hook),
+		"gone-hook":     {func() string { return listen(operators) }, []string{theirHook, hook}},
+		"their-told":    is(toldOperators, toldStrangers, toldOurs),
 	}
 }
 

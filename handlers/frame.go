@@ -121,6 +121,7 @@ func navigation(r role, current string) []views.NavItem {
 			{Key: "packs", Label: "Packs", Href: "/admin/packs"},
 			{Key: "rates", Label: "Rate cards", Href: "/admin/rates"},
 			{Key: "promotions", Label: "Promotions", Href: "/admin/gifts"},
+			{Key: "webhooks", Label: "Webhooks", Href: "/admin/webhooks"},
 			{Key: "audit", Label: "Audit", Href: "/admin/audit"},
 		}
 	case roleClient:
@@ -156,7 +157,7 @@ func (a *app) failure(c echo.Context, what, keeps string, err error) *views.Sect
 func (a *app) say(c echo.Context, flash views.Flash) error {
 	s := visitOf(c).session
 	carry := carriedBy(s)
-	carry.Flash = &message{Tone: flash.Tone, Text: flash.Text}
+	carry.Flash = &message{Tone: flash.Tone, Text: flash.Text, Secret: flash.Secret}
 	if flash.Link != nil {
 		carry.Flash.Label, carry.Flash.Href = flash.Link.Label, flash.Link.Href
 	}
@@ -172,7 +173,7 @@ func (a *app) takeFlash(c echo.Context) (*views.Flash, error) {
 	if kept == nil {
 		return nil, nil //nolint:nilnil // no message is no error
 	}
-	flash := &views.Flash{Tone: kept.Tone, Text: kept.Text}
+	flash := &views.Flash{Tone: kept.Tone, Text: kept.Text, Secret: kept.Secret}
 	if kept.Href != "" {
 		flash.Link = &views.Link{Label: kept.Label, Href: kept.Href}
 	}

@@ -84,6 +84,12 @@ func (a *app) settings(c echo.Context, current string) []views.Tab {
 	if v.role() != roleAdmin {
 		out = append(out, views.Tab{Label: "Notifications", Href: "/settings/notifications"})
 	}
+	if r := v.role(); r == roleOwner || r == roleBilling || r == roleMember {
+		out = append(out, views.Tab{Label: "Messages", Href: "/settings/messages"})
+		if r == roleOwner {
+			out = append(out, views.Tab{Label: "Webhooks", Href: "/settings/webhooks"})
+		}
+	}
 	out = append(out, views.Tab{Label: "Password", Href: "/settings/password"})
 	if v.viewer.Places > 1 {
 		out = append(out, views.Tab{Label: "Switch agency", Href: "/switch"})

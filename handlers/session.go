@@ -57,6 +57,8 @@ type message struct {
 	Text  string     `json:"text"`
 	Label string     `json:"label,omitempty"` // of a link
 	Href  string     `json:"href,omitempty"`
+
+	Secret string `json:"secret,omitempty"`
 }
 
 // What Session.Values holds.

@@ -33,7 +33,7 @@ func typedClient(c echo.Context) views.SubAccountForm {
 	return views.SubAccountForm{
 		Name: c.FormValue("name"), ExternalID: strings.TrimSpace(c.FormValue("external_id")), Funding: c.FormValue("funding"),
 		PoolCap: strings.TrimSpace(c.FormValue("pool_cap")), PoolEvery: c.FormValue("pool_every"), TimeZone: strings.TrimSpace(c.FormValue("time_zone")),
-		Attempt: c.FormValue("attempt"), Excess: strings.TrimSpace(c.FormValue("excess")),
+		Attempt: c.FormValue("attempt"), TryLater: c.FormValue("try_later"), Excess: strings.TrimSpace(c.FormValue("excess")),
 	}
 }
 
@@ -86,7 +86,7 @@ func wrongFields(err error, fields ...string) (out views.FieldErrors, ok bool) {
 }
 
 func clientFields() []string {
-	return []string{"name", "external_id", "funding", "pool_cap", "pool_every", "excess", "time_zone"}
+	return []string{"name", "external_id", "funding", "pool_cap", "pool_every", "excess", "time_zone", "try_later"}
 }
 
 func (a *app) newSubAccountForm(c echo.Context) error {
@@ -157,7 +157,7 @@ func (a *app) editSubAccountForm(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	f := views.SubAccountForm{Name: sub.Name, Funding: string(sub.Funding), PoolEvery: string(sub.PoolEvery)}
+	f := views.SubAccountForm{Name: sub.Name, Funding: string(sub.Funding), PoolEvery: string(sub.PoolEvery), TryLater: sub.TryLater}
 	if sub.PoolCap > 0 {
 		f.PoolCap = format.Typed(sub.PoolCap)
 	}
@@ -169,6 +169,7 @@ func (a *app) editSubAccountForm(c echo.Context) error {
 
 func (a *app) showEditSubAccount(c echo.Context, code int, sub billing.SubAccountRow, f views.SubAccountForm) error { //nolint:gocritic // as above
 	f.Back, f.Attempt = subAccountPath(sub.ID), ""
+	f.Usual, f.MaxTryLater = cmp.Or(visitOf(c).viewer.Agency.TryLater, billing.DefaultTryLater), billing.MaxTryLater
 	f.Action = f.Back + "/edit"
 	balance, err := a.Billing.Wallet(c.Request().Context(), billing.AccountOfSub(visitOf(c).viewer.Agency, sub.SubAccount))
 	if err != nil {
@@ -192,7 +193,7 @@ func (a *app) editSubAccount(c echo.Context) error {
 	}
 	err = a.Billing.ChangeSubAccount(c.Request().Context(), v.viewer.Scope(), billing.SubAccountChange{
 		Agency: v.viewer.Agency.ID, SubAccount: sub.ID, Name: f.Name, Funding: models.Funding(f.Funding), PoolCap: limit,
-		PoolEvery: models.PoolEvery(f.PoolEvery), Excess: excess, By: v.viewer.Actor(),
+		PoolEvery: models.PoolEvery(f.PoolEvery), Excess: excess, TryLater: &f.TryLater, By: v.viewer.Actor(),
 	})
 	if err != nil {
 		if f.Errors, ok = wrongFields(err, clientFields()...); !ok {

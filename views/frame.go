@@ -91,6 +91,8 @@ type Flash struct {
 	Tone Tone
 	Text string
 	Link *Link
+
+	Secret string // shown this once, by the page itself
 }
 
 // Link is an anchor with its words.

@@ -290,7 +290,10 @@ type SubAccountForm struct {
 	Action  string
 	Back    string // href
 
-	Name, ExternalID, Funding, PoolCap, PoolEvery, Excess, TimeZone string // as typed
+	Name, ExternalID, Funding, PoolCap, PoolEvery, Excess, TimeZone, TryLater string // as typed
+
+	Usual       string // what its visitors are told without words of its own
+	MaxTryLater int    // characters
 
 	Zones []string       // to choose from
 	Own   models.Credits // credits of its own that would lie still in a shared pool

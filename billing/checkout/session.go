@@ -84,6 +84,7 @@ type Session struct {
 	// in, also when the buyer paid in another.
 	AmountSubtotal models.Money
 	AmountTotal    models.Money
+	Tax            int64 // minor units of AmountTotal that are tax, as Stripe reckoned it
 	Live           bool
 	CreatedAt      models.Time
 	ExpiresAt      models.Time
@@ -296,6 +297,9 @@ func readSession(account string, s *stripe.CheckoutSession) Session {
 	if c := s.CurrencyConversion; c != nil {
 		out.AmountSubtotal = models.Money{Amount: c.AmountSubtotal, Currency: string(c.SourceCurrency)}
 		out.AmountTotal = models.Money{Amount: c.AmountTotal, Currency: string(c.SourceCurrency)}
+	}
+	if s.TotalDetails != nil {
+		out.Tax = s.TotalDetails.AmountTax
 	}
 	if s.Customer != nil {
 		out.Customer = s.Customer.ID

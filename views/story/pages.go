@@ -30,6 +30,7 @@ func Pages() []Page {
 	pages = append(pages, doors()...)
 	pages = append(pages, peoplePages()...)
 	pages = append(pages, noticePages()...)
+	pages = append(pages, webhooks()...)
 	pages = append(pages, setups()...)
 	pages = append(pages, fleets()...)
 	pages = append(pages, plans()...)
