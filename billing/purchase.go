@@ -504,8 +504,27 @@ func (s *Service) PurchaseByRef(ctx context.Context, scope Scope, ref string) (m
 type PurchaseQuery struct {
 	Agency models.AgencyID
 	Wallet models.WalletID   // zero: every wallet of the agency
+	Only   PurchaseFilter    // "": all
 	Before models.PurchaseID // zero: from the newest
 	Limit  int               // 0: 50
+}
+
+// PurchaseFilter narrows a list of purchases.
+type PurchaseFilter string
+
+// The filters.
+const (
+	OnlyPaid     PurchaseFilter = "paid" // and not given back
+	OnlyPending  PurchaseFilter = "pending"
+	OnlyRefunded PurchaseFilter = "refunded" // wholly or in part
+	OnlyDisputed PurchaseFilter = "disputed"
+	OnlyFailed   PurchaseFilter = "failed" // or left
+)
+
+// OwnPlanPayments lists what an agency paid for its plan, the newest first.
+func (s *Service) OwnPlanPayments(ctx context.Context, agency models.AgencyID, limit int) ([]models.PlanPayment, error) {
+	var out []models.PlanPayment
+	return out, s.db.Read.WithContext(ctx).Where("agency_id = ?", agency).Order("paid_at DESC, invoice").Limit(limit).Find(&out).Error
 }
 
 // Purchases lists purchases, newest first.
@@ -519,6 +538,18 @@ func (s *Service) Purchases(ctx context.Context, q PurchaseQuery) ([]models.Purc
 	}
 	if !q.Before.IsZero() {
 		tx = tx.Where("id < ?", q.Before)
+	}
+	switch q.Only {
+	case OnlyPaid:
+		tx = tx.Where("status = ? AND refunded = 0", models.PurchaseCredited)
+	case OnlyPending:
+		tx = tx.Where("status IN ?", []models.PurchaseStatus{models.PurchaseOpen, models.PurchaseProcessing, models.PurchaseReview})
+	case OnlyRefunded:
+		tx = tx.Where("refunded > 0")
+	case OnlyDisputed:
+		tx = tx.Where("status = ?", models.PurchaseDisputed)
+	case OnlyFailed:
+		tx = tx.Where("status IN ?", []models.PurchaseStatus{models.PurchaseFailed, models.PurchaseExpired, models.PurchaseCancelled})
 	}
 	var out []models.Purchase
 	return out, tx.Order("id DESC").Limit(q.Limit).Find(&out).Error

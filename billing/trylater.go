@@ -52,7 +52,7 @@ func (s *Service) SetTryLater(ctx context.Context, scope Scope, in TryLaterInput
 		if err := tx.Model(&models.Agency{}).Where("id = ?", in.Agency).Update("try_later", text).Error; err != nil {
 			return err
 		}
-		return s.audit(tx, in.Agency, in.By, "agency.try_later", in.Agency.String(), quoted(agency.TryLater)+" → "+quoted(text), "", now)
+		return s.audit(tx, in.Agency, in.By, "agency.try_later", in.Agency.String(), inQuotes(agency.TryLater)+" → "+inQuotes(text), "", now)
 	})
 	s.forgetAccounts()
 	return err
@@ -66,10 +66,10 @@ func (s *Service) setTryLater(tx *gorm.DB, sub *models.SubAccount, text string, 
 	if err := tx.Model(&models.SubAccount{}).Where("agency_id = ? AND id = ?", sub.AgencyID, sub.ID).Update("try_later", text).Error; err != nil {
 		return err
 	}
-	return s.audit(tx, sub.AgencyID, by, "sub_account.try_later", sub.ID.String(), quoted(sub.TryLater)+" → "+quoted(text), "", now)
+	return s.audit(tx, sub.AgencyID, by, "sub_account.try_later", sub.ID.String(), inQuotes(sub.TryLater)+" → "+inQuotes(text), "", now)
 }
 
-func quoted(s string) string {
+func inQuotes(s string) string {
 	if s == "" {
 		return "the usual"
 	}

@@ -249,6 +249,7 @@ test("the pages of a client", async () => {
   await visit(window, "client-calculator", "/calculator?c=1200&o.ai.knowledge_sync=3");
   await visit(window, "client-purchases", "/purchases");
   await visit(window, "client-people", "/settings/people");
+  await visit(window, "client-billing-details", "/settings/billing");
   await visit(window, "client-password", "/settings/password");
   await visit(window, "client-sign-in-sent", "/sign-in/sent");
   await visit(window, "client-not-found", "/nothing", { status: 404 });
@@ -269,6 +270,7 @@ test("the pages about people, their mails and archived accounts", async () => {
     await visit(window, `${name}-person`, await href(page, "table th a"));
   }
   await visit(window, "messages", "/settings/messages");
+  await visit(window, "billing-details", "/settings/billing");
   await page.goto(`${demo.base}/settings/webhooks`);
   await page.getByLabel("Address").fill("https://hooks.invalid/refill");
   await page.getByRole("button", { name: "Add endpoint" }).click();
@@ -335,6 +337,7 @@ test("the pages of the catalogue", async () => {
   await page.getByRole("heading", { name: /^Review the rates/ }).waitFor();
   await holdToBars(window, "rate-review");
   await visit(window, "rate-new", "/admin/rates/new");
+  await visit(window, "admin-billing-details", "/admin/billing-details");
   await page.goto(`${demo.base}/admin/webhooks`);
   await page.getByLabel("Address").fill("https://hooks.invalid/platform");
   await page.getByRole("button", { name: "Add endpoint" }).click();

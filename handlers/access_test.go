@@ -102,7 +102,9 @@ POST /buy/automatic/clients?allow=yes                                 in     303
 GET  /purchases                                                       in     200   200     200    200    403   200       200
 GET  /purchases.csv                                                   in     200   200     200    200    403   200       200
 GET  /purchases/{purchase}/receipt                                    in     200   200     200    404    403   404       404      | 404   404     404    404    403
+GET  /purchases/{purchase}/receipt.pdf                                in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /purchases/{acme-purchase}/receipt                               in     404   404     404    200    403   404       404      | 404   404     404    404    403
+GET  /purchases/{acme-purchase}/receipt.pdf                           in     404   404     404    200    403   404       404      | 404   404     404    404    403
 
 GET  /gift                                                            in     200   200     403    403    403   403       200
 POST /gift                                                            in     422   422     403    403    403   403       422
@@ -195,6 +197,8 @@ POST /settings/notifications?user={mate}                         in     303    4
 POST /settings/notifications/thresholds                               in     303    303    403    303    403    303    303
 POST /settings/notifications/test                                     in     303    303    303    303    403    303    303
 GET  /settings/notifications/sent                                     in     200    200    200    200    403    200    200
+GET  /settings/billing                                                in   200    200    200    200    403    200    200
+POST /settings/billing                                                in   303    303    403    303    403    303    303
 GET  /settings/messages                                               in   200    200    200    403    403    403    200
 POST /settings/messages                                               in   303    303    403    403    403    403    303
 GET  /settings/webhooks                                               in   200    403    403    403    403    403    200
@@ -241,6 +245,8 @@ POST /admin/payments/events/{endpoint}/{event}                          in     4
 POST /admin/payments/{agency}/{bought}/book                             in     403   403     403     403    303   403       403      | 403   403   403   403   404
 GET  /admin/payments/{agency}/{bought}/refund                           in     403   403     403     403    200   403       403      | 403   403   403   403   404
 POST /admin/payments/{agency}/{bought}/refund                           in     403   403     403     403    422   403       403      | 403   403   403   403   404
+GET  /admin/billing-details                                           in   403    403    403    403    200    403    403
+POST /admin/billing-details                                           in   403    403    403    403    303    403    403
 GET  /admin/webhooks                                                  in   403    403    403    403    200    403    403
 POST /admin/webhooks                                                  in   403    403    403    403    422    403    403
 GET  /admin/webhooks/{their-hook}                                     in   403    403    403    403    200    403    403      | 403   403   403   403   404

@@ -121,6 +121,7 @@ func navigation(r role, current string) []views.NavItem {
 			{Key: "packs", Label: "Packs", Href: "/admin/packs"},
 			{Key: "rates", Label: "Rate cards", Href: "/admin/rates"},
 			{Key: "promotions", Label: "Promotions", Href: "/admin/gifts"},
+			{Key: "billing-details", Label: "Billing details", Href: "/admin/billing-details"},
 			{Key: "webhooks", Label: "Webhooks", Href: "/admin/webhooks"},
 			{Key: "audit", Label: "Audit", Href: "/admin/audit"},
 		}

@@ -90,6 +90,9 @@ func (a *app) settings(c echo.Context, current string) []views.Tab {
 			out = append(out, views.Tab{Label: "Webhooks", Href: "/settings/webhooks"})
 		}
 	}
+	if v.role() != roleAdmin {
+		out = append(out, views.Tab{Label: "Billing details", Href: "/settings/billing"})
+	}
 	out = append(out, views.Tab{Label: "Password", Href: "/settings/password"})
 	if v.viewer.Places > 1 {
 		out = append(out, views.Tab{Label: "Switch agency", Href: "/switch"})

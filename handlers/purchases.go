@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"io"
@@ -28,12 +29,18 @@ func (a *app) purchases(c echo.Context) error {
 		out.BuyHref = "/buy"
 	}
 	q := billing.PurchaseQuery{Agency: account.Agency.ID, Wallet: account.Wallet, Limit: purchasesPage + 1}
+	query := ""
+	out.Filters, q.Only = purchaseFilters(c.QueryParam("status"))
+	if q.Only != "" {
+		query = "status=" + string(q.Only)
+		out.CSV += "?" + query
+	}
 	var err error
 	if ref := c.QueryParam("before"); ref != "" {
 		if q.Before, err = models.ParseID[models.PurchaseID](ref); err != nil {
 			return problem.Missing("page")
 		}
-		out.Pager.Newer = "/purchases"
+		out.Pager.Newer = "/purchases?" + query
 	}
 	rows, err := a.Billing.Purchases(ctx, q)
 	var onSale []models.Pack
@@ -46,15 +53,60 @@ func (a *app) purchases(c echo.Context) error {
 		out.Failure = a.failure(c, "Purchases", "Your balance is not affected.", err)
 	} else if len(rows) > purchasesPage {
 		rows = rows[:purchasesPage]
-		out.Pager.Older = "/purchases?before=" + rows[purchasesPage-1].ID.String()
+		out.Pager.Older = "/purchases?" + strings.TrimPrefix(query+"&before="+rows[purchasesPage-1].ID.String(), "&")
 	}
 	for i := range rows {
 		out.Rows = append(out.Rows, purchaseRow(&rows[i], onSale))
+	}
+	if account.SubAccount == nil && out.Pager.Newer == "" && q.Only == "" {
+		if out.Plan, err = a.planPayments(ctx, account); err != nil {
+			a.sectionFailed(c, "plan payments", err)
+		}
 	}
 	if out.Frame, err = a.frame(c, "Purchases", "purchases", nil); err != nil {
 		return err
 	}
 	return page(c, http.StatusOK, views.PurchasesPage(out))
+}
+
+// purchaseFilters are the states to narrow the list to, and which of them is asked
+// for.
+func purchaseFilters(asked string) (links []views.Tab, only billing.PurchaseFilter) {
+	for _, f := range []struct {
+		only  billing.PurchaseFilter
+		label string
+	}{
+		{"", "All"}, {billing.OnlyPaid, "Paid"}, {billing.OnlyPending, "Pending"}, {billing.OnlyRefunded, "Refunded"}, {billing.OnlyDisputed, "Disputed"}, {billing.OnlyFailed, "Failed"},
+	} {
+		link := views.Tab{Label: f.label, Href: "/purchases"}
+		if f.only != "" {
+			link.Href += "?status=" + string(f.only)
+		}
+		if string(f.only) == asked {
+			only, link.Current = f.only, true
+		}
+		links = append(links, link)
+	}
+	return links, only
+}
+
+// planPayments are what an agency paid for its plan.
+func (a *app) planPayments(ctx context.Context, account *billing.Account) ([]views.PlanPaymentRow, error) {
+	rows, err := a.Billing.OwnPlanPayments(ctx, account.Agency.ID, 12)
+	out := make([]views.PlanPaymentRow, len(rows))
+	for i := range rows {
+		p := &rows[i]
+		out[i] = views.PlanPaymentRow{At: p.PaidAt, Invoice: p.Invoice, Amount: models.Money{Amount: p.Amount, Currency: p.Currency}, Status: views.PurchasePaid}
+		switch {
+		case p.DisputeHeld > 0 || p.DisputeLost > 0:
+			out[i].Status = views.PurchaseDisputed
+		case p.Refunded >= p.Amount && p.Amount > 0:
+			out[i].Status = views.PurchaseRefunded
+		case p.Refunded > 0:
+			out[i].Status = views.PurchasePartly
+		}
+	}
+	return out, err
 }
 
 // soldNow turns the packs of purchases into the versions on sale, to buy again.
@@ -79,7 +131,10 @@ func (a *app) soldNow(ctx context.Context, rows []models.Purchase) error {
 
 func purchaseRow(p *models.Purchase, onSale []models.Pack) views.PurchaseRow {
 	row := views.PurchaseRow{
-		At: p.CreatedAt, Name: p.Title, Credits: p.Credits, Amount: p.Total(), Status: purchaseStatus(p), Back: moneyBack(p, false), Receipt: receiptPath(p),
+		At: p.CreatedAt, Name: p.Title, Credits: p.Credits, Amount: models.Money{Amount: cmp.Or(p.Paid, p.Price), Currency: p.Currency}, Tax: models.Money{Amount: p.Tax, Currency: p.Currency}, Status: purchaseStatus(p), Back: moneyBack(p, false), Receipt: receiptPath(p),
+	}
+	if row.Receipt != "" {
+		row.PDF = row.Receipt + ".pdf"
 	}
 	if !p.ActID.IsZero() {
 		row.Line = "/history/" + p.ActID.String()
@@ -128,10 +183,12 @@ func (a *app) purchasesCSV(c echo.Context) error {
 		out.UseCRLF = true
 		if err := out.Write([]string{
 			"time_local", "time_utc", "purchase", "name", "credits", "amount", "currency", "status", "receipt_number", "payment", "refunded", "credits_revoked",
+			"paid", "tax", "method",
 		}); err != nil {
 			return err
 		}
 		q := billing.PurchaseQuery{Agency: account.Agency.ID, Wallet: account.Wallet, Limit: 1000}
+		_, q.Only = purchaseFilters(c.QueryParam("status"))
 		for {
 			rows, err := a.Billing.Purchases(ctx, q)
 			if err != nil {
@@ -159,38 +216,8 @@ func purchaseCells(p *models.Purchase, zone *time.Location) []string {
 		p.CreatedAt.In(zone).Format(time.RFC3339), p.CreatedAt.Go().Format(time.RFC3339), p.ID.String(), text(p.Title), p.Credits.String(),
 		p.Total().Decimal(), p.Currency, string(p.Status), number, text(p.PaymentIntent),
 		models.Money{Amount: p.Refunded, Currency: p.Currency}.Decimal(), p.Revoked.String(),
+		models.Money{Amount: p.Paid, Currency: p.Currency}.Decimal(), models.Money{Amount: p.Tax, Currency: p.Currency}.Decimal(), text(p.Method),
 	}
-}
-
-func (a *app) receipt(c echo.Context) error {
-	id, err := models.ParseID[models.PurchaseID](c.Param("id"))
-	if err != nil {
-		return problem.Missing("receipt")
-	}
-	p, err := a.ownPurchase(c, id.String())
-	if err != nil {
-		return err
-	}
-	if p.ReceiptNumber == 0 {
-		return problem.Missing("receipt")
-	}
-	v := visitOf(c)
-	account := v.viewer.Account()
-	out := views.Receipt{
-		Number: strconv.FormatInt(p.ReceiptNumber, 10), Seller: a.Name, Buyer: account.Name(), BuyerMail: buyerMail(&p), At: p.PaidAt,
-		Status: purchaseStatus(&p), MoneyBack: moneyBack(&p, false), Name: p.Title, Credits: p.Credits, Net: p.Total(), Tax: models.Money{Currency: p.Currency}, Total: p.Total(),
-		Excess: settledBy(&p), Before: p.BalanceBefore, After: p.BalanceAfter, Payment: p.PaymentIntent, Back: "/purchases",
-	}
-	if account.SubAccount != nil {
-		out.Seller = account.Agency.Name
-	}
-	if a.Demo != nil {
-		out.Notice = a.Demo.Receipt
-	}
-	if out.Frame, err = a.frame(c, "Receipt", "purchases", nil); err != nil {
-		return err
-	}
-	return page(c, http.StatusOK, views.ReceiptPage(out))
 }
 
 // buyerMail is the address of the person who bought, "" where a program did.

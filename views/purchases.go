@@ -2,6 +2,7 @@ package views
 
 import (
 	"refill/models"
+	"refill/views/format"
 )
 
 // Purchases is the list of everything bought.
@@ -10,8 +11,10 @@ type Purchases struct {
 	Failure *SectionFailure
 	Rows    []PurchaseRow
 	Pager   Pager
-	CSV     string // href of the export
-	BuyHref string // "" when this person cannot buy
+	Filters []Tab            // by status
+	Plan    []PlanPaymentRow // what the plan cost; none for clients
+	CSV     string           // href of the export
+	BuyHref string           // "" when this person cannot buy
 }
 
 // PurchaseRow is one attempt to buy.
@@ -24,6 +27,7 @@ type PurchaseRow struct {
 	Status   PurchaseStatus
 	Back     *MoneyBack // nil: nothing happened to the payment since
 	Receipt  string     // href; "" while there is none
+	PDF      string     // href of the same as PDF
 	BuyAgain string     // href; "" when it is not on sale
 	Line     string     // href of the ledger line of a refund or a booking
 }
@@ -86,9 +90,9 @@ func (s PurchaseStatus) Tone() Tone {
 // Receipt is one purchase on paper.
 type Receipt struct {
 	Frame     Frame
-	Number    string // the purchase's id
-	Seller    string // who sold: the platform's or the agency's name
-	Buyer     string // the account's name
+	Number    string
+	Seller    models.Party
+	Buyer     models.Party
 	BuyerMail string
 	At        models.Time // when it was paid
 	Status    PurchaseStatus
@@ -98,10 +102,33 @@ type Receipt struct {
 	Net       models.Money
 	Tax       models.Money // zero amount leaves the row out
 	Total     models.Money
+	Refunded  models.Money   // of the total
 	Excess    models.Credits // paid off by this purchase
 	Before    models.Credits
 	After     models.Credits
 	Payment   string // reference at the payment provider
+	Method    string // "Paid by card ending in 4242"; "" when it is not known
+	Hosted    string // href of the payment provider's own; "" for none
+	PDF       string // href
 	Back      string // href of the list
 	Notice    string // such as "Simulated payment: no money was moved."; "" for none
+}
+
+// PlanPaymentRow is one payment of a plan's price.
+type PlanPaymentRow struct {
+	At      models.Time
+	Invoice string // the payment provider's id
+	Amount  models.Money
+	Status  PurchaseStatus
+}
+
+// Each is the price of one credit, in words.
+func (v Receipt) Each() string {
+	per := v.Net.PerCredit(v.Credits)
+	return format.PricePerCredit(per, v.Net.Currency) + " each (" + format.Per1000(per, v.Net.Currency) + ")"
+}
+
+// filtered tells a list that is narrowed.
+func (v Purchases) filtered() bool {
+	return len(v.Filters) > 0 && !v.Filters[0].Current
 }

@@ -314,7 +314,8 @@ func purchases() []Page {
 	list.Rows[4].Back = &views.MoneyBack{Paid: usd(5_000), Dispute: models.DisputeOpen, Held: usd(5_000), Frozen: credits(12_500)}
 	list.Rows = append(list.Rows, partly)
 	receipt := views.Receipt{
-		Frame: agencyFrame("Receipt", "purchases"), Number: "pur_068rq2v9mkq0t3n6d4o1a2b3c4", Seller: "Refill", Buyer: "Northwind Agency", BuyerMail: "billing@northwind.example",
+		Frame: agencyFrame("Receipt", "purchases"), Number: "NORTHWIND-7", Seller: models.Party{Name: "Refill"}, PDF: "/purchases/1/receipt.pdf", Method: "Paid by card ending in 4242",
+		Buyer: models.Party{Name: "Northwind Agency", Line1: "Fő utca 2", PostalCode: "9021", City: "Győr", Country: "HU", TaxID: "HU12345678"}, BuyerMail: "billing@northwind.example",
 		At: at(24, 9, 12), Status: views.PurchasePaid, Name: "12,500 credits", Credits: credits(12_500), Net: usd(5_000), Tax: usd(1_000), Total: usd(6_000),
 		Before: credits(7_975), After: credits(20_475), Payment: "pi_1", Back: "/purchases", Notice: "Simulated payment: no money was moved.",
 	}

@@ -1,6 +1,9 @@
 package story
 
-import "refill/views"
+import (
+	"refill/models"
+	"refill/views"
+)
 
 func webhooks() []Page {
 	events := []views.WebhookEvent{
@@ -53,7 +56,20 @@ func webhooks() []Page {
 	seen, long := messages, messages
 	seen.May, seen.Text, seen.Own = false, "", nil
 	long.Frame, long.Errors = failed(messages.Frame), views.FieldErrors{{Field: "try_later", Text: "Write one or two plain sentences of at most 300 characters."}}
+	party := models.Party{Name: "Northwind GmbH", Line1: "1 Long Street", PostalCode: "12345", City: "Łódź", Country: "DE", TaxID: "DE123456789"}
+	details := views.BillingDetails{
+		Frame: agencyFrame("Billing details", "settings"), Tabs: tabs, Lede: "They stand on the receipts of what you buy, and as the seller on those of your clients.",
+		Action: "/settings/billing", May: true, Party: party,
+	}
+	told, nobody, bad := details, details, details
+	told.May, nobody.May, nobody.Party = false, false, models.Party{}
+	bad.Frame, bad.Party.TaxID = failed(details.Frame), "DE12"
+	bad.Errors = views.FieldErrors{{Field: "tax_id", Text: "“DE12” is not a VAT number such as DE123456789, or the tax number of another country."}}
 	return []Page{
+		{"billing-details", views.BillingDetailsPage(details)},
+		{"billing-details-member", views.BillingDetailsPage(told)},
+		{"billing-details-none", views.BillingDetailsPage(nobody)},
+		{"billing-details-wrong", views.BillingDetailsPage(bad)},
 		{"webhooks", views.WebhooksPage(list)},
 		{"webhooks-empty", views.WebhooksPage(empty)},
 		{"webhooks-wrong", views.WebhooksPage(wrong)},
