@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -330,6 +331,98 @@ func TestBuyingThroughFaults(t *testing.T) {
 		other.Pack = "credits-12500"
 		_, err = s.Buy(t.Context(), other)
 		require.True(t, problem.Is(err, "idempotency_key_reused"), "%v", err)
+	})
+}
+
+// Sixty-four deliveries of each of a payment's events at once, round after round:
+// one grant each.
+func TestEveryEventDeliveredManyTimesAtOnce(t *testing.T) {
+	t.Parallel()
+	inLanes(t, func(t *testing.T, db *models.DB, lane, of int) {
+		s := openShop(t, db, "stammer", "")
+		s.mode(t, "drop")
+		rounds := sized(4, 2_000/of)
+		for round := range rounds {
+			if round%100 == 99 { // a wallet has room for so many purchases
+				agency, err := s.CreateAgency(t.Context(), billing.AgencyInput{ExternalID: fmt.Sprint("more", round), Name: "More", By: "test"})
+				require.NoError(t, err)
+				s.account, err = s.AccountOf(t.Context(), agency.WalletID)
+				require.NoError(t, err)
+			}
+			had := s.purchased(t)
+			p := s.buy(t, fmt.Sprint("k", round), "credits-2000", 0)
+			s.pay(t, p)
+			events := s.eventsOf(t, p)
+			require.NotEmpty(t, events)
+			var wg sync.WaitGroup
+			for i := range 64 {
+				raw := events[i%len(events)]
+				wg.Go(func() {
+					if err := s.ReceiveEvent(t.Context(), billing.EndpointPlatform, raw, stripesim.Sign(raw, "whsec_shop", time.Now())); err != nil {
+						t.Error(err)
+					}
+				})
+				if i%16 == 0 {
+					wg.Go(func() {
+						if _, err := s.Settle(t.Context(), p.AgencyID, p.ID); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			}
+			wg.Wait()
+			require.NoError(t, s.RunDue(t.Context(), s.clock.Now()))
+			require.Equal(t, had+2*thousand, s.purchased(t), "round %d of lane %d", round, lane)
+		}
+	})
+}
+
+// Whatever Stripe's answers are like (failures, answers lost after the work was
+// done), an attempt that is made again and again opens one checkout, and what is
+// paid is credited once.
+func TestEveryAttemptThroughFaultsIsOnePurchase(t *testing.T) {
+	t.Parallel()
+	inLanes(t, func(t *testing.T, db *models.DB, lane, of int) {
+		s := openShop(t, db, "stammer", "")
+		s.mode(t, "drop")
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, uint64(lane)))
+		for n := range sized(10, 1_250/of) { // four calls of Stripe and more for each
+			if n%100 == 99 {
+				agency, err := s.CreateAgency(t.Context(), billing.AgencyInput{ExternalID: fmt.Sprint("more", n), Name: "More", By: "test"})
+				require.NoError(t, err)
+				s.account, err = s.AccountOf(t.Context(), agency.WalletID)
+				require.NoError(t, err)
+			}
+			had := s.purchased(t)
+			in := billing.BuyInput{Account: s.account, Pack: "credits-2000", Key: fmt.Sprint("k", n), By: "test"}
+			fault := func(path, count string) {
+				t.Helper()
+				kind := []string{"500", "timeout_after_success"}[random.IntN(2)]
+				require.Equal(t, http.StatusOK, s.sim(t, "faults", url.Values{"path": {path}, "fault": {kind}, "count": {count}}))
+			}
+			fault("/v1/checkout/sessions", strconv.Itoa(1+random.IntN(5)))
+			var p models.Purchase
+			var err error
+			sessions := map[string]bool{}
+			for range 8 {
+				if p, err = s.Buy(t.Context(), in); err == nil {
+					sessions[p.CheckoutSession] = true
+				} else {
+					require.True(t, problem.Is(err, "payment_unavailable"), "%v", err)
+				}
+			}
+			require.NoError(t, err)
+			require.Len(t, sessions, 1, "one attempt, one checkout")
+			s.pay(t, p)
+			fault("/v1/checkout/sessions", strconv.Itoa(1+random.IntN(3)))
+			for range 6 {
+				_, err = s.Settle(t.Context(), p.AgencyID, p.ID)
+			}
+			require.NoError(t, err)
+			require.Equal(t, had+2*thousand, s.purchased(t), "attempt %d of lane %d", n, lane)
+		}
 	})
 }
 

@@ -2,6 +2,9 @@ package checkout_test
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,6 +81,46 @@ func TestSignatures(t *testing.T) {
 			require.EqualValues(t, 1773144000, e.CreatedAt.Go().Unix(), "created")
 			require.JSONEq(t, payload, string(e.Raw), "raw")
 		})
+	}
+}
+
+// A signed delivery in which anything was changed is no event, whatever it says.
+func TestForgedDeliveriesAreRefused(t *testing.T) {
+	t.Parallel()
+	g, err := checkout.New(checkout.Config{SecretKey: testKey, WebhookSecrets: []string{testSecret}, ConnectWebhookSecrets: []string{connectSecret}})
+	require.NoError(t, err)
+	n := 2_000
+	if os.Getenv("REFILL_FAULTS") != "" {
+		n = 100_000
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	for range n {
+		at := time.Now()
+		body, header := []byte(payload), stripesim.Sign([]byte(payload), testSecret, at)
+		switch random.IntN(5) {
+		case 0: // a byte of the body
+			i := random.IntN(len(body))
+			body[i] ^= byte(1 + random.IntN(255))
+		case 1: // more, or less, of it
+			body = append(body[:random.IntN(len(body))], body[random.IntN(len(body)):]...)
+			if string(body) == payload {
+				continue
+			}
+		case 2: // a digit of the signature
+			i := strings.Index(header, "v1=") + 3 + random.IntN(64)
+			digits := "0123456789abcdef"
+			changed := digits[(strings.IndexByte(digits, header[i])+1+random.IntN(15))%16]
+			header = header[:i] + string(changed) + header[i+1:]
+		case 3: // another time under the same signature
+			header = strings.Replace(header, fmt.Sprintf("t=%d", at.Unix()), fmt.Sprintf("t=%d", at.Unix()+1+random.Int64N(200)), 1)
+		case 4: // another secret
+			header = stripesim.Sign(body, fmt.Sprint("whsec_", random.Uint64()), at)
+		}
+		e, err := g.ParseEvent(body, header, false)
+		wantKind(t, err, checkout.KindSignature)
+		require.Empty(t, e.ID)
 	}
 }
 
