@@ -117,10 +117,13 @@ e2e-full: build e2e/node_modules ## The same on PostgreSQL too, every page in ev
 	@cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test --test-concurrency=2
 	@$(TESTPG) -- env -C e2e REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test --test-concurrency=2
 
+# The tests whose size REFILL_FAULTS raises.
+FAULTS := TestCreditsFollow|TestEvery|TestReconcil|TestManyRenew|TestAClockThat|TestACaptureRaces|TestForged|TestPaymentsThatClear|TopUp
+
 .PHONY: faults
 faults: ## Run the fault runs at their nightly size (RUN=name for one)
 	@.ci/install database
-	@REFILL_FAULTS=1 $(TESTPG) go test -timeout 120m -run '$(or $(RUN),TestCreditsFollow|TestEveryOrder|TestReconcil|TestManyRenew)' $(or $(PKG),./billing/...)
+	@REFILL_FAULTS=1 $(TESTPG) go test -timeout 180m -parallel 6 -run '$(or $(RUN),$(FAULTS))' $(or $(PKG),./billing/...)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

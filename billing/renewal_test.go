@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -213,6 +214,64 @@ func assertNoError(t *testing.T, err error) bool {
 		t.Errorf("a charge failed: %v", err)
 	}
 	return err == nil
+}
+
+// A clock that jumps back and forth, stands still or runs away, with charges, holds
+// and the clock's work between: no period begins twice, nothing ends early, and the
+// order of entries is that of their numbers.
+func TestAClockThatJumps(t *testing.T) {
+	t.Parallel()
+	sequences := 3
+	if os.Getenv("REFILL_FAULTS") != "" {
+		sequences = 300
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		h := newHouse(t, db, "Europe/Paris", "")
+		if db.Dialect == models.SQLite { // nothing here is about power loss
+			require.NoError(t, db.Write.Exec("PRAGMA synchronous = OFF").Error)
+		}
+		jumps := []time.Duration{-time.Hour, time.Hour, 40 * 24 * time.Hour, 0, -10 * time.Minute, 10 * time.Minute, -24 * time.Hour, time.Microsecond}
+		latest := models.Time(h.now.Load())
+		for n := range sequences {
+			for step := range 12 {
+				now := models.Time(h.now.Load()).Add(jumps[random.IntN(len(jumps))])
+				h.now.Store(int64(now))
+				latest = max(latest, now)
+				switch random.IntN(3) {
+				case 0:
+					require.NoError(t, h.s.RunDue(t.Context(), now))
+				case 1:
+					_, err := h.s.Charge(t.Context(), Scope{}, ChargeInput{Wallet: "agency:northwind", Key: fmt.Sprint("c", n, ":", step), Action: "ai.reply", Model: "gpt-4"})
+					require.NoError(t, err)
+				case 2:
+					h.hold(h.agency.WalletID, 5)
+				}
+				live := 0
+				starts := map[models.Time]bool{}
+				for _, lot := range h.allowances() {
+					require.False(t, starts[lot.PeriodStart], "one allowance for each period")
+					starts[lot.PeriodStart] = true
+					if lot.Remaining > 0 && lot.ExpiresAt > latest {
+						live++
+					}
+				}
+				require.LessOrEqual(t, live, 1)
+			}
+			var entries []models.Entry
+			require.NoError(t, db.Read.Where("agency_id = ?", h.agency.ID).Order("wallet_id, seq").Find(&entries).Error)
+			for i := 1; i < len(entries); i++ {
+				if entries[i].WalletID == entries[i-1].WalletID {
+					require.GreaterOrEqual(t, entries[i].At, entries[i-1].At, "entry %d is dated before the one before it", entries[i].Seq)
+				}
+			}
+		}
+		h.now.Store(int64(latest))
+		require.NoError(t, h.s.RunDue(t.Context(), latest))
+		h.ledgerHolds()
+	})
 }
 
 // Anchors at the end of a month, through a leap year, in zones whose days jump:

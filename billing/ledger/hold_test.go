@@ -1,6 +1,9 @@
 package ledger_test
 
 import (
+	"fmt"
+	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,6 +69,49 @@ func TestAHoldEndsOnce(t *testing.T) {
 		got, err := w.ledger.HoldByID(t.Context(), w.agency, old.Hold.ID)
 		require.NoError(t, err)
 		require.Equal(t, models.HoldExpired, got.Hold.State)
+		w.audit(t)
+	})
+}
+
+// A capture and the end of a hold's time meet in the same instant, many times: the
+// credits are drawn once, and what was held is held no more, whoever comes first.
+func TestACaptureRacesTheEndOfItsHold(t *testing.T) {
+	t.Parallel()
+	rounds := 60
+	if os.Getenv("REFILL_FAULTS") != "" {
+		rounds = 10_000
+	}
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		if db.Dialect == models.SQLite { // nothing here is about power loss
+			require.NoError(t, db.Write.Exec("PRAGMA synchronous = OFF").Error)
+		}
+		const together = 8
+		for round := range rounds / together {
+			at := start.Add(time.Duration(round+1) * 48 * time.Hour)
+			w.grant(t, w.wallet, models.SourcePurchase, together, func(r *ledger.GrantRequest) { r.At = at })
+			holds := make([]ledger.HoldReceipt, together)
+			for i := range holds {
+				holds[i] = w.hold(t, w.wallet, fmt.Sprint("h", round, ":", i), 1, at)
+			}
+			end := at.Add(ledger.DefaultHoldTTL)
+			var race sync.WaitGroup
+			for i, h := range holds {
+				race.Go(func() {
+					if _, err := w.capture(t, h, fmt.Sprint("c", round, ":", i), 1, end-models.Time(i%2)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			race.Go(func() {
+				if _, err := w.ledger.ExpireHolds(t.Context(), end, together); err != nil {
+					t.Error(err)
+				}
+			})
+			race.Wait()
+			b := w.balance(t, w.wallet)
+			require.Equal(t, []models.Credits{0, 0, 0}, []models.Credits{b.Available, b.Held, b.Excess}, "round %d: each captured once", round)
+		}
 		w.audit(t)
 	})
 }
