@@ -284,11 +284,6 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 		if err := noteSeen(tx, &out, &l.session, now); err != nil {
 			return err
 		}
-		if !out.IsSale() && out.CreditedAt > 0 {
-			if err := stirReferral(tx, out.AgencyID, now); err != nil {
-				return err
-			}
-		}
 		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
 	})
 	if err == nil && !out.IsSale() && out.CreditedAt > 0 {
@@ -428,16 +423,21 @@ func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, 
 	return s.notifyDelivered(tx, p, now)
 }
 
-// knowPayers notes who paid for an agency. Test cards are everybody's and tell
-// nothing.
+// knowPayers notes who paid for an agency, and that whoever referred it may be
+// rewarded. Test cards are everybody's and tell nothing.
 func (s *Service) knowPayers(tx *gorm.DB, p *models.Purchase, session *checkout.Session, now models.Time) error {
 	if p.IsSale() {
 		return nil
 	}
-	if err := knowPayer(tx, p.AgencyID, "customer", session.Customer, now); err != nil || !session.Live {
+	if err := knowPayer(tx, p.AgencyID, "customer", session.Customer, now); err != nil {
 		return err
 	}
-	return knowPayer(tx, p.AgencyID, "card", session.Card.Fingerprint, now)
+	if session.Live {
+		if err := knowPayer(tx, p.AgencyID, "card", session.Card.Fingerprint, now); err != nil {
+			return err
+		}
+	}
+	return stirReferral(tx, p.AgencyID, now)
 }
 
 // knowPayment keeps what Stripe calls a purchase's payment, unless it is another

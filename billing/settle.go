@@ -134,6 +134,11 @@ func (s *Service) bookMoneyBack(ctx context.Context, tx *gorm.DB, p *models.Purc
 		return err
 	}
 	p.Status = statusOfMoney(p)
+	if !p.IsSale() {
+		if err := stirReferral(tx, p.AgencyID, now); err != nil {
+			return err
+		}
+	}
 	return s.notifyMoneyBack(tx, &was, p, now)
 }
 
