@@ -328,7 +328,7 @@ func (a *audience) letter(ns []*models.Notice) mail.Letter {
 		say := a.voice.Say(n)
 		row := mail.Row{Name: n.Facts.Name, Value: strings.TrimPrefix(say.Lines[0], n.Facts.Name+" ")}
 		if n.Event == models.NoticeExpiring {
-			row = mail.Row{Name: creditsWord(n.Facts.Credits), Value: "expire " + days(n.Facts.At, n.CreatedAt, a.voice.Zone)}
+			row = mail.Row{Name: creditsWord(n.Facts.Credits), Value: strings.TrimSpace(expire(n.Facts.Credits)) + " " + days(n.Facts.At, n.CreatedAt, a.voice.Zone)}
 		}
 		out.Rows = append(out.Rows, row)
 	}

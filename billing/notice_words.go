@@ -53,8 +53,8 @@ func (v Voice) Say(n *models.Notice) NoticeWords {
 		return v.plan(n.Event, f, now)
 	case models.NoticeExpiring:
 		return NoticeWords{
-			Title: creditsWord(f.Credits) + " expire " + inDays(f.At, now, v.Zone),
-			Lines: sentences(creditsWord(f.Credits)+" "+bucketWords(f.Name)+" expire "+days(f.At, now, v.Zone)+" if they are not used by then.",
+			Title: creditsWord(f.Credits) + expire(f.Credits) + inDays(f.At, now, v.Zone),
+			Lines: sentences(creditsWord(f.Credits)+" "+bucketWords(f.Name)+expire(f.Credits)+days(f.At, now, v.Zone)+" if not used by then.",
 				"They are used before credits that never expire. Nothing stops."),
 			Button: "See your credits", Path: "/",
 		}
@@ -516,6 +516,14 @@ func creditsWord(c models.Credits) string {
 		return "1 credit"
 	}
 	return creditsText(c) + " credits"
+}
+
+// expire is the verb that goes with an amount.
+func expire(c models.Credits) string {
+	if c == models.Credit {
+		return " expires "
+	}
+	return " expire "
 }
 
 // grouped puts commas between the thousands of a decimal.

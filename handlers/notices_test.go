@@ -5,12 +5,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"refill/billing"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/views/format"
 )
 
 // A client's thresholds, the notice that follows, and what becomes of it: in the
@@ -100,4 +102,25 @@ func TestTheTeamChoosesWhatItHears(t *testing.T) {
 		owner.fill(at, at+"/test", url.Values{})
 		require.Contains(t, owner.get(at).doc().Find(".flash").Text(), "enough tests")
 	})
+}
+
+// The same number reads alike in a mail and on a page.
+func TestMailsWriteNumbersAsPagesDo(t *testing.T) {
+	t.Parallel()
+	now, zone := models.At(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)), billing.Zone("Europe/Paris")
+	voice := billing.Voice{Agency: "Northwind", Platform: "Refill", Zone: zone}
+	for _, c := range []models.Credits{1, 50, 5_000, 500_000, 123_456_789, models.Credit, 2 * models.Credit, 999_990_000, 1_234_567_890_000, models.MaxBalance} {
+		words := voice.Say(&models.Notice{Event: models.NoticeTopUpDone, Facts: models.NoticeFacts{Credits: c}, CreatedAt: now})
+		require.Equal(t, format.CreditsWord(c)+" bought automatically", words.Title)
+	}
+	for _, m := range []models.Money{
+		{Amount: 5_000, Currency: "usd"}, {Amount: 123_456_789, Currency: "eur"}, {Amount: 5_000, Currency: "jpy"}, {Amount: 1_500, Currency: "kwd"}, {Amount: 7, Currency: "chf"},
+	} {
+		words := voice.Say(&models.Notice{Event: models.NoticePurchaseRefunded, Facts: models.NoticeFacts{Amount: m.Amount, Currency: m.Currency}, CreatedAt: now})
+		require.Equal(t, format.Money(m)+" refunded", words.Title)
+	}
+	for _, at := range []time.Duration{time.Hour, 16 * time.Hour, 72 * time.Hour, 60 * 24 * time.Hour} {
+		words := voice.Say(&models.Notice{Event: models.NoticeExpiring, Facts: models.NoticeFacts{Credits: 2 * models.Credit, At: now.Add(at)}, CreatedAt: now})
+		require.Contains(t, words.Lines[0], " expire "+format.Days(now.Add(at), now, zone)+" ")
+	}
 }
