@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 
@@ -354,7 +355,7 @@ func (s *Service) TakeCard(ctx context.Context, a *Account, session string, by A
 	}
 	if old.HasCard() && t.PaymentMethod != old.PaymentMethod { // nobody should be able to charge it any more
 		if err := s.payments.ForgetCard(ctx, old.Account, old.PaymentMethod); err != nil {
-			s.log.WarnContext(ctx, "forget a replaced card", "error", err)
+			s.log.LogAttrs(ctx, slog.LevelWarn, "forget a replaced card", slog.Any("error", err))
 		}
 	}
 	s.topUps.ring()
@@ -427,31 +428,28 @@ func (s *Service) PlanTopUp(ctx context.Context, in TopUpInput) (TopUpPlan, erro
 	var out TopUpPlan
 	err := s.db.Snapshot(ctx, func(tx *gorm.DB) error {
 		var err error
-		out, _, err = s.planTopUp(ctx, tx, &in, now)
+		out, err = s.planTopUp(ctx, tx, &in, now)
 		return err
 	})
 	return out, err
 }
 
 // planTopUp checks a wish and works out what it does.
-func (s *Service) planTopUp(ctx context.Context, tx *gorm.DB, in *TopUpInput, now models.Time) (TopUpPlan, models.TopUp, error) {
+func (s *Service) planTopUp(ctx context.Context, tx *gorm.DB, in *TopUpInput, now models.Time) (TopUpPlan, error) {
 	var out TopUpPlan
 	a := in.Account
-	t, err := topUpOf(tx, a.Agency.ID, a.Wallet)
-	if err != nil {
-		return out, t, err
-	}
 	if err := mayTopUp(tx, a); err != nil {
-		return out, t, err
+		return out, err
 	}
 	var wrong []error
 	if in.Threshold <= 0 || in.Threshold > models.MaxBalance {
 		wrong = append(wrong, problem.New(problem.Invalid, "invalid_threshold", "Enter a number of credits above 0, such as 10,000.").On("threshold"))
 	}
+	var err error
 	if out.Offer, err = topUpOffer(tx, in); problem.Of(err) != nil {
 		wrong = append(wrong, err)
 	} else if err != nil {
-		return out, t, err
+		return out, err
 	}
 	switch {
 	case in.Limit.Amount <= 0 || in.Limit.Amount > maxTopUpLimit:
@@ -461,32 +459,32 @@ func (s *Service) planTopUp(ctx context.Context, tx *gorm.DB, in *TopUpInput, no
 			out.Offer.Price.Decimal(), strings.ToUpper(out.Offer.Price.Currency)).On("limit"))
 	}
 	if len(wrong) > 0 {
-		return out, t, errors.Join(wrong...)
+		return out, errors.Join(wrong...)
 	}
 	if in.Seen > 0 && out.Offer.Price.Amount > in.Seen {
-		return out, t, problem.New(problem.Conflict, "price_changed", "The price changed while the page was open. Look at it once more.").On("offer")
+		return out, problem.New(problem.Conflict, "price_changed", "The price changed while the page was open. Look at it once more.").On("offer")
 	}
 	view, err := s.ledger.ViewIn(ctx, tx, a.Agency.ID, a.Wallet, now)
 	if err != nil {
-		return out, t, err
+		return out, err
 	}
 	out.Left = view.Balance.Left()
 	if out.Now = out.Left < in.Threshold; !out.Now {
-		return out, t, nil
+		return out, nil
 	}
 	spent, err := topUpSpent(tx, a.Agency.ID, a.Wallet, period.CalendarMonth(now, Zone(a.Agency.TimeZone)).Start)
 	if err != nil {
-		return out, t, err
+		return out, err
 	}
 	want := timesFor(in.Threshold-out.Left, out.Offer.Credits)
 	out.Times = min(want, timesWithin(in.Limit.Amount-spent, out.Offer.Price.Amount))
 	out.Short = out.Times < want
 	if out.Times == 0 {
 		out.Now = false
-		return out, t, nil
+		return out, nil
 	}
 	out.Credits, out.Price = out.Offer.Credits*models.Credits(out.Times), models.Money{Amount: out.Offer.Price.Amount * out.Times, Currency: out.Offer.Price.Currency}
-	return out, t, nil
+	return out, nil
 }
 
 // maxTopUpLimit is the most a month's limit may be, in minor units.
@@ -546,7 +544,7 @@ func (s *Service) TurnTopUpOn(ctx context.Context, in TopUpInput) (models.TopUp,
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("agency_id = ? AND wallet_id = ?", a.Agency.ID, a.Wallet).Limit(1).Find(&t).Error; err != nil {
 			return err
 		}
-		plan, _, err := s.planTopUp(ctx, tx, &in, now)
+		plan, err := s.planTopUp(ctx, tx, &in, now)
 		if err != nil {
 			return err
 		}
@@ -582,7 +580,7 @@ func (s *Service) TurnTopUpOn(ctx context.Context, in TopUpInput) (models.TopUp,
 	}
 	bought, err := s.topUpWallet(ctx, a.Agency.ID, a.Wallet, now)
 	if err != nil { // it is turned on, and the clock tries again
-		s.log.ErrorContext(ctx, "top a wallet up", "wallet", a.Wallet.String(), "error", err)
+		s.log.LogAttrs(ctx, slog.LevelError, "top a wallet up", slog.String("wallet", a.Wallet.String()), slog.Any("error", err))
 	}
 	t, err = topUpOf(s.db.Read.WithContext(ctx), a.Agency.ID, a.Wallet)
 	return t, bought, err

@@ -86,7 +86,11 @@ func (s *shop) charged(t *testing.T, account string) map[string]int {
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer res.Body.Close()
-	var list struct{ Data []struct{ Status string } }
+	var list struct {
+		Data []struct {
+			Status string `json:"status"`
+		} `json:"data"`
+	}
 	require.NoError(t, json.NewDecoder(res.Body).Decode(&list))
 	out := map[string]int{}
 	for _, ch := range list.Data {

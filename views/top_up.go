@@ -116,7 +116,8 @@ func (v TopUp) running() bool { return v.State != TopUpOff }
 // facts are what was agreed to, in numbers.
 func (v TopUp) facts() []Fact {
 	out := []Fact{
-		{Label: "When credits fall below", Value: format.Credits(v.Below)}, {Label: "Buys", Value: v.Running.text()},
+		{Label: "When credits fall below", Value: format.Credits(v.Below)},
+		{Label: "Buys", Value: v.Running.text()},
 		{Label: "This month", Value: format.Money(v.Spent) + " of " + format.Money(v.Limit)},
 	}
 	if v.Card != "" {
