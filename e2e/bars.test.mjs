@@ -27,7 +27,7 @@ before(async () => {
 // routes is every page a browser can be led to, from the program's own table.
 function routes() {
   const lines = execFileSync(process.env.REFILL_BINARY, ["routes"], { encoding: "utf8" }).split("\n");
-  return lines.map((line) => line.split(/\s+/)).filter(([method, address]) => method === "GET" && !/^\/(v1|static|healthz|readyz|metrics|openapi)|\.(csv|json)$/.test(address)).map(([, address]) => address);
+  return lines.map((line) => line.split(/\s+/)).filter(([method, address]) => method === "GET" && !/^\/(v1|static|healthz|readyz|metrics|openapi)|\.(csv|pdf|json)$/.test(address)).map(([, address]) => address);
 }
 
 // mark notes which line of the table an address came from: the most exact one.

@@ -112,8 +112,8 @@ func webhookState(e *models.WebhookEndpoint) (tone views.Tone, word, why string)
 	case e.DisabledAt != 0:
 		return views.ToneNone, "Off", ""
 	case e.Failures > 0:
-		return views.ToneWarn, "Failing", "The last " + format.Plural(int64(e.Failures), "attempt", "attempts") +
-			" failed. It is tried again later and later; after three days it is turned off."
+		return views.ToneWarn, "Failing", "Failed so far: " + format.Plural(int64(e.Failures), "attempt", "attempts") +
+			" in a row. It is tried again later and later; after three days it is turned off."
 	}
 	return views.ToneOK, "On", ""
 }
