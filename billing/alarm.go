@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -695,7 +696,7 @@ func (s *Service) expiring(ctx context.Context, name string, span time.Duration,
 				return err
 			}
 		}
-		return tx.Save(&models.Setting{Name: name, Value: fmt.Sprint(int64(until))}).Error
+		return tx.Save(&models.Setting{Name: name, Value: strconv.FormatInt(int64(until), 10)}).Error
 	})
 }
 

@@ -22,19 +22,19 @@ const sellerSetting = "billing_details"
 // maxDetail bounds a line of billing details, in characters.
 const maxDetail = 120
 
-// BillingParty is whose details are meant.
-type BillingParty struct {
+// Party is whose details are meant.
+type Party struct {
 	Agency     models.AgencyID     // zero: the platform
 	SubAccount models.SubAccountID // zero: the agency itself
 }
 
 // BillingDetails reads who somebody is on receipts; nobody so far is the zero
 // party.
-func (s *Service) BillingDetails(ctx context.Context, p BillingParty) (models.Party, error) {
+func (s *Service) BillingDetails(ctx context.Context, p Party) (models.Party, error) {
 	return billingDetails(s.db.Read.WithContext(ctx), p)
 }
 
-func billingDetails(db *gorm.DB, p BillingParty) (models.Party, error) {
+func billingDetails(db *gorm.DB, p Party) (models.Party, error) {
 	var out models.Party
 	if p.Agency.IsZero() {
 		text, err := setting(db, sellerSetting)
@@ -51,7 +51,7 @@ func billingDetails(db *gorm.DB, p BillingParty) (models.Party, error) {
 	return row.Party(), err
 }
 
-func detailsOf(db *gorm.DB, p BillingParty) *gorm.DB {
+func detailsOf(db *gorm.DB, p Party) *gorm.DB {
 	if p.SubAccount.IsZero() {
 		return db.Where("agency_id = ? AND sub_account_id IS NULL", p.Agency)
 	}
@@ -61,7 +61,7 @@ func detailsOf(db *gorm.DB, p BillingParty) *gorm.DB {
 // SetBillingDetails writes who somebody is on receipts made from now on; those
 // that were made keep what they say. Errors: not_found, detail_too_long,
 // invalid_country, invalid_tax_id.
-func (s *Service) SetBillingDetails(ctx context.Context, p BillingParty, d models.Party, by Actor) error { //nolint:gocritic // written once
+func (s *Service) SetBillingDetails(ctx context.Context, p Party, d models.Party, by Actor) error { //nolint:gocritic // written once
 	now := s.clock.Now()
 	d, err := cleanParty(d)
 	if err != nil {
@@ -140,7 +140,6 @@ func cleanParty(d models.Party) (models.Party, error) { //nolint:gocritic // a v
 	return d, errors.Join(wrong...)
 }
 
-//nolint:gochecknoglobals // compiled once
 var (
 	countryCode = regexp.MustCompile(`^[A-Z]{2}$`)
 	anyTaxID    = regexp.MustCompile(`^[A-Z0-9]{4,20}$`)
@@ -185,14 +184,14 @@ func (s *Service) nameParties(tx *gorm.DB, p *models.Purchase) error {
 	if err != nil {
 		return err
 	}
-	agency, err := billingDetails(tx, BillingParty{Agency: p.AgencyID})
+	agency, err := billingDetails(tx, Party{Agency: p.AgencyID})
 	if err != nil {
 		return err
 	}
 	agency.Name = cmp.Or(agency.Name, a.Agency.Name)
 	if !p.IsSale() {
 		p.BuyerDetails = agency
-		p.SellerDetails, err = billingDetails(tx, BillingParty{})
+		p.SellerDetails, err = billingDetails(tx, Party{})
 		p.SellerDetails.Name = cmp.Or(p.SellerDetails.Name, s.post.platform)
 		return err
 	}
@@ -201,7 +200,7 @@ func (s *Service) nameParties(tx *gorm.DB, p *models.Purchase) error {
 	if a.SubAccount != nil {
 		sub = a.SubAccount.ID
 	}
-	p.BuyerDetails, err = billingDetails(tx, BillingParty{Agency: p.AgencyID, SubAccount: sub})
+	p.BuyerDetails, err = billingDetails(tx, Party{Agency: p.AgencyID, SubAccount: sub})
 	p.BuyerDetails.Name = cmp.Or(p.BuyerDetails.Name, a.Name())
 	return err
 }

@@ -107,7 +107,7 @@ func TestAPlannedBulkIsTheBulk(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, want, back, "time %d", i)
 		}
-		require.Equal(t, had, []models.Credits{h.leftOf(a), h.leftOf(b), h.leftOf(h.own)})
+		require.Equal(t, []models.Credits{h.leftOf(a), h.leftOf(b), h.leftOf(h.own)}, had)
 		r, err = h.s.Bulk(ctx, scope, h.agency.ID, done.ID)
 		require.NoError(t, err)
 		require.Zero(t, r.Unspent)

@@ -50,7 +50,7 @@ func (b bell) answer(ctx context.Context, log *slog.Logger, what string, round f
 			return
 		case <-b:
 			if err := round(ctx); err != nil && ctx.Err() == nil {
-				log.LogAttrs(ctx, slog.LevelError, what, slog.Any("error", err))
+				log.LogAttrs(ctx, slog.LevelError, "work in the background", slog.String("what", what), slog.Any("error", err))
 			}
 		}
 	}

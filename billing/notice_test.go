@@ -3,6 +3,7 @@ package billing
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -380,7 +381,7 @@ func TestPeopleChooseWhatTheyHear(t *testing.T) {
 			require.NoError(t, h.db.InTx(t.Context(), func(tx *gorm.DB) error {
 				return h.s.notify(tx, notice{agency: h.agency.ID, wallet: h.agency.WalletID, event: event, key: h.key()}, h.s.Now())
 			}))
-			h.now.Add(int64(time.Millisecond.Microseconds())) // ids sort by it
+			h.now.Add(time.Millisecond.Microseconds()) // ids sort by it
 		}
 		tell(models.NoticePaused)
 		tell(models.NoticePlanPastDue)
@@ -434,7 +435,7 @@ func TestANoticeIsToldOnce(t *testing.T) {
 		require.NoError(t, h.db.InTx(t.Context(), func(tx *gorm.DB) error {
 			for i := range 20 {
 				for range 2 {
-					if err := h.s.notify(tx, notice{agency: h.agency.ID, wallet: h.agency.WalletID, event: models.NoticeCritical, key: fmt.Sprint(i)}, h.s.Now()); err != nil {
+					if err := h.s.notify(tx, notice{agency: h.agency.ID, wallet: h.agency.WalletID, event: models.NoticeCritical, key: strconv.Itoa(i)}, h.s.Now()); err != nil {
 						return err
 					}
 				}

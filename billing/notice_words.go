@@ -216,7 +216,7 @@ func (v Voice) topUp(event models.NoticeEvent, f *models.NoticeFacts, now models
 	if f.At > now {
 		next = "It is tried again " + days(f.At, now, v.Zone) + "."
 	}
-	switch event {
+	switch event { //nolint:exhaustive // Say passes these
 	case models.NoticeTopUpDone:
 		return NoticeWords{
 			Title:  creditsWord(f.Credits) + " bought automatically",
@@ -258,7 +258,7 @@ func (v Voice) topUp(event models.NoticeEvent, f *models.NoticeFacts, now models
 }
 
 func (v Voice) plan(event models.NoticeEvent, f *models.NoticeFacts, now models.Time) NoticeWords {
-	switch event {
+	switch event { //nolint:exhaustive // Say passes these
 	case models.NoticePlanReset:
 		next := ""
 		if f.ResetsAt > now {
@@ -296,7 +296,7 @@ func (v Voice) plan(event models.NoticeEvent, f *models.NoticeFacts, now models.
 }
 
 func (v Voice) subAccount(event models.NoticeEvent, f *models.NoticeFacts, now models.Time) NoticeWords {
-	switch event {
+	switch event { //nolint:exhaustive // Say passes these
 	case models.NoticeSubAccountLow:
 		ends := ""
 		if f.RunsOutAt > now {
@@ -331,7 +331,7 @@ func (v Voice) payment(event models.NoticeEvent, f *models.NoticeFacts, now mode
 	if f.At > now {
 		by = " by " + date(f.At, now, v.Zone)
 	}
-	switch event {
+	switch event { //nolint:exhaustive // Say passes these
 	case models.NoticePurchaseCredited:
 		return NoticeWords{
 			Title:  creditsWord(f.Credits) + " added",

@@ -323,7 +323,7 @@ func (s *Service) planPaymentsCSV(ctx context.Context, q PaymentQuery, out *shee
 		if err != nil {
 			return err
 		}
-		defer rows.Close() //nolint:errcheck // read to the end, or its error is the answer
+		defer rows.Close()
 		for rows.Next() {
 			var p PlanPaid
 			if err := tx.ScanRows(rows, &p); err != nil {

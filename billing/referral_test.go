@@ -3,6 +3,7 @@ package billing_test
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -162,7 +163,7 @@ func TestRewardsAreCapped(t *testing.T) {
 		s := openShop(t, db, "stammer", "")
 		s.mode(t, "drop")
 		require.NoError(t, s.SetReferralTerms(t.Context(), billing.ReferralTerms{Credits: 500 * models.Credit, PerMonth: 2, InAll: 3}, "user:admin"))
-		clear := func(names ...string) {
+		pays := func(names ...string) {
 			t.Helper()
 			var bought []models.Purchase
 			for _, name := range names {
@@ -182,11 +183,11 @@ func TestRewardsAreCapped(t *testing.T) {
 			wg.Wait()
 			require.NoError(t, s.RunDue(t.Context(), s.clock.Now()))
 		}
-		clear("a", "b", "c", "d")
+		pays("a", "b", "c", "d")
 		require.Equal(t, thousand, s.bonus(t), "two a month")
 		require.NoError(t, s.clock.Advance(s.clock.Now().Add(32*24*time.Hour)))
 		require.NoError(t, s.RunDue(t.Context(), s.clock.Now()))
-		clear("e", "f")
+		pays("e", "f")
 		require.Equal(t, 1500*models.Credit, s.bonus(t), "three in all")
 		states := map[models.ReferralState]int{}
 		for _, r := range s.referrals(t).Rows {
@@ -278,7 +279,7 @@ func TestAPlansPaymentEarnsAndIsReconciled(t *testing.T) {
 		require.Len(t, days, 1)
 		require.Equal(t, []int64{paid.Price, paid.Price, 0, 1, 1}, []int64{days[0].StripePaid, days[0].Paid, days[0].Difference(), days[0].Payments, days[0].Booked})
 
-		s.bank(t, "payments/"+invoices[0].PaymentIntent+"/refund", url.Values{"amount": {fmt.Sprint(paid.Price)}})
+		s.bank(t, "payments/"+invoices[0].PaymentIntent+"/refund", url.Values{"amount": {strconv.FormatInt(paid.Price, 10)}})
 		require.Eventually(t, func() bool { return s.bonus(t) == 0 }, 15*time.Second, 10*time.Millisecond)
 		require.NoError(t, s.clock.Advance(s.clock.Now().Add(10*time.Minute)))
 		days = desk().Days

@@ -88,7 +88,7 @@ func TestStatementsAddUp(t *testing.T) {
 						Wallet: wallet(r).String(), Key: h.key(), Action: "ai.reply", Model: rapid.SampledFrom([]string{"gpt-4", "gpt-4-turbo"}).Draw(r, "model"),
 					})
 					if refusable(r, err); err == nil {
-						charges = append(charges, out.Receipt.Charge.ID)
+						charges = append(charges, out.Charge.ID)
 					}
 				},
 				"reverse": func(r *rapid.T) {

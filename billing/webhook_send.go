@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -299,7 +298,7 @@ func (s *Service) bookEndpoint(tx *gorm.DB, e *models.WebhookEndpoint, answer *h
 	}
 	why := ""
 	switch {
-	case answer.Status == http.StatusGone:
+	case answer.Gone():
 		why = "It answered 410: nobody listens there any more."
 	case wall.Sub(since) >= webhookFor:
 		why = "It took nothing for three days."

@@ -3,11 +3,12 @@ package billing
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -161,9 +162,9 @@ func TestProgramsHearOfTheirWallets(t *testing.T) {
 		require.NoError(t, err)
 		require.Error(t, foreign.Verify([]byte(got.body), got.header))
 		var body struct {
-			Type      string
-			Timestamp string
-			Data      map[string]any
+			Type      string         `json:"type"`
+			Timestamp string         `json:"timestamp"`
+			Data      map[string]any `json:"data"`
 		}
 		require.NoError(t, json.Unmarshal([]byte(got.body), &body))
 		require.Equal(t, "wallet.paused", body.Type)
@@ -193,7 +194,7 @@ func TestWebhooksComeFromCommits(t *testing.T) {
 		w := newWires(t, db)
 		l := newListener(t)
 		w.endpoint(WebhookOwner{w.agency.ID}, l)
-		undone := fmt.Errorf("undone")
+		undone := errors.New("undone")
 		require.ErrorIs(t, w.s.db.InTx(t.Context(), func(tx *gorm.DB) error {
 			require.NoError(t, w.s.notify(tx, notice{agency: w.agency.ID, wallet: w.agency.WalletID, event: models.NoticeLow, key: "1"}, w.s.Now()))
 			return undone
@@ -357,7 +358,7 @@ func TestASlowEndpointDelaysNobody(t *testing.T) {
 	e := w.endpoint(o, slow)
 	w.endpoint(o, quick)
 	for i := range 20 {
-		w.tell(w.own, models.NoticeLow, fmt.Sprint(i))
+		w.tell(w.own, models.NoticeLow, strconv.Itoa(i))
 	}
 	w.send()
 	require.Len(t, quick.all(), 20)

@@ -12,7 +12,7 @@ import (
 
 // payer is whose billing details a page is about, and who may change them.
 type payer struct {
-	billing.BillingParty
+	billing.Party
 
 	path, current, lede string
 	tabs                []views.Tab
@@ -23,7 +23,7 @@ type payer struct {
 func (a *app) ownDetails(c echo.Context) payer {
 	v := visitOf(c)
 	out := payer{
-		BillingParty: billing.BillingParty{Agency: v.viewer.Agency.ID}, path: "/settings/billing", current: "settings", tabs: a.settings(c, "/settings/billing"),
+		Party: billing.Party{Agency: v.viewer.Agency.ID}, path: "/settings/billing", current: "settings", tabs: a.settings(c, "/settings/billing"),
 		may: mayBuy(v), lede: "They stand on the receipts of what you buy, and as the seller on those of your clients.",
 	}
 	if v.viewer.SubAccount != nil {
@@ -40,7 +40,7 @@ func (a *app) platformDetails(echo.Context) payer {
 func (a *app) billingDetails(where func(echo.Context) payer) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		in := where(c)
-		d, err := a.Billing.BillingDetails(c.Request().Context(), in.BillingParty)
+		d, err := a.Billing.BillingDetails(c.Request().Context(), in.Party)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (a *app) saveBillingDetails(where func(echo.Context) payer) echo.HandlerFun
 			Name: value("company"), Line1: value("line1"), Line2: value("line2"), PostalCode: value("postal_code"), City: value("city"),
 			Region: value("region"), Country: value("country"), TaxID: value("tax_id"),
 		}
-		if err := a.Billing.SetBillingDetails(c.Request().Context(), in.BillingParty, d, visitOf(c).viewer.Actor()); err != nil {
+		if err := a.Billing.SetBillingDetails(c.Request().Context(), in.Party, d, visitOf(c).viewer.Actor()); err != nil {
 			wrong, ok := wrongFields(err, "company", "line1", "line2", "postal_code", "city", "region", "country", "tax_id")
 			if !ok {
 				return err

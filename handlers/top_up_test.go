@@ -2,10 +2,10 @@ package handlers_test
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,7 +51,7 @@ func (l *till) ChargeSaved(_ context.Context, p checkout.SavedChargeParams) (che
 }
 
 // saveCard goes through the provider's page for a card, and gives where it led back.
-func (p *portal) saveCard(b *browser, link string) string {
+func (p *portal) saveCard(link string) string {
 	p.t.Helper()
 	session := path.Base(link)
 	p.till.change(session, func(s *checkout.Session) {
@@ -84,7 +84,7 @@ func TestAutomaticTopUpIsSetUp(t *testing.T) {
 		chosen := url.Values{"threshold": {"1,000"}, "offer": {"credits-2000"}, "limit": {"$20"}}
 		link := send("/buy/automatic", chosen)
 		require.Contains(t, link.to(), "https://checkout.stripe.com/")
-		session := p.saveCard(b, link.to())
+		session := p.saveCard(link.to())
 		back := b.get("/buy/automatic/card?s=" + session + "&" + url.Values{"threshold": {"1,000"}, "offer": {"credits-2000"}, "limit": {"$20"}}.Encode())
 		require.Equal(t, http.StatusSeeOther, back.StatusCode, back.body)
 		confirm := b.get(back.to())
@@ -101,7 +101,7 @@ func TestAutomaticTopUpIsSetUp(t *testing.T) {
 		require.Contains(t, b.get("/").doc().Find("main").Text(), "On below 1,000")
 
 		// Below the line already: the page says that it charges at once, and it does.
-		above := fmt.Sprint(int64(before/models.Credit) + 1_500)
+		above := strconv.FormatInt(int64(before/models.Credit)+1_500, 10)
 		at := url.Values{"threshold": {above}, "offer": {"credits-2000"}, "limit": {"20"}}
 		require.Contains(t, b.get("/buy/automatic/confirm?"+at.Encode()).doc().Find("button.primary").Text(), "buy 2,000 credits now — $10.00")
 		at.Set("seen", "10.00")
@@ -126,9 +126,9 @@ func TestADeclinedTopUpIsShown(t *testing.T) {
 	require.NoError(t, err)
 	link, err := p.billing.AddCard(t.Context(), billing.SaveCardInput{Account: account})
 	require.NoError(t, err)
-	_, err = p.billing.TakeCard(t.Context(), account, p.saveCard(b, link), "test")
+	_, err = p.billing.TakeCard(t.Context(), account, p.saveCard(link), "test")
 	require.NoError(t, err)
-	above := fmt.Sprint(int64(p.left()/models.Credit) + 1)
+	above := strconv.FormatInt(int64(p.left()/models.Credit)+1, 10)
 	done := b.post("/buy/automatic/confirm", url.Values{
 		"csrf_token": {page.token()}, "threshold": {above}, "offer": {"credits-2000"}, "limit": {"20"}, "seen": {"10.00"},
 	})

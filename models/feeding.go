@@ -8,9 +8,10 @@ type (
 func (bulkKind) prefix() string     { return "blk" }
 func (standingKind) prefix() string { return "std" }
 
-// The ids of what feeds clients by rule.
 type (
-	BulkID     = ID[bulkKind]
+	// BulkID names a bulk assignment.
+	BulkID = ID[bulkKind]
+	// StandingID names a monthly assignment.
 	StandingID = ID[standingKind]
 )
 

@@ -96,13 +96,15 @@ func (v Statement) ClosingLabel() string {
 // Proof is the sum on the statement's face: "1,000 + 500 − 25 = 1,475".
 func (v Statement) Proof() string {
 	text := format.Credits(v.Opening)
+	var textSb99 strings.Builder
 	for _, r := range v.Rows {
 		if r.Credits < 0 {
-			text += " − " + format.Credits(-r.Credits)
+			textSb99.WriteString(" − " + format.Credits(-r.Credits))
 		} else {
-			text += " + " + format.Credits(r.Credits)
+			textSb99.WriteString(" + " + format.Credits(r.Credits))
 		}
 	}
+	text += textSb99.String()
 	return text + " = " + format.Credits(v.Closing)
 }
 

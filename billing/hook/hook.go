@@ -90,6 +90,9 @@ type Answer struct {
 // OK tells whether the message was taken.
 func (a *Answer) OK() bool { return a.Status >= 200 && a.Status < 300 }
 
+// Gone tells whether nobody listens there any more.
+func (a *Answer) Gone() bool { return a.Status == http.StatusGone }
+
 // NewSecret makes a signing secret.
 func NewSecret() string {
 	b := make([]byte, 32)

@@ -23,7 +23,7 @@ import (
 // do not.
 func TestPublicAddresses(t *testing.T) {
 	t.Parallel()
-	for _, a := range strings.Fields(`
+	for a := range strings.FieldsSeq(`
 		0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 127.0.0.1 127.1.2.3 127.255.255.254 168.63.129.16
 		169.254.0.1 169.254.169.254 169.254.170.2 172.16.0.1 172.31.255.255 192.0.0.1 192.0.0.192 192.0.2.1 192.88.99.1 192.168.0.1 192.168.255.255
 		198.18.0.1 198.19.255.255 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255
@@ -32,7 +32,7 @@ func TestPublicAddresses(t *testing.T) {
 		fe80::1 fe80::1%eth0 febf::1 fec0::1 ff02::1 ff0e::1`) {
 		require.False(t, public(netip.MustParseAddr(a)), a)
 	}
-	for _, a := range strings.Fields("1.1.1.1 8.8.8.8 93.184.215.14 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 223.255.255.255 2606:4700::1111 2a00:1450::1 ::ffff:8.8.8.8") {
+	for a := range strings.FieldsSeq("1.1.1.1 8.8.8.8 93.184.215.14 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 223.255.255.255 2606:4700::1111 2a00:1450::1 ::ffff:8.8.8.8") {
 		require.True(t, public(netip.MustParseAddr(a)), a)
 	}
 }
@@ -64,7 +64,7 @@ func TestCheckURL(t *testing.T) {
 // trap counts the connections that reach this machine.
 func trap(t *testing.T) (port string, reached *atomic.Int64) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener in a test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	reached = &atomic.Int64{}
@@ -126,7 +126,7 @@ func TestSignatures(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	t.Cleanup(server.Close)
-	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs //nolint:errcheck,forcetypeassert // httptest's own
+	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs //nolint:forcetypeassert // httptest's own
 	s := New(Options{Loopback: true, TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
 	fresh, old, foreign := NewSecret(), NewSecret(), NewSecret()
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(fresh, "whsec_"))

@@ -64,7 +64,9 @@ type eventData struct {
 }
 
 func eventOf(e *models.WebhookEvent) event {
-	var body struct{ Data eventData }
+	var body struct {
+		Data eventData `json:"data"`
+	}
 	_ = json.Unmarshal([]byte(e.Body), &body) // we wrote it; at worst the data are empty
 	return event{ID: e.ID.String(), Type: e.Type, Timestamp: moment(e.CreatedAt), Data: body.Data}
 }

@@ -134,7 +134,7 @@ func TestTheDocumentedSnippetVerifies(t *testing.T) {
 		text := snippet + "\nverify(" + strconv.Quote(secret) + `, {"webhook-id": "` + id + `", "webhook-timestamp": "` + strconv.FormatInt(at.Unix(), 10) +
 			`", "webhook-signature": "v1,AAAA ` + signature + `"}, ` + strconv.Quote(body) + `.encode())`
 		require.NoError(t, os.WriteFile(script, []byte(text), 0o600))
-		return exec.CommandContext(t.Context(), python, script).Run() //nolint:gosec // the documentation's own words
+		return exec.CommandContext(t.Context(), python, script).Run()
 	}
 	require.NoError(t, call("evt_1", body, now))
 	require.Error(t, call("evt_2", body, now))

@@ -7,11 +7,14 @@ import (
 
 func webhooks() []Page {
 	events := []views.WebhookEvent{
-		{Name: "wallet.paused", About: "A wallet is empty: its AI stops."}, {Name: "wallet.resumed", About: "A paused wallet has credits again."},
+		{Name: "wallet.paused", About: "A wallet is empty: its AI stops."},
+		{Name: "wallet.resumed", About: "A paused wallet has credits again."},
 		{Name: "purchase.credited", About: "A purchase was paid and its credits are there."},
 	}
 	tabs := []views.Tab{
-		{Label: "Team", Href: "/settings/team"}, {Label: "Messages", Href: "/settings/messages"}, {Label: "Webhooks", Href: "/settings/webhooks", Current: true},
+		{Label: "Team", Href: "/settings/team"},
+		{Label: "Messages", Href: "/settings/messages"},
+		{Label: "Webhooks", Href: "/settings/webhooks", Current: true},
 		{Label: "Password", Href: "/settings/password"},
 	}
 	list := views.Webhooks{
