@@ -2,7 +2,7 @@
 // who sign in, and a witness who sees each request, answer and complaint.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, watch } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -28,29 +28,75 @@ after(async () => {
   for (const end of endings.reverse()) await end();
 });
 
-// startDemo runs the binary's demo until the test file ends. It is ready when this
-// returns; a demo that ends early fails with what it said.
+// startDemo runs the binary's demo until the test file ends, on a business of its own.
+// It is ready when this returns; a demo that ends early fails with what it said.
 export async function startDemo({ preset = "stammer" } = {}) {
   assert.ok(binary, "REFILL_BINARY names the binary to test; make e2e sets it");
   const dir = mkdtempSync(path.join(tmpdir(), "refill-e2e-"));
-  const file = path.join(dir, "ready.json");
   const database = await newDatabase();
+  if (!database) cpSync(await business(preset), path.join(dir, "data"), { recursive: true });
+  const demo = await runDemo(dir, preset, database);
+  endings.push(async () => {
+    await demo.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  return new Demo(demo.ready, demo.took, demo.said);
+}
+
+// business is a folder with a preset's seeded demo, made by whichever test file needs
+// it first and copied by the others: making it takes longer than most tests. Folders of
+// other binaries are swept away.
+async function business(preset) {
+  const { mtimeMs, size } = statSync(binary);
+  const mine = `refill-seed-${Math.round(mtimeMs)}-${size}`;
+  for (const name of readdirSync(tmpdir())) {
+    if (name.startsWith("refill-seed-") && !name.startsWith(mine)) rmSync(path.join(tmpdir(), name), { recursive: true, force: true });
+  }
+  const dir = path.join(tmpdir(), `${mine}-${preset}`);
+  try {
+    mkdirSync(dir);
+  } catch (error) {
+    if (error.code !== "EEXIST") throw error;
+    await appears(path.join(dir, "made"), new Promise(() => {}), 120_000, () => "another test file is making its business");
+    return path.join(dir, "data");
+  }
+  try {
+    const demo = await runDemo(dir, preset);
+    await demo.stop();
+    writeFileSync(path.join(dir, "made"), "");
+  } catch (error) {
+    rmSync(dir, { recursive: true, force: true });
+    throw error;
+  }
+  return path.join(dir, "data");
+}
+
+// runDemo runs the demo on the folder's data until stop is called.
+async function runDemo(dir, preset, database) {
+  const file = path.join(dir, "ready.json");
   const args = ["demo", "--addr", "127.0.0.1:0", "--data", path.join(dir, "data"), "--preset", preset, "--ready-file", file];
   if (database) args.push("--database-url", database);
   const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, DATABASE_URL: "" } });
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text) => { said += text; });
   const ended = new Promise((resolve) => child.once("exit", resolve));
-  endings.push(async () => {
-    child.kill("SIGTERM");
-    await ended;
-    rmSync(dir, { recursive: true, force: true });
-  });
   const begun = Date.now();
-  await new Promise((resolve, reject) => {
-    const watcher = watch(dir, look);
-    const late = setTimeout(() => finish(new Error(`the demo was not ready after 60 seconds: ${said}`)), 60_000);
-    ended.then((code) => finish(new Error(`the demo ended with ${code}: ${said}`)));
+  await appears(file, ended, 60_000, () => `the demo was not ready: ${said}`);
+  return {
+    ready: JSON.parse(readFileSync(file, "utf8")), took: Date.now() - begun, said: () => said,
+    stop: async () => {
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+// appears waits for a file, for as long as what makes it runs.
+function appears(file, ended, most, why) {
+  return new Promise((resolve, reject) => {
+    const watcher = watch(path.dirname(file), look);
+    const late = setTimeout(() => finish(new Error(`after ${most / 1000} seconds ${why()}`)), most);
+    ended.then((code) => finish(new Error(`it ended with ${code}: ${why()}`)));
     function finish(error) {
       clearTimeout(late);
       watcher.close();
@@ -62,7 +108,6 @@ export async function startDemo({ preset = "stammer" } = {}) {
     }
     look();
   });
-  return new Demo(JSON.parse(readFileSync(file, "utf8")), Date.now() - begun, () => said);
 }
 
 // startServer runs the real thing on an empty folder, as go run . does, until the test

@@ -22,7 +22,7 @@ func TestTheCalculatorAgreesWithTheTill(t *testing.T) {
 		a := b.get("/calculator?c=5,000&r=6.4&m=gpt-4-turbo&x=20")
 		require.Equal(t, http.StatusOK, a.StatusCode)
 		text := words(a.doc().Find("main"))
-		for _, part := range []string{"32,000 × 10 = 320,000", "Safety margin64,000", "384,000 credits a month", "GPT-3.5 would take 38,400: 345,600 credits less"} {
+		for _, part := range []string{"32,000 × 10 = 320,000", "Extra, to be safe64,000", "384,000 credits a month", "GPT-3.5 would take 38,400: 345,600 credits less"} {
 			require.Contains(t, text, part)
 		}
 		account, err := p.billing.AccountOf(t.Context(), p.northwind.WalletID)

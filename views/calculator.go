@@ -68,7 +68,6 @@ type CalculatorResult struct {
 	Plans     []CalculatorPlan
 	Each      models.Money // of one conversation, what the month's basket costs over them
 	Package   string       // href of a new package of this size; agency
-	Profit    string
 }
 
 // CalculatorLine is "3,000 replies × 10 = 30,000".

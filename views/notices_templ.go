@@ -98,7 +98,7 @@ func NoticesPage(v Notices) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "</ul><p class=\"sub\"><a href=\"/settings/notifications\">Choose what you hear of</a></p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "</ul><p><a class=\"more\" href=\"/settings/notifications\">Choose what you hear of</a></p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
