@@ -537,7 +537,8 @@ func TestStateSurvivesARestart(t *testing.T) {
 	require.Equal(t, checkout.StatusOpen, b.see("", open.ID).Status, "open")
 	require.Equal(t, open.ID, b.open("k2").ID, "key still bound")
 	b.doorJSON("/webhooks/flush", `{}`)
-	sameList(t, "undelivered events", b.came(), "charge.succeeded", "payment_intent.succeeded", "checkout.session.completed")
+	// At least once each: the restart may be trying one already when all are flushed.
+	sameList(t, "undelivered events", slices.Compact(b.came()), "charge.succeeded", "payment_intent.succeeded", "checkout.session.completed")
 	b.clock.Advance(72 * time.Hour)
 	require.True(t, b.see("", later.ID).Paid(), "bank debit")
 }
