@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"slices"
 	"time"
@@ -178,24 +177,18 @@ func (l *Ledger) submit(ctx context.Context, c *command) error {
 func (l *Ledger) submitAll(ctx context.Context, commands []*command) []error {
 	errs := make([]error, len(commands))
 	asked := l.watch.now()
-	for i, c := range commands {
+	for _, c := range commands {
 		c.done, c.asked = make(chan struct{}), asked
 		if pool, ok := l.hints.Load(c.place().wallet); ok {
 			c.pool, _ = pool.(models.WalletID)
 		}
-		select {
-		case <-l.stop.Done():
-			errs[i] = stopping()
-			continue
-		default:
+	}
+	if accepted, err := l.intake.add(commands); err != nil {
+		for i, c := range commands[accepted:] {
+			c.err = err
+			errs[accepted+i] = err
 		}
-		select {
-		case l.laneOf(c).queue <- c:
-		default:
-			c.err = overloaded()
-			l.watch.failed(c)
-			errs[i] = c.err
-		}
+		l.watch.failed(commands[accepted:]...)
 	}
 	for i, c := range commands {
 		if errs[i] == nil {
@@ -225,48 +218,17 @@ func stopping() error {
 	return problem.New(problem.Unavailable, "shutting_down", "The server is stopping; send the same key again.")
 }
 
-// laneOf keeps a wallet, and the pool it draws on, in one lane, so that lanes
-// of one process do not meet on a lock.
-func (l *Ledger) laneOf(c *command) *lane {
-	id := c.place().wallet
-	if !c.pool.IsZero() {
-		id = c.pool
-	}
-	return l.lanes[maphash.Bytes(l.seed, id[:])%uint64(len(l.lanes))]
-}
-
-// lane runs one batch at a time. What arrives meanwhile goes together into the
+// serve runs one batch at a time. What arrives meanwhile goes together into the
 // next: no timer, an idle lane answers in one commit.
-type lane struct {
-	ledger *Ledger
-	queue  chan *command
-	trust  trust
-}
-
-func (n *lane) serve() {
-	l := n.ledger
+func (l *Ledger) serve() {
+	var t trust
 	for {
-		var first *command
-		select {
-		case first = <-n.queue:
-		case <-l.stop.Done():
-			select {
-			case first = <-n.queue: // drain what was accepted
-			default:
-				return
-			}
+		commands, wallets := l.intake.take(l.batch)
+		if len(commands) == 0 {
+			return
 		}
-		commands := append(make([]*command, 0, 64), first)
-	fill:
-		for len(commands) < l.batch {
-			select {
-			case c := <-n.queue:
-				commands = append(commands, c)
-			default:
-				break fill
-			}
-		}
-		l.process(l.around(commands), &n.trust)
+		l.process(l.around(commands), &t)
+		l.intake.done(wallets)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"sync"
 	"time"
@@ -18,9 +17,9 @@ import (
 // Options tune the charger.
 type Options struct {
 	Log   *slog.Logger
-	Lanes int // batches in flight at once; 0 means 2 on PostgreSQL, 1 on SQLite
+	Lanes int // batches under way at most; 0 means 2 on PostgreSQL, 1 on SQLite
 	Batch int // most commands of one transaction; 0 means 1,000
-	Queue int // most commands waiting in a lane; 0 means 8,192
+	Queue int // most commands waiting for the lanes; 0 means 8,192
 
 	Observer Observer // nil: nobody watches, and nothing is measured
 }
@@ -36,12 +35,11 @@ type Ledger struct {
 	queue  int
 	watch  watch
 
-	known *known
-	looks chan *look
-	lanes []*lane
-	seed  maphash.Seed
-	hints sync.Map // WalletID → WalletID of the pool it needed last time
-	ready map[string]*sql.Stmt
+	known  *known
+	looks  chan *look
+	intake *intake
+	hints  sync.Map // WalletID → WalletID of the pool it needed last time
+	ready  map[string]*sql.Stmt
 
 	stop context.Context //nolint:containedctx // ends the lanes, not a request
 	end  context.CancelFunc
@@ -77,7 +75,7 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 	}
 	l := &Ledger{
 		db: db, tables: newTables(), log: o.Log, batch: o.Batch, watch: watch{o.Observer, time.Now()}, //nolint:forbidigo // what waits are measured from
-		seed: maphash.MakeSeed(), ready: map[string]*sql.Stmt{}, gone: make(chan struct{}), queue: o.Queue, known: newKnown(), looks: make(chan *look),
+		intake: newIntake(o.Queue), ready: map[string]*sql.Stmt{}, gone: make(chan struct{}), queue: o.Queue, known: newKnown(), looks: make(chan *look),
 		aside:       aside{queues: map[models.WalletID][]*command{}, turns: make(chan struct{}, sideBatches)},
 		lockAndRead: lockThenRead, stirs: make(chan struct{}, 1),
 	}
@@ -94,9 +92,7 @@ func Open(ctx context.Context, db *models.DB, o Options) (*Ledger, error) {
 		l.work.Go(l.serveLooks)
 	}
 	for range o.Lanes {
-		n := &lane{ledger: l, queue: make(chan *command, o.Queue)}
-		l.lanes = append(l.lanes, n)
-		l.work.Go(n.serve)
+		l.work.Go(l.serve)
 	}
 	return l, nil
 }
@@ -106,6 +102,7 @@ func (l *Ledger) Close() error {
 	var errs []error
 	l.once.Do(func() {
 		l.end()
+		l.intake.close()
 		l.work.Wait()
 		close(l.gone)
 		for _, s := range l.ready {

@@ -165,18 +165,14 @@ func (c *command) kind() CommandKind {
 // Load is what waits in the charger at one moment.
 type Load struct {
 	Queued   int // commands that wait for their batch, aside from those below
-	Capacity int // of the queues: a command beyond it is refused as overloaded
+	Capacity int // of the queue: a command beyond it is refused as overloaded
 	Wallets  int // that another transaction holds and commands wait for
 	Aside    int // commands that wait for those wallets
 }
 
 // Load tells what waits.
 func (l *Ledger) Load() Load {
-	var out Load
-	for _, n := range l.lanes {
-		out.Queued += len(n.queue)
-		out.Capacity += cap(n.queue)
-	}
+	out := Load{Queued: l.intake.depth(), Capacity: l.queue}
 	l.aside.mu.Lock()
 	defer l.aside.mu.Unlock()
 	out.Wallets, out.Aside = len(l.aside.queues), l.aside.waiting
