@@ -81,6 +81,7 @@ GET  /history/{acme-act}                                              in     200
 POST /history/{acme-act}/undo                                         in     303   303     403    403    403   403       404          | 404   404     403    403    403
 GET  /statement                                                       in     200   200     200    200    403   200       200
 GET  /statement.csv                                                   in     200   200     200    200    403   200       200
+GET  /statement.pdf                                                   in     200   200     200    200    403   200       200
 GET  /buy                                                             in     200   200     200    200    403   200       200
 GET  /buy?pack={offer}                                                in     none  none    none   200    403   200       none     | none  none    none   none   403
 GET  /buy?cancelled={open}                                            in     303   303     none   404    403   404       404      | 404   404     none   404    403
@@ -148,6 +149,7 @@ GET  /sub-accounts/bulk/{bulk}                                        in     200
 POST /sub-accounts/bulk/{bulk}/undo                                   in     303   303     403    403    403   403       404          | 404   404     403    403    403
 GET  /sub-accounts/{acme}/statement                                   in     200   200     200    403    403   403       404          | 404   404     404    403    403
 GET  /sub-accounts/{acme}/statement.csv                               in     200   200     200    403    403   403       404          | 404   404     404    403    403
+GET  /sub-accounts/{acme}/statement.pdf                               in     200   200     200    403    403   403       404          | 404   404     404    403    403
 GET  /sub-accounts/{acme}/move                                        in     200   200     403    403    403   403       404          | 404   404     403    403    403
 POST /sub-accounts/{acme}/move                                        in     422   422     403    403    403   403       404          | 404   404     403    403    403
 GET  /sub-accounts/{acme}/monthly                                     in     200   200     403    403    403   403       404          | 404   404     403    403    403

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -10,6 +12,8 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/views"
+	"refill/views/format"
+	"refill/views/receipt"
 )
 
 // statementAsked is whose statement an address asks for, and of which month.
@@ -64,7 +68,7 @@ func (a *app) statement(c echo.Context) error {
 	if s.Complete {
 		out.Next = s.at("", s.Month.End)
 	}
-	out.CSV, out.Back = s.at(".csv", s.Month.Start), s.back
+	out.CSV, out.PDF, out.Back = s.at(".csv", s.Month.Start), s.at(".pdf", s.Month.Start), s.back
 	if out.Frame, err = a.frame(c, "Statement", "history", nil); err != nil {
 		return err
 	}
@@ -95,4 +99,52 @@ func (a *app) statementCSV(c echo.Context) error {
 		return err
 	}
 	return a.download(c, "statement", s.Month.Start, s.Month.End, s.StatementCSV())
+}
+
+// statementPDF is the month on paper, from who gives the account its credits.
+func (a *app) statementPDF(c echo.Context) error {
+	s, err := a.asked(c)
+	if err != nil {
+		return err
+	}
+	account, zone := s.Account, s.Account.Zone
+	seller, holder := billing.Party{}, billing.Party{Agency: account.Agency.ID}
+	name := a.Name
+	if account.SubAccount != nil {
+		seller, holder.SubAccount, name = holder, account.SubAccount.ID, account.Agency.Name
+	}
+	v := a.statementView(&s)
+	v.Frame = views.Frame{Zone: zone, Now: s.Now}
+	d := receipt.Statement{
+		Month: v.Month(), Days: fmt.Sprintf("%s to %s (%s)", format.LongDate(v.From, zone), format.LongDate(v.To-1, zone), zone), At: min(v.To-1, s.Now),
+		Opening: format.Credits(v.Opening), Closing: receipt.Line{What: v.ClosingLabel(), Credits: format.Credits(v.Closing)},
+	}
+	if d.Seller, err = a.Billing.BillingDetails(c.Request().Context(), seller); err != nil {
+		return err
+	}
+	if d.Holder, err = a.Billing.BillingDetails(c.Request().Context(), holder); err != nil {
+		return err
+	}
+	d.Seller.Name, d.Holder.Name = cmp.Or(d.Seller.Name, name), cmp.Or(d.Holder.Name, v.Whose)
+	for _, r := range v.Rows {
+		row := receipt.StatementRow{What: r.Label(v.Agency), Credits: format.SignedCredits(r.Credits)}
+		for _, p := range r.Parts {
+			row.Parts = append(row.Parts, receipt.Line{What: p.Label(), Credits: format.Credits(p.Credits)})
+		}
+		d.Rows = append(d.Rows, row)
+	}
+	d.Notes = append(d.Notes, v.Proof())
+	if len(v.Rows) == 0 {
+		d.Notes[0] = "Nothing moved in this month."
+	}
+	if !v.Complete {
+		d.Notes = append(d.Notes, "The month is not over: this is what happened so far.")
+	}
+	b, err := receipt.StatementPDF(&d)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set(echo.HeaderContentDisposition,
+		fmt.Sprintf(`attachment; filename="%s-statement-%s.pdf"`, fileWord(v.Whose), v.From.In(zone).Format("2006-01")))
+	return c.Blob(http.StatusOK, "application/pdf", b)
 }

@@ -31,6 +31,17 @@ func TestTheStatementAddsUpOnItsFace(t *testing.T) {
 		csv := client.get("/statement.csv")
 		require.Equal(t, http.StatusOK, csv.StatusCode)
 		require.Contains(t, csv.body, ",closing,,,,4975\r\n")
+		for _, who := range []answer{client.get("/statement.pdf"), owner.get(path + "/statement.pdf")} {
+			require.Equal(t, "application/pdf", who.Header.Get("Content-Type"))
+			require.Contains(t, who.Header.Get("Content-Disposition"), `filename="acme`)
+			text := inPDF(t, who.body)
+			for _, part := range []string{"Northwind Agency", "ACME", "From Northwind Agency", "+5,000", "−25", "4,975", "0 + 5,000 − 25 = 4,975"} {
+				require.Contains(t, text, part)
+			}
+			require.NotContains(t, text+who.body, "Refill", "a client's statement is its agency's")
+		}
+		require.Contains(t, inPDF(t, owner.get("/statement.pdf").body), "Assigned to clients")
+		require.Equal(t, http.StatusNotFound, client.get("/statement.pdf?month=1999-01").StatusCode)
 		require.Equal(t, http.StatusNotFound, client.get("/statement?month=1999-01").StatusCode)
 		require.Equal(t, http.StatusNotFound, client.get("/statement?month=now").StatusCode)
 		require.Equal(t, http.StatusOK, owner.get("/statement?month="+owner.get("/statement").doc().Find("time").First().AttrOr("datetime", "2026-03")[:7]).StatusCode)

@@ -1,5 +1,5 @@
-// Package receipt puts a receipt on paper: a PDF of one page in the seller's name,
-// with nothing in it that tells whose program made it.
+// Package receipt puts receipts and statements on paper: a PDF in the seller's
+// name, with nothing in it that tells whose program made it.
 package receipt
 
 import (
@@ -47,29 +47,7 @@ const (
 
 // PDF writes the receipt. The same document gives the same bytes.
 func PDF(d *Document) ([]byte, error) {
-	p := fpdf.New("P", "mm", "A4", "")
-	p.SetCompression(true)
-	p.SetProducer("", false)
-	p.SetCreator("", false)
-	p.SetTitle(d.Title+" "+d.Number, true)
-	p.SetAuthor(d.Seller.Name, true)
-	p.SetCreationDate(d.At.Go())
-	p.SetModificationDate(d.At.Go())
-	p.SetCatalogSort(true)
-	p.SetLang("en")
-	p.AddUTF8FontFromBytes("lato", "", regular)
-	p.AddUTF8FontFromBytes("lato", "B", bold)
-	p.SetMargins(margin, margin, margin)
-	p.SetAutoPageBreak(true, margin)
-	p.AddPage()
-
-	p.SetFont("lato", "B", 20)
-	p.CellFormat(width, 10, d.Title, "", 1, "L", false, 0, "")
-	p.SetFont("lato", "", 10)
-	grey(p)
-	p.CellFormat(width, 6, "Number "+d.Number+"  ·  "+d.Date, "", 1, "L", false, 0, "")
-	p.Ln(8)
-
+	p := paper(d.Title, d.Title+" "+d.Number, "Number "+d.Number+"  ·  "+d.Date, d.Seller.Name, d.At)
 	top := p.GetY()
 	bottom := party(p, margin, top, "Sold by", &d.Seller, "")
 	bottom = max(bottom, party(p, second, top, "Sold to", &d.Buyer, d.Mail))
@@ -88,16 +66,49 @@ func PDF(d *Document) ([]byte, error) {
 		}
 		row(p, l, style)
 	}
+	return finish(p, d.Notes)
+}
+
+// paper begins a document: its first page with a title and a line below it, and
+// nothing in the file that tells when or by what it was written.
+func paper(title, file, below, author string, at models.Time) *fpdf.Fpdf {
+	p := fpdf.New("P", "mm", "A4", "")
+	p.SetCompression(true)
+	p.SetProducer("", false)
+	p.SetCreator("", false)
+	p.SetTitle(file, true)
+	p.SetAuthor(author, true)
+	p.SetCreationDate(at.Go())
+	p.SetModificationDate(at.Go())
+	p.SetCatalogSort(true)
+	p.SetLang("en")
+	p.AddUTF8FontFromBytes("lato", "", regular)
+	p.AddUTF8FontFromBytes("lato", "B", bold)
+	p.SetMargins(margin, margin, margin)
+	p.SetAutoPageBreak(true, margin)
+	p.AddPage()
+
+	p.SetFont("lato", "B", 20)
+	p.CellFormat(width, 10, title, "", 1, "L", false, 0, "")
+	p.SetFont("lato", "", 10)
+	grey(p)
+	p.CellFormat(width, 6, below, "", 1, "L", false, 0, "")
+	p.Ln(8)
+	return p
+}
+
+// finish writes the notes below a document and gives its bytes.
+func finish(p *fpdf.Fpdf, notes []string) ([]byte, error) {
 	p.Ln(6)
 	p.SetFont("lato", "", 9)
 	grey(p)
-	for _, n := range d.Notes {
+	for _, n := range notes {
 		p.MultiCell(width, 5, n, "", "L", false)
 		p.Ln(1)
 	}
 	var out bytes.Buffer
 	if err := p.Output(&out); err != nil {
-		return nil, fmt.Errorf("write a receipt: %w", err)
+		return nil, fmt.Errorf("write a document: %w", err)
 	}
 	return out.Bytes(), nil
 }
@@ -173,11 +184,15 @@ func rule(p *fpdf.Fpdf) {
 
 // FileName is the name a receipt is saved under.
 func FileName(number string, at time.Time) string {
-	clean := strings.Map(func(r rune) rune {
+	return "receipt-" + at.Format("2006-01-02") + "-" + fileWord(number) + ".pdf"
+}
+
+// fileWord is what of a text is safe in a file's name.
+func fileWord(text string) string {
+	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
 			return r
 		}
 		return '-'
-	}, number)
-	return "receipt-" + at.Format("2006-01-02") + "-" + clean + ".pdf"
+	}, text)
 }

@@ -3,8 +3,10 @@ package receipt
 import (
 	"bytes"
 	"compress/zlib"
+	"flag"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,6 +16,8 @@ import (
 
 	"refill/models"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // Text is what a PDF of ours says, one string per piece of text.
 func text(t *testing.T, pdf []byte) string {
@@ -73,6 +77,46 @@ func TestReceiptSaysWhatItShould(t *testing.T) {
 	require.Equal(t, pdf, again, "the same receipt is the same file")
 	if at := os.Getenv("RECEIPT_SAMPLE"); at != "" { // to look at
 		require.NoError(t, os.WriteFile(at, pdf, 0o600))
+	}
+}
+
+// A statement on paper is golden to the byte: what changes it is seen.
+func TestStatementIsTheSameFile(t *testing.T) {
+	t.Parallel()
+	s := &Statement{
+		Month: "March 2026", Days: "March 1, 2026 to March 31, 2026 (Europe/Warsaw)", At: 1775001600_000_000,
+		Seller: sample().Seller, Holder: sample().Buyer, Opening: "1,000",
+		Rows: []StatementRow{
+			{What: "From " + strings.Repeat("Zażółć Gęślą ", 12), Credits: "+5,000"},
+			{What: "Used", Credits: "−2,525.5", Parts: []Line{{What: "AI reply · gpt-4, 101 times", Credits: "2,525"}, {What: "Embedding, 1 times", Credits: "0.5"}}},
+		},
+		Closing: Line{What: "Closing balance", Credits: "3,474.5"},
+		Notes:   []string{"1,000 + 5,000 − 2,525.5 = 3,474.5"},
+	}
+	pdf, err := StatementPDF(s)
+	require.NoError(t, err)
+	got := text(t, pdf)
+	for _, want := range []string{"March 2026", "Europe/Warsaw", "Zażółć Gęślą", "Őrség Kft.", "−2,525.5", "AI reply · gpt-4, 101 times", "3,474.5", "1,000 + 5,000 − 2,525.5 = 3,474.5"} {
+		require.Contains(t, got, want)
+	}
+	golden := filepath.Join("testdata", "statement.pdf")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o750))
+		require.NoError(t, os.WriteFile(golden, pdf, 0o600))
+	}
+	kept, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(kept, pdf), "the file differs from testdata/statement.pdf: look at it, then go test ./views/receipt -update")
+
+	// A month of a thousand models goes on over pages.
+	for range 200 {
+		s.Rows[1].Parts = append(s.Rows[1].Parts, Line{What: "AI reply · gpt-4", Credits: "1"})
+	}
+	long, err := StatementPDF(s)
+	require.NoError(t, err)
+	require.Equal(t, 200, strings.Count(text(t, long), "AI reply · gpt-4\n"))
+	for _, foreign := range []string{"FPDF", "fpdf", "Refill", "refill", "gofpdf"} {
+		require.NotContains(t, string(pdf), foreign)
 	}
 }
 
