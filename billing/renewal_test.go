@@ -234,10 +234,12 @@ func TestAClockThatJumps(t *testing.T) {
 			require.NoError(t, db.Write.Exec("PRAGMA synchronous = OFF").Error)
 		}
 		jumps := []time.Duration{-time.Hour, time.Hour, 40 * 24 * time.Hour, 0, -10 * time.Minute, 10 * time.Minute, -24 * time.Hour, time.Microsecond}
-		latest := models.Time(h.now.Load())
+		opened := models.Time(h.now.Load()) // nothing had a price before
+		latest := opened.Add(30 * 24 * time.Hour)
+		h.now.Store(int64(latest))
 		for n := range sequences {
 			for step := range 12 {
-				now := models.Time(h.now.Load()).Add(jumps[random.IntN(len(jumps))])
+				now := max(opened, models.Time(h.now.Load()).Add(jumps[random.IntN(len(jumps))]))
 				h.now.Store(int64(now))
 				latest = max(latest, now)
 				switch random.IntN(3) {
