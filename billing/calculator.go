@@ -83,7 +83,7 @@ func (s *Service) Calculate(ctx context.Context, agency *models.Agency, a *Accou
 // with.
 func (s *Service) usualModel(ctx context.Context, a *Account, v *ratecard.Version, talk string) (string, error) {
 	if a != nil {
-		replies, err := s.replies(ctx, a, 0, s.clock.Now())
+		replies, err := s.usualReplies(ctx, a, s.clock.Now())
 		if err != nil {
 			return "", err
 		}

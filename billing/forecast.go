@@ -202,7 +202,8 @@ func paceOf(allowance, left models.Credits, cycle period.Span, now models.Time) 
 // where nothing renews.
 type cycle struct {
 	period.Span
-	before    models.Time // start of the one before
+	plan      models.PlanID // the agency's; zero: none
+	before    models.Time   // start of the one before
 	renews    bool
 	allowance models.Credits // of an agency's plan; 0 on a client's
 	next      func(after models.Time) models.Time
@@ -217,7 +218,7 @@ func (s *Service) cycleOf(tx *gorm.DB, a *Account, now models.Time) (cycle, erro
 }
 
 func cycleFrom(sub models.Subscription, a *Account, now models.Time) cycle {
-	var c cycle
+	c := cycle{plan: sub.PlanID}
 	if sub.ID.IsZero() || sub.Every != models.EveryMonth {
 		c.Span = period.CalendarMonth(now, a.Zone)
 		c.before = period.CalendarMonth(c.Start-1, a.Zone).Start

@@ -36,7 +36,7 @@ type OverviewData struct {
 	Latest    []HistoryLine // the newest five
 	LatestErr error
 
-	Replies    []ReplyRate // the two most used pairs, or the cheapest and dearest
+	Replies    []ReplyRate // the two pairs used most, or the cheapest and dearest
 	RepliesErr error
 
 	// Of an agency; empty for a client.
@@ -75,9 +75,9 @@ type Attention struct {
 	Clients int64 // all of them
 	Idle    int64 // prepaid ones that bought nothing in 30 days, of an agency that sells
 	Paused  int64
-	Low     int64             // low or critical
-	Below   int64             // in excess
-	List    []SubAccountState // at most five, the worst first
+	Low     int64                // low or critical
+	Below   int64                // in excess
+	List    []SubAccountStanding // at most five, the worst first; what was sold to them is not read
 }
 
 // SubAccountState is how one prepaid client stands.
@@ -90,7 +90,6 @@ type SubAccountState struct {
 	NotUsed   bool           // no charge yet
 	State     ledger.State
 	Left      models.Credits
-	Used      models.Credits // in the agency's running cycle
 }
 
 // idleAfter is how long a client may buy nothing before its agency is told.
@@ -134,7 +133,9 @@ func (s *Service) Overview(ctx context.Context, a *Account) OverviewData {
 	var page HistoryPage
 	page, o.LatestErr = s.History(ctx, HistoryQuery{Account: a, Limit: 5})
 	o.Latest = page.Lines
-	o.Replies, o.RepliesErr = s.replies(ctx, a, o.Balance.Balance.Left(), now)
+	if o.RepliesErr = o.UsageErr; o.UsageErr == nil {
+		o.Replies, o.RepliesErr = s.replies(ctx, a, o.Balance.Balance.Left(), o.Usage.Rows, now)
+	}
 	if a.SubAccount == nil {
 		if o.AttentionErr = cycleErr; cycleErr == nil {
 			o.Attention, o.AttentionErr = s.attention(ctx, a, c, now)
@@ -184,8 +185,10 @@ func (s *Service) balanceData(ctx context.Context, a *Account, c cycle, now mode
 	if c.renews {
 		out.CycleFrom, out.ResetsAt = c.Start, c.End
 	}
-	if out.Plan, _, err = s.PlanOf(ctx, a.Agency.ID); err != nil {
-		return out, err
+	if !c.plan.IsZero() {
+		if err := db.Where("id = ?", c.plan).Take(&out.Plan).Error; err != nil {
+			return out, err
+		}
 	}
 	assigned, err := spendableBy(db.Where("agency_id = ? AND wallet_id <> ? AND source = ?", a.Agency.ID, a.Wallet, models.SourceAssigned), now)
 	for _, n := range assigned {
@@ -211,16 +214,8 @@ func spendableBy(tx *gorm.DB, now models.Time) (map[models.WalletID]models.Credi
 	return out, err
 }
 
-// replies are the two pairs of action and model used most in the last 30 days
-// with what one costs now; before any usage, the cheapest and the dearest.
-func (s *Service) replies(ctx context.Context, a *Account, left models.Credits, now models.Time) ([]ReplyRate, error) {
-	version, err := s.RateCardFor(ctx, &a.Agency, now)
-	if problem.Is(err, "no_rate_card") {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+// usualReplies are the replies of an account by its use of the last 30 days.
+func (s *Service) usualReplies(ctx context.Context, a *Account, now models.Time) ([]ReplyRate, error) {
 	q := UsageOf(a)
 	q.To = period.Day(now, a.Zone).End
 	q.From, q.Interval = daysBack(q.To, a.Zone, 30), InTotal
@@ -228,7 +223,24 @@ func (s *Service) replies(ctx context.Context, a *Account, left models.Credits, 
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(used.Rows, func(x, y UsageRow) int { return cmp.Compare(y.Total.Charges, x.Total.Charges) })
+	return s.replies(ctx, a, 0, used.Rows, now)
+}
+
+// replies are the two pairs of action and model that a report says were used
+// most, or else in the period before, with what one costs now; before any usage,
+// the cheapest and the dearest.
+func (s *Service) replies(ctx context.Context, a *Account, left models.Credits, used []UsageRow, now models.Time) ([]ReplyRate, error) {
+	version, err := s.RateCardFor(ctx, &a.Agency, now)
+	if problem.Is(err, "no_rate_card") {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	used = slices.Clone(used)
+	slices.SortStableFunc(used, func(x, y UsageRow) int {
+		return cmp.Or(cmp.Compare(y.Total.Charges, x.Total.Charges), cmp.Compare(y.Previous, x.Previous))
+	})
 	var out []ReplyRate
 	add := func(action, model string) {
 		rate, err := version.Find(action, model)
@@ -239,9 +251,9 @@ func (s *Service) replies(ctx context.Context, a *Account, left models.Credits, 
 		r.Count = max(0, int64(left)/int64(rate.Base))
 		out = append(out, r)
 	}
-	for i := range used.Rows {
-		if used.Rows[i].Total.Charges > 0 {
-			add(used.Rows[i].Key.Action, used.Rows[i].Key.Model)
+	for i := range used {
+		if used[i].Total.Charges > 0 || used[i].Previous > 0 {
+			add(used[i].Key.Action, used[i].Key.Model)
 		}
 	}
 	if len(out) > 0 {
@@ -261,7 +273,7 @@ func (s *Service) replies(ctx context.Context, a *Account, left models.Credits, 
 
 // subAccountStates tells how each active client of an agency stands, by name. A
 // client that the agency's pool feeds shares the agency's own condition.
-func (s *Service) subAccountStates(ctx context.Context, a *Account, c cycle, now models.Time) ([]SubAccountState, error) {
+func (s *Service) subAccountStates(ctx context.Context, a *Account, now models.Time) ([]SubAccountState, error) {
 	var subs []models.SubAccount
 	var wallets []models.Wallet
 	var spendable map[models.WalletID]models.Credits
@@ -278,16 +290,6 @@ func (s *Service) subAccountStates(ctx context.Context, a *Account, c cycle, now
 	}); err != nil {
 		return nil, err
 	}
-	q := UsageOf(a)
-	q.From, q.To, q.Group, q.Interval = c.Start, c.End, BySubAccount, InTotal
-	used, err := s.Usage(ctx, Scope{Agency: a.Agency.ID}, q)
-	if err != nil {
-		return nil, err
-	}
-	usedBy := map[models.WalletID]models.Credits{}
-	for i := range used.Rows {
-		usedBy[used.Rows[i].Key.Wallet] = used.Rows[i].Total.Credits()
-	}
 	byID := map[models.WalletID]*models.Wallet{}
 	states := map[models.WalletID]ledger.State{}
 	for i := range wallets {
@@ -303,7 +305,7 @@ func (s *Service) subAccountStates(ctx context.Context, a *Account, c cycle, now
 		}
 		row := SubAccountState{
 			SubAccount: subs[i], Funding: w.Funding, PoolCap: w.PoolCap, PoolEvery: w.PoolEvery, Excess: w.ExcessLimit, NotUsed: w.UsedAt == 0,
-			State: states[w.ID], Left: spendable[w.ID] - w.Excess, Used: usedBy[w.ID],
+			State: states[w.ID], Left: spendable[w.ID] - w.Excess,
 		}
 		if w.Funding == models.Pooled && w.Status == models.WalletActive {
 			row.State = ledger.StateHealthy
@@ -317,7 +319,7 @@ func (s *Service) subAccountStates(ctx context.Context, a *Account, c cycle, now
 }
 
 func (s *Service) attention(ctx context.Context, a *Account, c cycle, now models.Time) (Attention, error) {
-	rows, err := s.subAccountStates(ctx, a, c, now)
+	rows, err := s.subAccountStates(ctx, a, now)
 	if err != nil {
 		return Attention{}, err
 	}
@@ -341,11 +343,22 @@ func (s *Service) attention(ctx context.Context, a *Account, c cycle, now models
 		case ledger.StateNew, ledger.StateHealthy, ledger.StateUpstream:
 			continue
 		}
-		out.List = append(out.List, rows[i])
+		out.List = append(out.List, SubAccountStanding{SubAccountState: rows[i], BoughtAt: bought[rows[i].WalletID]})
 	}
-	slices.SortStableFunc(out.List, func(x, y SubAccountState) int { return worst[y.State] - worst[x.State] })
+	slices.SortStableFunc(out.List, func(x, y SubAccountStanding) int { return worst[y.State] - worst[x.State] })
 	out.List = out.List[:min(attentionRows, len(out.List))]
-	return out, nil
+	if len(out.List) == 0 {
+		return out, nil
+	}
+	needy := make([]models.WalletID, len(out.List))
+	for i := range out.List {
+		needy[i] = out.List[i].WalletID
+	}
+	used, err := s.usedByClient(ctx, a, c, needy)
+	for i := range out.List {
+		out.List[i].Used = used[out.List[i].WalletID]
+	}
+	return out, err
 }
 
 // PeriodName is a stretch of time that pages name.

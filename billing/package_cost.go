@@ -279,7 +279,7 @@ func (s *Service) PackagePanel(ctx context.Context, scope Scope, in *PackageEdit
 // actions the dearer, so that nobody is promised too much.
 func (s *Service) usualReply(ctx context.Context, agency *models.Agency, now models.Time) (ReplyRate, int64, error) {
 	account := &Account{Agency: *agency, Wallet: agency.WalletID, Zone: Zone(agency.TimeZone)}
-	rates, err := s.replies(ctx, account, 0, now)
+	rates, err := s.usualReplies(ctx, account, now)
 	var out ReplyRate
 	var perTalk int64
 	for _, r := range rates {

@@ -16,8 +16,9 @@ import (
 type SubAccountStanding struct {
 	SubAccountState
 
-	Sold     SalesTotal  // to it in the agency's running cycle
-	BoughtAt models.Time // when it last bought a package; 0: never
+	Used     models.Credits // in the agency's running cycle
+	Sold     SalesTotal     // to it in the agency's running cycle
+	BoughtAt models.Time    // when it last bought a package; 0: never
 }
 
 // Idle tells a prepaid client that bought nothing of its agency in the last 30
@@ -34,7 +35,11 @@ func (s *Service) SubAccountStandings(ctx context.Context, a *Account) ([]SubAcc
 	if err != nil {
 		return nil, err
 	}
-	states, err := s.subAccountStates(ctx, a, c, now)
+	states, err := s.subAccountStates(ctx, a, now)
+	if err != nil {
+		return nil, err
+	}
+	used, err := s.usedByClient(ctx, a, c, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +54,21 @@ func (s *Service) SubAccountStandings(ctx context.Context, a *Account) ([]SubAcc
 	out := make([]SubAccountStanding, len(states))
 	for i := range states {
 		wallet := states[i].WalletID
-		out[i] = SubAccountStanding{SubAccountState: states[i], Sold: sold[wallet], BoughtAt: bought[wallet]}
+		out[i] = SubAccountStanding{SubAccountState: states[i], Used: used[wallet], Sold: sold[wallet], BoughtAt: bought[wallet]}
 	}
 	return out, nil
+}
+
+// usedByClient is what accounts of an agency used in a cycle; of all with none named.
+func (s *Service) usedByClient(ctx context.Context, a *Account, c cycle, only []models.WalletID) (map[models.WalletID]models.Credits, error) {
+	q := UsageOf(a)
+	q.From, q.To, q.Group, q.Interval, q.only = c.Start, c.End, BySubAccount, InTotal, only
+	report, err := s.Usage(ctx, Scope{Agency: a.Agency.ID}, q)
+	used := make(map[models.WalletID]models.Credits, len(report.Rows))
+	for i := range report.Rows {
+		used[report.Rows[i].Key.Wallet] = report.Rows[i].Total.Credits()
+	}
+	return used, err
 }
 
 // AccountOfSub is the account of one of an agency's clients.

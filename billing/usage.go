@@ -68,6 +68,8 @@ type UsageQuery struct {
 	// that began; unset: as long before From as the report is long.
 	Compare bool
 	Before  models.Time
+
+	only []models.WalletID // nil: all accounts of the agency
 }
 
 // UsageCount is what counters add up to. Credits are by the bucket that paid.

@@ -97,7 +97,7 @@ func readCounters(tx *gorm.DB, agency *models.Agency, q *UsageQuery, cols []stri
 		return nil, err
 	}
 	table := "usage_days"
-	if q.Payer.IsZero() && q.Wallet.IsZero() && !slices.Contains(cols, "wallet_id") {
+	if q.Payer.IsZero() && q.Wallet.IsZero() && q.only == nil && !slices.Contains(cols, "wallet_id") {
 		table = "usage_agency_days" // whoever used and paid
 	}
 	var days []counted
@@ -141,6 +141,9 @@ func (q *UsageQuery) narrow(tx *gorm.DB) *gorm.DB {
 	}
 	if !q.Wallet.IsZero() {
 		tx = tx.Where("wallet_id = ?", q.Wallet)
+	}
+	if q.only != nil {
+		tx = tx.Where("wallet_id IN ?", q.only)
 	}
 	if q.Action != "" {
 		tx = tx.Where("action = ?", q.Action)

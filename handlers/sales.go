@@ -192,16 +192,12 @@ func (a *app) attentionCard(c echo.Context, o *billing.OverviewData) views.Atten
 	out := views.AttentionCard{
 		Paused: n.Paused, Below: n.Below, Low: n.Low, Idle: n.Idle, Clients: n.Clients, Assign: mayBuy(visitOf(c)),
 	}
-	needy := make([]billing.SubAccountStanding, len(n.List))
-	for i := range n.List {
-		needy[i].SubAccountState = n.List[i]
-	}
-	lasts, err := a.Billing.Forecasts(c.Request().Context(), o.Account.Agency, needy)
+	lasts, err := a.Billing.Forecasts(c.Request().Context(), o.Account.Agency, n.List)
 	if err != nil {
 		a.sectionFailed(c, "forecast", err)
 	}
-	for i := range needy {
-		out.Rows = append(out.Rows, subAccountRow(&needy[i], lasts, o.Account.Agency.Currency))
+	for i := range n.List {
+		out.Rows = append(out.Rows, subAccountRow(&n.List[i], lasts, o.Account.Agency.Currency))
 	}
 	return out
 }
