@@ -43,19 +43,9 @@ func inLanes(t *testing.T, f func(t *testing.T, db *models.DB, lane, of int)) {
 		t.Run(fmt.Sprintf("lane %d of %d", lane+1, of), func(t *testing.T) {
 			t.Parallel()
 			modelstest.Each(t, func(t *testing.T, db *models.DB) {
-				careless(t, db)
 				f(t, db, lane, of)
 			})
 		})
-	}
-}
-
-// careless lets SQLite not wait for the disk: nothing here is about power loss,
-// and a commit that waits is a thousand times slower.
-func careless(t *testing.T, db *models.DB) {
-	t.Helper()
-	if db.Dialect == models.SQLite {
-		require.NoError(t, db.Write.Exec("PRAGMA synchronous = OFF").Error)
 	}
 }
 
@@ -304,7 +294,6 @@ func freshLike(t *testing.T, db *models.DB) *models.DB {
 		return modelstest.OpenPostgres(t)
 	}
 	out := modelstest.OpenSQLite(t)
-	careless(t, out)
 	return out
 }
 

@@ -144,9 +144,6 @@ func TestEveryOrderOfAPlansEvents(t *testing.T) {
 		catalogue, err := preset.Load("stammer")
 		require.NoError(t, err)
 		require.NoError(t, s.Import(t.Context(), catalogue, "test"))
-		if db.Dialect == models.SQLite { // nothing here is about power loss, and a commit that waits for the disk is a thousand times slower
-			require.NoError(t, db.Write.Exec("PRAGMA synchronous = OFF").Error)
-		}
 		plans, err := s.Plans(t.Context())
 		require.NoError(t, err)
 

@@ -230,9 +230,6 @@ func TestAClockThatJumps(t *testing.T) {
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		h := newHouse(t, db, "Europe/Paris", "")
-		if db.Dialect == models.SQLite { // nothing here is about power loss
-			require.NoError(t, db.Write.Exec("PRAGMA synchronous = OFF").Error)
-		}
 		jumps := []time.Duration{-time.Hour, time.Hour, 40 * 24 * time.Hour, 0, -10 * time.Minute, 10 * time.Minute, -24 * time.Hour, time.Microsecond}
 		opened := models.Time(h.now.Load()) // nothing had a price before
 		latest := opened.Add(30 * 24 * time.Hour)

@@ -83,9 +83,6 @@ func TestACaptureRacesTheEndOfItsHold(t *testing.T) {
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		w := newWorld(t, db)
-		if db.Dialect == models.SQLite { // nothing here is about power loss
-			require.NoError(t, db.Write.Exec("PRAGMA synchronous = OFF").Error)
-		}
 		const together = 8
 		for round := range rounds / together {
 			at := start.Add(time.Duration(round+1) * 48 * time.Hour)

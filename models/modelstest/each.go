@@ -2,7 +2,6 @@ package modelstest
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"refill/models"
@@ -23,23 +22,10 @@ func Each(t *testing.T, f func(t *testing.T, db *models.DB)) {
 	})
 }
 
-// OpenSQLite opens a fresh SQLite database until the test ends.
-func OpenSQLite(t testing.TB) *models.DB {
-	t.Helper()
-	return Open(t, models.Options{SQLitePath: SQLite(t)})
-}
-
 // OpenPostgres opens a fresh PostgreSQL database until the test ends.
 func OpenPostgres(t testing.TB) *models.DB {
 	t.Helper()
 	return Open(t, models.Options{DatabaseURL: Postgres(t)})
-}
-
-// SQLite names a file for a fresh SQLite database, for tests that open it
-// themselves or more than once.
-func SQLite(t testing.TB) string {
-	t.Helper()
-	return filepath.Join(t.TempDir(), "refill.db")
 }
 
 // Open opens a database and closes it when the test ends. The start-up check
