@@ -138,7 +138,7 @@ func (s *Service) purchasesDue(ctx context.Context, now models.Time) error {
 	if s.payments == nil {
 		return nil
 	}
-	return errors.Join(s.workEvents(ctx, now), s.pollPurchases(ctx, now), s.refundsDue(ctx, now), s.reconcileDue(ctx, now), s.connectionsDue(ctx, now))
+	return errors.Join(s.workEvents(ctx, now), s.pollPurchases(ctx, now), s.refundsDue(ctx, now), s.reconcileDue(ctx, now), s.connectionsDue(ctx, now), s.waitingDue(ctx, now))
 }
 
 // workEvents handles each stored event that is due. One that fails waits and

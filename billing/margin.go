@@ -125,6 +125,14 @@ func CardFeeOf(currency string) CardFee {
 	return CardFee{29_000, 0}
 }
 
+// Fees are what a sale costs beside its credits.
+type Fees struct {
+	Card     CardFee
+	Platform FeeShare
+}
+
+func (f Fees) of(price int64) int64 { return f.Card.Of(price) + f.Platform.Of(price) }
+
 // MinimumCharge is the least that Stripe takes in one payment, in minor units; 0
 // for a currency that its table does not name. Source: docs.stripe.com/currencies,
 // "Minimum and maximum charge amounts", all of its 24 currencies.
@@ -176,7 +184,8 @@ type Margin struct {
 	Price     models.Money // client pays
 	Cost      models.Money // of the credits
 	Fee       models.Money // card fee, about
-	Keep      models.Money // Price − Cost − Fee; below 0: a loss
+	Platform  models.Money // the platform's share
+	Keep      models.Money // Price − Cost − Fee − Platform; below 0: a loss
 	BreakEven models.Money // the least price that loses nothing; 0: no payment can be that large
 	Targets   [3]Target    // at 30, 50 and 70 %
 }
@@ -184,21 +193,21 @@ type Margin struct {
 // Reckon works out what an agency keeps when it sells an amount of credits at a
 // price. The cost must be known; amounts lie within the bounds of a package.
 // Errors: models.ErrOutOfRange.
-func Reckon(credits models.Credits, price models.Money, unit UnitCost, fee CardFee) (Margin, error) {
+func Reckon(credits models.Credits, price models.Money, unit UnitCost, fees Fees) (Margin, error) {
 	cost, err := unit.Of(credits)
 	if err != nil {
 		return Margin{}, err
 	}
 	money := func(amount int64) models.Money { return models.Money{Amount: amount, Currency: price.Currency} }
-	m := Margin{Credits: credits, Price: price, Cost: money(cost), Fee: money(fee.Of(price.Amount)), BreakEven: money(0)}
-	m.Keep = money(price.Amount - cost - m.Fee.Amount)
-	// The rounded fee never grows faster than the price, so what is kept never
-	// falls as the price rises.
-	if n := sort.Search(maxPrice+1, func(p int) bool { return int64(p)-fee.Of(int64(p)) >= cost }); n <= maxPrice {
+	m := Margin{Credits: credits, Price: price, Cost: money(cost), Fee: money(fees.Card.Of(price.Amount)), Platform: money(fees.Platform.Of(price.Amount)), BreakEven: money(0)}
+	m.Keep = money(price.Amount - cost - m.Fee.Amount - m.Platform.Amount)
+	// What is kept rises with the price, but for the one minor unit by which two
+	// rounded fees may jump at once.
+	if n := sort.Search(maxPrice+1, func(p int) bool { return int64(p)-fees.of(int64(p)) >= cost }); n <= maxPrice {
 		m.BreakEven = money(int64(n))
 	}
 	for i, percent := range []int64{lowTarget, middleTarget, highTarget} {
-		m.Targets[i] = Target{percent, money(recommended(cost, percent, price.Currency, fee))}
+		m.Targets[i] = Target{percent, money(recommended(cost, percent, price.Currency, fees))}
 	}
 	return m, nil
 }
@@ -208,7 +217,7 @@ func Reckon(credits models.Credits, price models.Money, unit UnitCost, fee CardF
 // − target) rounded up, except that a margin counts as reached to the tenth of a
 // percent: 43.03 asks for 43, which keeps 29.95 %, not for 44. 0: there is none
 // that one payment can be.
-func recommended(cost, percent int64, currency string, fee CardFee) int64 {
+func recommended(cost, percent int64, currency string, fees Fees) int64 {
 	unit := majorUnit(currency)
 	half := max(1, unit/2)
 	few := int(10 * unit / half) // prices below and at ten units
@@ -223,7 +232,7 @@ func recommended(cost, percent int64, currency string, fee CardFee) int64 {
 	i := sort.Search(many+1, func(i int) bool {
 		price := at(i)
 		// keep ÷ price ≥ (percent − 0.05) %, in whole numbers.
-		return price >= least && (price-cost-fee.Of(price))*2000 >= (percent*20-1)*price
+		return price >= least && (price-cost-fees.of(price))*2000 >= (percent*20-1)*price
 	})
 	if i > many {
 		return 0

@@ -17,21 +17,21 @@ func whole(n int64) models.Credits { return models.Credits(n) * models.Credit }
 // The example of the reference product: bought at 35,000 for $100, sold at $0.006.
 func TestMarginOfTheSeedExample(t *testing.T) {
 	t.Parallel()
-	m, err := Reckon(whole(10_000), dollars(6_000), UnitCost{10_000, whole(35_000)}, CardFeeOf("usd"))
+	m, err := Reckon(whole(10_000), dollars(6_000), UnitCost{10_000, whole(35_000)}, Fees{Card: CardFeeOf("usd")})
 	require.NoError(t, err)
 	require.Equal(t, Margin{
-		Credits: whole(10_000), Price: dollars(6_000), Cost: dollars(2_857), Fee: dollars(204), Keep: dollars(2_939), BreakEven: dollars(2_973),
+		Credits: whole(10_000), Price: dollars(6_000), Cost: dollars(2_857), Fee: dollars(204), Platform: dollars(0), Keep: dollars(2_939), BreakEven: dollars(2_973),
 		Targets: [3]Target{{30, dollars(4_300)}, {50, dollars(6_200)}, {70, dollars(10_700)}},
 	}, m)
 	require.EqualValues(t, 21, m.TimesCost())
 	require.False(t, m.Lossy())
 	require.False(t, m.Thin())
 
-	m, err = Reckon(whole(10_000), dollars(2_972), UnitCost{10_000, whole(35_000)}, CardFeeOf("usd"))
+	m, err = Reckon(whole(10_000), dollars(2_972), UnitCost{10_000, whole(35_000)}, Fees{Card: CardFeeOf("usd")})
 	require.NoError(t, err)
 	require.True(t, m.Lossy(), "a cent below break-even loses")
 	require.False(t, m.Thin())
-	m, err = Reckon(whole(10_000), dollars(3_300), UnitCost{10_000, whole(35_000)}, CardFeeOf("usd"))
+	m, err = Reckon(whole(10_000), dollars(3_300), UnitCost{10_000, whole(35_000)}, Fees{Card: CardFeeOf("usd")})
 	require.NoError(t, err)
 	require.True(t, m.Thin())
 }
@@ -39,25 +39,25 @@ func TestMarginOfTheSeedExample(t *testing.T) {
 func TestMarginInOtherCurrencies(t *testing.T) {
 	t.Parallel()
 	// Below ten units prices go in halves, from Stripe's least charge up.
-	small, err := Reckon(whole(100), dollars(500), UnitCost{10_000, whole(35_000)}, CardFeeOf("usd"))
+	small, err := Reckon(whole(100), dollars(500), UnitCost{10_000, whole(35_000)}, Fees{Card: CardFeeOf("usd")})
 	require.NoError(t, err)
 	require.Equal(t, [3]Target{{30, dollars(100)}, {50, dollars(150)}, {70, dollars(250)}}, small.Targets)
 	// Yen have no halves and no fixed fee.
 	yen := models.Money{Amount: 6_000, Currency: "jpy"}
-	m, err := Reckon(whole(10_000), yen, UnitCost{10_000, whole(35_000)}, CardFeeOf("jpy"))
+	m, err := Reckon(whole(10_000), yen, UnitCost{10_000, whole(35_000)}, Fees{Card: CardFeeOf("jpy")})
 	require.NoError(t, err)
 	require.EqualValues(t, 2_857, m.Cost.Amount)
 	require.EqualValues(t, 216, m.Fee.Amount)
 	require.EqualValues(t, 6_150, m.Targets[1].Price.Amount)
 	// What no payment can be is not recommended.
-	m, err = Reckon(models.MaxCharge, dollars(maxPrice), UnitCost{1_000, whole(1_000)}, CardFeeOf("usd"))
+	m, err = Reckon(models.MaxCharge, dollars(maxPrice), UnitCost{1_000, whole(1_000)}, Fees{Card: CardFeeOf("usd")})
 	require.NoError(t, err)
 	require.Zero(t, m.BreakEven.Amount)
 	require.Zero(t, m.Targets[0].Price.Amount)
-	_, err = Reckon(models.MaxCharge, dollars(1), UnitCost{maxPrice, 1}, CardFeeOf("usd"))
+	_, err = Reckon(models.MaxCharge, dollars(1), UnitCost{maxPrice, 1}, Fees{Card: CardFeeOf("usd")})
 	require.ErrorIs(t, err, models.ErrOutOfRange)
 	// Credits that cost nothing: no multiple of nothing.
-	m, err = Reckon(whole(10), dollars(100), UnitCost{0, whole(1)}, CardFeeOf("usd"))
+	m, err = Reckon(whole(10), dollars(100), UnitCost{0, whole(1)}, Fees{Card: CardFeeOf("usd")})
 	require.NoError(t, err)
 	require.Zero(t, m.TimesCost())
 }
@@ -74,7 +74,7 @@ func TestMarginHolds(t *testing.T) {
 		// A whole package costs up to a third of the largest payment.
 		unit := UnitCost{rapid.Int64Range(0, maxPrice/3).Draw(r, "cost"), credits}
 		fee := CardFeeOf(currency)
-		m, err := Reckon(credits, models.Money{Amount: price, Currency: currency}, unit, fee)
+		m, err := Reckon(credits, models.Money{Amount: price, Currency: currency}, unit, Fees{Card: fee})
 		require.NoError(r, err)
 		require.Equal(r, price, m.Cost.Amount+m.Fee.Amount+m.Keep.Amount)
 		require.Equal(r, unit.Price, m.Cost.Amount)
@@ -84,7 +84,7 @@ func TestMarginHolds(t *testing.T) {
 			if p == 0 {
 				continue
 			}
-			at, err := Reckon(credits, target.Price, unit, fee)
+			at, err := Reckon(credits, target.Price, unit, Fees{Card: fee})
 			require.NoError(r, err)
 			share := big.NewRat(at.Keep.Amount*100, p)
 			require.GreaterOrEqual(r, share.Cmp(big.NewRat(target.Percent*20-1, 20)), 0, "%s %% of %d", share.FloatString(3), p)

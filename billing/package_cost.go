@@ -25,6 +25,7 @@ type CostOption struct {
 type Costs struct {
 	Currency string
 	Fee      CardFee
+	Platform FeeShare // of the price
 	Options  []CostOption
 	Stock    models.Credits // purchased credits that could be sold now
 
@@ -76,7 +77,7 @@ func (c *Costs) reckon(credits models.Credits, price int64, basis CostOption) *M
 	if !basis.Cost.Known() || credits <= 0 || credits > models.MaxCharge || price < 0 || price > maxPrice {
 		return nil
 	}
-	m, err := Reckon(credits, models.Money{Amount: price, Currency: c.Currency}, basis.Cost, c.Fee)
+	m, err := Reckon(credits, models.Money{Amount: price, Currency: c.Currency}, basis.Cost, Fees{c.Fee, c.Platform})
 	if err != nil {
 		return nil
 	}
@@ -87,6 +88,10 @@ func (c *Costs) reckon(credits models.Credits, price int64, basis CostOption) *M
 // currency than the agency sells in cannot be compared, and is left out.
 func (s *Service) costsOf(ctx context.Context, tx *gorm.DB, agency *models.Agency, now models.Time) (Costs, error) {
 	out := Costs{Currency: agency.Currency, Fee: CardFeeOf(agency.Currency)}
+	var err error
+	if out.Platform, err = feeShare(tx); err != nil {
+		return out, err
+	}
 	held, err := s.heldCost(ctx, tx, agency, now, &out)
 	if err != nil {
 		return out, err

@@ -21,6 +21,7 @@ type ShelfPackage struct {
 	Limited bool        // there is a monthly limit
 	Left    int         // of it, this month; 0: used up
 	OpensAt models.Time // when a used-up limit opens again
+	Later   bool        // it is paid now, and its credits come when the agency has them
 }
 
 // PackagesFor lists what a client may see on sale now, in its agency's order. It
@@ -56,9 +57,26 @@ func (s *Service) PackagesFor(ctx context.Context, a *Account) ([]ShelfPackage, 
 		for i := range rows {
 			out = append(out, onShelf(&rows[i], a.SubAccount, bought[rows[i].ID], now))
 		}
-		return nil
+		return s.markLater(ctx, tx, a, out, now)
 	})
 	return out, err
+}
+
+// markLater marks what is beyond the agency's stock and may wait for it.
+func (s *Service) markLater(ctx context.Context, tx *gorm.DB, a *Account, shelf []ShelfPackage, now models.Time) error {
+	rule, err := oversellRule(tx, a.Agency.ID)
+	if err != nil || rule.Rule == models.OversellRefuse {
+		return err
+	}
+	view, err := s.ledger.ViewIn(ctx, tx, a.Agency.ID, a.Agency.WalletID, now)
+	if err != nil {
+		return err
+	}
+	stock := stockOf(&view, now)
+	for i := range shelf {
+		shelf[i].Later = (stock < shelf[i].Credits || view.Balance.Excess > 0) && rule.room(shelf[i].Credits)
+	}
+	return nil
 }
 
 // shownTo narrows a query of packages to those a client may see, on sale or not.

@@ -111,6 +111,12 @@ func (s *Service) checkOut(ctx context.Context, in attempt) (models.Purchase, er
 		CancelURL:  in.back + "/buy?cancelled=" + p.ID.String(),
 		ExpiresAt:  p.ExpiresAt,
 	}
+	if p.Waits {
+		params.Description += " They come as soon as " + in.account.Agency.Name + " has them ready."
+	}
+	if p.IsSale() {
+		params.ApplicationFee = FeeShare(p.FeeShare).Of(p.Price)
+	}
 	if in.recovers != nil {
 		params.SaveCard = true
 		if in.recovers.Account == p.Account {

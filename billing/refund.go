@@ -214,7 +214,7 @@ func (s *Service) sendRefund(ctx context.Context, row models.RefundRequest, now 
 		row.State, row.Note = models.RefundRefused, "The payment provider did not answer for a day. Look the payment up there before you try again."
 	} else {
 		made, err := s.payments.RefundPayment(ctx, checkout.RefundParams{
-			Account: p.Account, PaymentIntent: p.PaymentIntent, Amount: row.Amount, IdempotencyKey: "refund:" + row.ID.String(),
+			Account: p.Account, PaymentIntent: p.PaymentIntent, Amount: row.Amount, IdempotencyKey: "refund:" + row.ID.String(), FeeToo: p.PlatformFee > 0,
 		})
 		switch {
 		case checkout.KindOf(err) == checkout.KindUnavailable:

@@ -23,6 +23,7 @@ type PackageInput struct {
 	By      Actor
 
 	times    int64         // how many of it, of automatic top-up; 0: one
+	waits    bool          // where the stock is short, the client may pay now and get the credits later
 	recovers *models.TopUp // the automatic top-up that goes on with the card that pays
 }
 
@@ -46,21 +47,14 @@ func (s *Service) BuyPackage(ctx context.Context, in PackageInput) (models.Purch
 		earlier, err = s.offerPackage(ctx, tx, in, p)
 		return err
 	}
-	covered := false
-	for range 4 { // each time another tab of the same client was quicker
+	asked := false
+	for range 6 { // each time another tab of the same client was quicker
 		p, err := s.checkOut(ctx, wish)
-		if problem.Is(err, "out_of_stock") && !covered {
-			// The agency may have chosen to buy what a sale lacks.
-			lacks, coverErr := s.lacks(ctx, &in)
-			if coverErr == nil {
-				covered, coverErr = s.coverStock(ctx, &in.Account.Agency, lacks, s.clock.Now())
-			}
-			if coverErr != nil {
-				s.log.LogAttrs(ctx, slog.LevelError, "buy stock for a sale", slog.Any("error", coverErr))
-			}
-			if !covered {
-				return p, err
-			}
+		if problem.Is(err, "out_of_stock") && !in.waits {
+			// The agency may have chosen to buy what a sale lacks; else its rule says
+			// whether the sale may wait for it.
+			in.waits = asked || !s.coverSale(ctx, &in)
+			asked = true
 			continue
 		}
 		if !errors.Is(err, errCheckoutOpen) {
@@ -71,6 +65,20 @@ func (s *Service) BuyPackage(ctx context.Context, in PackageInput) (models.Purch
 		}
 	}
 	return models.Purchase{}, paymentUnavailable(errCheckoutOpen)
+}
+
+// coverSale has the agency buy what a sale lacks, if it wants that; false: there is
+// no more than before.
+func (s *Service) coverSale(ctx context.Context, in *PackageInput) bool {
+	lacks, err := s.lacks(ctx, in)
+	covered := false
+	if err == nil {
+		covered, err = s.coverStock(ctx, &in.Account.Agency, lacks, s.clock.Now())
+	}
+	if err != nil {
+		s.log.LogAttrs(ctx, slog.LevelError, "buy stock for a sale", slog.Any("error", err))
+	}
+	return covered
 }
 
 // lacks is how many credits a sale of a package needs in stock.
@@ -101,6 +109,11 @@ func (s *Service) offerPackage(ctx context.Context, tx *gorm.DB, in PackageInput
 		return none, err
 	}
 	p.PackageID, p.Title, p.Credits, p.Price, p.Currency, p.Account = pkg.ID, pkg.Name, pkg.Credits, pkg.Price, pkg.Currency, seller.Account
+	share, err := feeShare(tx)
+	if err != nil {
+		return none, err
+	}
+	p.FeeShare = int64(share)
 	if in.times > 1 {
 		p.Title = fmt.Sprintf("%d × %s", in.times, pkg.Name)
 		p.Credits, p.Price = pkg.Credits*models.Credits(in.times), pkg.Price*in.times
@@ -110,6 +123,9 @@ func (s *Service) offerPackage(ctx context.Context, tx *gorm.DB, in PackageInput
 	})
 	if problem.Is(err, "wallet_paused") {
 		return none, problem.New(problem.Conflict, "out_of_stock", "These credits cannot be sold right now. You have not been charged.").Because(err)
+	}
+	if problem.Is(err, "out_of_stock") && in.waits {
+		err = beyondStock(tx, p, err)
 	}
 	if err != nil {
 		return none, err
@@ -156,6 +172,7 @@ func (s *Service) sell(ctx context.Context, tx *gorm.DB, p *models.Purchase, ses
 		p.Status, p.StatusNote = models.PurchaseReview, "Paid, but the credits do not fit: "+refused.Message
 		if refused.Code == "out_of_stock" {
 			p.Status, p.StatusNote = models.PurchaseProcessing, "Paid. The credits are on the way."
+			return false, s.notifyWaiting(tx, p, now)
 		}
 		return false, nil // booked as it stands: the money is there, the credits are not
 	}
@@ -166,6 +183,7 @@ func (s *Service) sell(ctx context.Context, tx *gorm.DB, p *models.Purchase, ses
 	if session.Fee.Currency == p.Currency {
 		p.Fee = session.Fee.Amount
 	}
+	p.PlatformFee = session.ApplicationFee
 	return true, nil
 }
 

@@ -18,10 +18,11 @@ type SalesTotal struct {
 	Revenue int64
 	Cost    int64
 	Fee     int64
+	Share   int64 // the platform's, less what went back with refunds
 }
 
 // Profit is what the agency kept.
-func (t SalesTotal) Profit() int64 { return t.Revenue - t.Cost - t.Fee }
+func (t SalesTotal) Profit() int64 { return t.Revenue - t.Cost - t.Fee - t.Share }
 
 func (t *SalesTotal) add(o SalesTotal) {
 	t.Sales += o.Sales
@@ -29,6 +30,7 @@ func (t *SalesTotal) add(o SalesTotal) {
 	t.Revenue += o.Revenue
 	t.Cost += o.Cost
 	t.Fee += o.Fee
+	t.Share += o.Share
 }
 
 // SalesBy is sales by something: a client's wallet, a package.
@@ -56,6 +58,9 @@ func (s *Service) SalesByPackage(ctx context.Context, agency models.AgencyID, sp
 // goneSQL is models.Purchase's Gone.
 const goneSQL = "(CASE WHEN refunded + dispute_lost < paid THEN refunded + dispute_lost ELSE paid END)"
 
+// feeBackSQL is models.Purchase's PlatformBack.
+const feeBackSQL = "(CASE WHEN paid > 0 THEN platform_fee * (CASE WHEN refunded < paid THEN refunded ELSE paid END) / paid ELSE 0 END)"
+
 func salesBy[K comparable](tx *gorm.DB, column string, agency models.AgencyID, span period.Span) (SalesBy[K], error) {
 	var rows []struct {
 		Key K
@@ -64,7 +69,7 @@ func salesBy[K comparable](tx *gorm.DB, column string, agency models.AgencyID, s
 	err := tx.Model(&models.Purchase{}).
 		Select(column+` AS key, CAST(SUM(CASE WHEN `+goneSQL+` < paid OR paid = 0 THEN 1 ELSE 0 END) AS bigint) AS sales,
 			CAST(SUM(credits - revoked + revoked_spent) AS bigint) AS credits, CAST(SUM(price - `+goneSQL+`) AS bigint) AS revenue,
-			CAST(SUM(cost - cost_back) AS bigint) AS cost, CAST(SUM(fee) AS bigint) AS fee`).
+			CAST(SUM(cost - cost_back) AS bigint) AS cost, CAST(SUM(fee) AS bigint) AS fee, CAST(SUM(platform_fee - `+feeBackSQL+`) AS bigint) AS share`).
 		Where("agency_id = ? AND package_id IS NOT NULL AND credited_at > 0 AND credited_at >= ? AND credited_at < ?", agency, span.Start, span.End).
 		Group(column).Scan(&rows).Error
 	out := make(SalesBy[K], len(rows))
@@ -83,7 +88,10 @@ type Sale struct {
 }
 
 // Profit is what the agency kept of it, in minor units.
-func (s *Sale) Profit() int64 { return s.Price - s.Gone() - s.Cost + s.CostBack - s.Fee }
+func (s *Sale) Profit() int64 { return s.Price - s.Gone() - s.Cost + s.CostBack - s.Fee - s.Share() }
+
+// Share is what the platform kept of it, in minor units.
+func (s *Sale) Share() int64 { return s.PlatformFee - s.PlatformBack() }
 
 // SalesQuery pages through an agency's sales, newest first.
 type SalesQuery struct {

@@ -160,7 +160,13 @@ func (s *Service) claimTopUp(ctx context.Context, a *Account, cover models.Credi
 			return s.topUpDone(tx, &t, 0)
 		}
 		if wait := t.AttemptedAt.Add(topUpEvery); t.AttemptedAt > 0 && wait > now {
-			return s.topUpDone(tx, &t, wait)
+			again, err := mayCoverAgain(tx, &t, cover)
+			if err != nil {
+				return err
+			}
+			if !again {
+				return s.topUpDone(tx, &t, wait)
+			}
 		}
 		if cover == 0 && t.State == models.TopUpOn && t.DueAt > now { // the card rests
 			return nil
@@ -233,6 +239,17 @@ func (s *Service) claimTopUp(ctx context.Context, a *Account, cover models.Credi
 		return models.Purchase{}, err
 	}
 	return p, nil
+}
+
+// mayCoverAgain tells whether what a client's purchase lacks may be bought within
+// the hour: the money is asked for by somebody who is there, and the last payment
+// went through. A card that did not pay rests.
+func mayCoverAgain(tx *gorm.DB, t *models.TopUp, cover models.Credits) (bool, error) {
+	if cover == 0 || t.Declines > 0 {
+		return false, nil
+	}
+	last, err := lastAttempt(tx, t.AgencyID, t.WalletID)
+	return last.Status == models.PurchaseCredited, err
 }
 
 // leftBy is what a wallet has left now, with everything that was booked before:
@@ -443,12 +460,7 @@ func (s *Service) coverStock(ctx context.Context, agency *models.Agency, need mo
 	if err != nil {
 		return false, err
 	}
-	for _, l := range view.Lots {
-		if l.Source == models.SourcePurchase && l.ExpiresAt == models.Never && !l.Frozen && l.EffectiveAt <= now {
-			need -= l.Remaining
-		}
-	}
-	if need += view.Balance.Excess; need <= 0 {
+	if need += view.Balance.Excess - stockOf(&view, now); need <= 0 {
 		return true, nil // it has come meanwhile
 	}
 	p, err := s.topUp(ctx, agency.ID, agency.WalletID, need, now)
@@ -533,7 +545,7 @@ func (s *Service) lookAutomatic(ctx context.Context, p *models.Purchase, number 
 	}
 	made, err := s.payments.ChargeSaved(ctx, checkout.SavedChargeParams{
 		Account: p.Account, Customer: p.Customer, Card: p.PaymentMethod, Reference: p.ID.String(), IdempotencyKey: p.IdempotencyKey,
-		Title: p.Title, Amount: p.Total(),
+		Title: p.Title, Amount: p.Total(), ApplicationFee: FeeShare(p.FeeShare).Of(p.Price),
 	})
 	if err == nil {
 		return made, nil

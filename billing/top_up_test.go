@@ -443,8 +443,16 @@ func TestASaleBuysTheSmallestPackThatCovers(t *testing.T) {
 		s.pay(t, p)
 		s.becomes(t, p, models.PurchaseCredited)
 		require.Equal(t, 13_500*models.Credit, s.left(t, acme))
-		_, err = s.order(t, acme, growth, "again")
-		require.True(t, problem.Is(err, "out_of_stock"), "at most once an hour: %v", err)
+		p, err = s.order(t, acme, growth, "again")
+		require.NoError(t, err, "a second short sale within the hour is covered too")
+		bought = s.attempts(t, s.account)
+		require.Len(t, bought, 2)
+		require.Equal(t, []any{12_500 * models.Credit, int64(50_00)}, []any{bought[1].Credits, bought[1].Price})
+		_, err = s.order(t, s.client(t, "bright"), growth, "third")
+		require.True(t, problem.Is(err, "out_of_stock"), "the month's limit stands: %v", err)
+		require.Equal(t, models.TopUpPaused, s.topUp(t, s.account).State)
+		s.pay(t, p)
+		s.becomes(t, p, models.PurchaseCredited)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"refill/billing/ledger"
 	"refill/models"
 )
 
@@ -15,11 +16,28 @@ type SoldUnused struct {
 	Credits models.Credits
 	Clients int64
 	Value   models.Money   // the part of the prices paid that stands for them, rounded down for each sale
+	Waiting models.Credits // of them, paid for and not given yet: they were sold beyond the stock
+	Reserve models.Credits // of the agency's stock, what pays its excess and then gives those
 	Excess  models.Credits // the agency's own excess usage
 }
 
-// Covered is how much of it the agency holds.
-func (u SoldUnused) Covered() models.Credits { return max(0, u.Credits-u.Excess) }
+// Covered is how much of it is there: in the clients' wallets, or in the agency's
+// stock for those who wait. The agency's excess comes off first.
+func (u SoldUnused) Covered() models.Credits {
+	return max(0, u.Credits-max(0, u.Waiting+u.Excess-u.Reserve))
+}
+
+// stockOf is what of an agency's credits may be sold on: purchased ones that never
+// expire.
+func stockOf(view *ledger.View, now models.Time) models.Credits {
+	var out models.Credits
+	for _, l := range view.Lots {
+		if l.Source == models.SourcePurchase && l.ExpiresAt == models.Never && !l.Frozen && l.EffectiveAt <= now {
+			out += l.Remaining
+		}
+	}
+	return out
+}
 
 // SoldUnused adds up the lots that clients bought of an agency and still have.
 func (s *Service) SoldUnused(ctx context.Context, agency *models.Agency) (SoldUnused, error) {
@@ -48,12 +66,30 @@ func (s *Service) SoldUnused(ctx context.Context, agency *models.Agency) (SoldUn
 			}
 			out.Value.Amount += value
 		}
+		var waiting []models.Purchase
+		if err := tx.Where("agency_id = ? AND package_id IS NOT NULL AND status = ? AND paid_at > 0", agency.ID, models.PurchaseProcessing).Find(&waiting).Error; err != nil {
+			return err
+		}
+		for i := range waiting {
+			out.Credits += waiting[i].Credits
+			out.Waiting += waiting[i].Credits
+			out.Value.Amount += waiting[i].Price - waiting[i].Gone()
+			clients[waiting[i].WalletID] = true
+		}
 		out.Clients = int64(len(clients))
 		var w models.Wallet
 		if err := tx.Where("agency_id = ? AND id = ?", agency.ID, agency.WalletID).Take(&w).Error; err != nil {
 			return missing(err, "wallet")
 		}
 		out.Excess = w.Excess
+		if out.Waiting+out.Excess == 0 {
+			return nil
+		}
+		view, err := s.ledger.ViewIn(ctx, tx, agency.ID, agency.WalletID, now)
+		if err != nil {
+			return err
+		}
+		out.Reserve = min(out.Waiting+out.Excess, stockOf(&view, now))
 		return nil
 	})
 	return out, err

@@ -141,6 +141,7 @@ test("the pages of an agency", async () => {
   await visit(window, "usage-no-match", "/usage?model=nothing");
   await visit(window, "usage-empty", "/usage?p=custom&from=2020-01-01&to=2020-01-31");
   await visit(window, "sales", "/sales?p=90d");
+  await visit(window, "sales-rule", "/sales/rule");
   await visit(window, "sales-refund", await href(page, "a[href$='/refund']"));
   await visit(window, "history", "/history");
   await visit(window, "history-no-match", "/history?q=nothing-like-it");

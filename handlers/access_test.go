@@ -158,6 +158,10 @@ POST /sub-accounts/{acme}/monthly/stop                                in     303
 
 GET  /sales                                                           in     200   200     200    403    403   403       200
 GET  /sales.csv                                                       in     200   200     200    403    403   403       200
+GET  /sales/packages.csv                                              in     200   200     200    403    403   403       200
+GET  /sales/clients.csv                                               in     200   200     200    403    403   403       200
+GET  /sales/rule                                                      in     200   200     403    403    403   403       200
+POST /sales/rule                                                      in     422   422     403    403    403   403       422
 GET  /sales/{sale}/refund                                               in     200   403     403     403    403   403       404      | 404   403   403   403   403
 POST /sales/{sale}/refund                                               in     422   403     403     403    403   403       404      | 404   403   403   403   403
 POST /checklist/hide                                                  in     303   303     303    403    403   403       303
@@ -265,6 +269,7 @@ GET  /admin/plans                                                     in     403
 GET  /admin/plans/new                                                 in     403   403     403    403    200   403       403
 POST /admin/plans/new                                                 in     403   403     403    403    422   403       403
 POST /admin/plans/grace                                               in     403   403     403    403    422   403       403
+POST /admin/plans/fee                                                 in     403   403     403    403    422   403       403
 GET  /admin/plans/{plan}                                              in     403   403     403    403    200   403       403      | 403   403     403    403    404
 GET  /admin/plans/{plan}/edit                                         in     403   403     403    403    200   403       403      | 403   403     403    403    404
 POST /admin/plans/{plan}/edit                                         in     403   403     403    403    422   403       403      | 403   403     403    403    404

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -52,6 +53,9 @@ func (a *app) showPackages(c echo.Context, code int, chosen choice) error {
 
 func packageOffer(o *billing.PackageOffer, account *billing.Account) views.Offer {
 	out := views.Offer{ID: o.ID.String(), Name: o.Name, Credits: o.Credits, Price: o.Total(), Badge: o.Badge, Note: o.Note}
+	if o.Later {
+		out.Note = strings.TrimSpace(out.Note + " You pay now, and the credits come as soon as " + account.Agency.Name + " has them ready.")
+	}
 	switch {
 	case o.Limited && o.Left == 0:
 		out.Shut = "Bought for this month. It opens again on " + o.OpensAt.In(account.Zone).Format("January 2") + "."

@@ -237,6 +237,7 @@ func panelOf(p *billing.PackagePanel, edit *billing.PackageEdit) views.PackagePa
 		out.Missing = ""
 	}
 	out.Credits, out.Price, out.Cost, out.Fee, out.Keep, out.BreakEven = m.Credits, m.Price, m.Cost, m.Fee, m.Keep, m.BreakEven
+	out.Platform, out.PlatformShare = m.Platform, p.Costs.Platform.Percent()
 	out.Times, out.Thin = m.TimesCost(), m.Thin()
 	out.Unit = models.Money{Amount: p.Basis.Cost.Price, Currency: p.Currency}.PerCredit(p.Basis.Cost.Credits)
 	out.Basis, out.Share, out.Fixed = basisName(&p.Basis), p.Costs.Fee.Share, models.Money{Amount: p.Costs.Fee.Fixed, Currency: p.Currency}

@@ -37,14 +37,40 @@ func versionTerms(v *billing.PlanVersion) views.PlanFacts {
 
 // plans lists every plan in its newest version.
 func (a *app) plans(c echo.Context) error {
-	days, err := a.Billing.GraceDays(c.Request().Context())
-	if err != nil {
+	return a.showPlans(c, http.StatusOK, views.Plans{})
+}
+
+// setPlatformFee changes the platform's share of what agencies sell.
+func (a *app) setPlatformFee(c echo.Context) error {
+	entered := field(c, "share")
+	t := typed{}
+	percent, err := models.ParseCredits(strings.TrimSpace(strings.TrimSuffix(entered, "%")))
+	if share := billing.FeeShare(percent * 100 / models.Credit); err != nil || percent*100%models.Credit != 0 {
+		t.wrong("share", "Enter a percentage with two decimals at the most, such as 2.5.")
+	} else if err := a.Billing.SetPlatformFee(c.Request().Context(), share, visitOf(c).viewer.Actor()); err != nil && !t.merge(err, "share") {
 		return err
 	}
-	return a.showPlans(c, http.StatusOK, views.Plans{Grace: strconv.Itoa(days)})
+	if len(t.errors) > 0 {
+		return a.showPlans(c, http.StatusUnprocessableEntity, views.Plans{Errors: t.errors, Share: entered})
+	}
+	return a.saidAt(c, plansPath, views.Flash{Tone: views.ToneOK, Text: "Saved: your share of what agencies sell is " + percent.String() + "%."})
 }
 
 func (a *app) showPlans(c echo.Context, code int, out views.Plans) error {
+	if out.Grace == "" && out.Errors.For("days") == "" {
+		days, err := a.Billing.GraceDays(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		out.Grace = strconv.Itoa(days)
+	}
+	if out.Share == "" && out.Errors.For("share") == "" {
+		share, err := a.Billing.PlatformFee(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		out.Share = share.Percent()
+	}
 	lines, err := a.Billing.PlanLines(c.Request().Context())
 	if err != nil {
 		out.Failure = a.failure(c, "The plans", "Agencies keep what they have.", err)

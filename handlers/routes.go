@@ -128,6 +128,10 @@ func (a *app) table() []route {
 
 		{get, "/sales", agencies, a.sales},
 		{get, "/sales.csv", agencies, a.salesCSV},
+		{get, "/sales/packages.csv", agencies, a.salesLinesCSV("sales-by-package", "package", a.salesByPackage)},
+		{get, "/sales/clients.csv", agencies, a.salesLinesCSV("sales-by-client", "client", a.salesByClient)},
+		{get, "/sales/rule", buyers, a.oversellForm},
+		{post, "/sales/rule", buyers, a.setOversell},
 		{get, "/sales/:id/refund", owners, a.refundForm(a.refundOfSale)},
 		{post, "/sales/:id/refund", owners, a.refund(a.refundOfSale)},
 		{post, "/checklist/hide", agencies, a.hideChecklist},
@@ -230,6 +234,7 @@ func (a *app) table() []route {
 		{get, "/admin/plans/new", admins, a.newPlanForm},
 		{post, "/admin/plans/new", admins, a.newPlan},
 		{post, "/admin/plans/grace", admins, a.setGrace},
+		{post, "/admin/plans/fee", admins, a.setPlatformFee},
 		{get, "/admin/plans/:id", admins, a.plan},
 		{get, "/admin/plans/:id/edit", admins, a.editPlanForm},
 		{post, "/admin/plans/:id/edit", admins, a.editPlan},

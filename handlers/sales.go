@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"context"
 	"encoding/csv"
 	"io"
 	"net/http"
@@ -66,6 +67,7 @@ func (a *app) sales(c echo.Context) error {
 			row.Refund = "/sales/" + p.ID.String() + "/refund"
 		}
 		out.Rows = append(out.Rows, row)
+		out.Shared = out.Shared || row.Share.Amount != 0
 	}
 	if err == nil && len(rows) == 0 && out.Pager.Newer == "" {
 		out.Start = &views.Link{Label: "Set up your packages", Href: "/packages"}
@@ -87,39 +89,159 @@ func (a *app) salesSums(c echo.Context, account *billing.Account, out *views.Sal
 	if err != nil {
 		return err
 	}
-	out.Unused = views.Unused{Credits: unused.Credits, Clients: unused.Clients, Value: unused.Value, Covered: unused.Covered()}
+	out.Unused = views.Unused{Credits: unused.Credits, Clients: unused.Clients, Value: unused.Value, Covered: unused.Covered(), Waiting: unused.Waiting}
+	rule, err := a.Billing.OversellRule(ctx, account.Agency.ID)
+	if err != nil {
+		return err
+	}
+	out.Rule = ruleSentence(&rule)
+	if mayBuy(visitOf(c)) {
+		out.Change = "/sales/rule"
+	}
 	out.Span += ", " + spanWords(span.Span, account.Zone)
-	byPackage, err := a.Billing.SalesByPackage(ctx, account.Agency.ID, span.Span)
-	if err != nil {
+	if out.ByPack, out.Sum, err = a.salesByPackage(ctx, account, span.Span); err != nil {
 		return err
 	}
-	byClient, err := a.Billing.SalesByClient(ctx, account.Agency.ID, span.Span)
+	out.ByBuyer, _, err = a.salesByClient(ctx, account, span.Span)
+	out.Shared = out.Shared || out.Sum.Share.Amount != 0
+	return err
+}
+
+func (a *app) salesByPackage(ctx context.Context, account *billing.Account, span period.Span) ([]views.SalesLine, views.SalesSum, error) {
+	sums, err := a.Billing.SalesByPackage(ctx, account.Agency.ID, span)
 	if err != nil {
-		return err
+		return nil, views.SalesSum{}, err
 	}
-	packages, err := a.Billing.PackageNames(ctx, account.Agency.ID)
+	names, err := a.Billing.PackageNames(ctx, account.Agency.ID)
+	out := make([]views.SalesLine, 0, len(sums))
+	for id, t := range sums {
+		out = append(out, views.SalesLine{Name: names[id], Href: packagePath(id), SalesSum: salesSum(t, account.Agency.Currency)})
+	}
+	sortSales(out)
+	return out, salesSum(sums.Total(), account.Agency.Currency), err
+}
+
+func (a *app) salesByClient(ctx context.Context, account *billing.Account, span period.Span) ([]views.SalesLine, views.SalesSum, error) {
+	sums, err := a.Billing.SalesByClient(ctx, account.Agency.ID, span)
 	if err != nil {
-		return err
+		return nil, views.SalesSum{}, err
 	}
 	clients, err := a.Billing.ClientNames(ctx, account.Agency.ID)
+	out := make([]views.SalesLine, 0, len(sums))
+	for wallet, t := range sums {
+		sub := clients[wallet]
+		out = append(out, views.SalesLine{Name: sub.Name, Href: subAccountPath(sub.ID), SalesSum: salesSum(t, account.Agency.Currency)})
+	}
+	sortSales(out)
+	return out, salesSum(sums.Total(), account.Agency.Currency), err
+}
+
+func sortSales(lines []views.SalesLine) {
+	slices.SortFunc(lines, func(x, y views.SalesLine) int { //nolint:gocritic // the signature is slices'
+		return cmp.Or(cmp.Compare(y.Revenue.Amount, x.Revenue.Amount), cmp.Compare(x.Name, y.Name))
+	})
+}
+
+// salesLinesCSV is a file of what was sold in a period by package or by client,
+// from the lots that were moved.
+func (a *app) salesLinesCSV(
+	name, first string, read func(context.Context, *billing.Account, period.Span) ([]views.SalesLine, views.SalesSum, error),
+) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
+		span, err := a.Billing.UsagePeriod(ctx, account, billing.PeriodName(cmp.Or(c.QueryParam("p"), string(billing.ThisCycle))), "", "")
+		if err != nil {
+			return err
+		}
+		lines, _, err := read(ctx, account, span.Span)
+		if err != nil {
+			return err
+		}
+		return a.download(c, name, span.Start, span.End, func(w io.Writer) error {
+			out := csv.NewWriter(w)
+			out.UseCRLF = true
+			rows := [][]string{{first, "sales", "credits", "sold", "cost", "card_fees", "platform_fee", "profit", "margin", "currency", "verdict"}}
+			for i := range lines {
+				rows = append(rows, salesLineCells(&lines[i]))
+			}
+			return out.WriteAll(rows)
+		})
+	}
+}
+
+func salesLineCells(l *views.SalesLine) []string {
+	verdict := "profit"
+	if l.Lossy {
+		verdict = "loss"
+	}
+	return []string{
+		text(l.Name), strconv.FormatInt(l.Count, 10), l.SalesSum.Credits.String(), l.Revenue.Decimal(), l.Cost.Decimal(), l.Fee.Decimal(), l.Share.Decimal(),
+		l.Profit.Decimal(), l.Margin, l.Revenue.Currency, verdict,
+	}
+}
+
+// ruleSentence is what happens beyond the stock.
+func ruleSentence(r *billing.OversellRule) string {
+	switch r.Rule {
+	case models.OversellWarn:
+		return "You sell beyond your stock, and are told each time. Clients get those credits as soon as you have bought them."
+	case models.OversellAllow:
+		return "You sell up to " + format.CreditsWord(r.Limit) + " beyond your stock. Clients get those as soon as you have bought them."
+	case models.OversellRefuse:
+	}
+	return "You don't sell more than you hold."
+}
+
+func (a *app) oversellForm(c echo.Context) error {
+	rule, err := a.Billing.OversellRule(c.Request().Context(), visitOf(c).viewer.Agency.ID)
 	if err != nil {
 		return err
 	}
-	currency := account.Agency.Currency
-	out.Sum = salesSum(byPackage.Total(), currency)
-	for id, t := range byPackage {
-		out.ByPack = append(out.ByPack, views.SalesLine{Name: packages[id], Href: "/packages/" + id.String(), SalesSum: salesSum(t, currency)})
+	f := views.OversellForm{Rule: rule.Rule}
+	if rule.Limit > 0 {
+		f.Limit = format.Typed(rule.Limit)
 	}
-	for wallet, t := range byClient {
-		sub := clients[wallet]
-		out.ByBuyer = append(out.ByBuyer, views.SalesLine{Name: sub.Name, Href: subAccountPath(sub.ID), SalesSum: salesSum(t, currency)})
+	return a.showOversell(c, http.StatusOK, &f)
+}
+
+func (a *app) showOversell(c echo.Context, code int, f *views.OversellForm) error {
+	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
+	rule, err := a.Billing.OversellRule(ctx, account.Agency.ID)
+	if err != nil {
+		return err
 	}
-	for _, lines := range [][]views.SalesLine{out.ByPack, out.ByBuyer} {
-		slices.SortFunc(lines, func(x, y views.SalesLine) int { //nolint:gocritic // the signature is slices'
-			return cmp.Or(cmp.Compare(y.Revenue.Amount, x.Revenue.Amount), cmp.Compare(x.Name, y.Name))
-		})
+	top, err := a.Billing.TopUpState(ctx, account)
+	if err != nil {
+		return err
 	}
-	return nil
+	f.Waiting, f.TopUp = rule.Waiting, top.State == models.TopUpOn && top.ForSales
+	if f.Frame, err = a.frame(c, "Selling beyond your stock", "sales", nil); err != nil {
+		return err
+	}
+	f.Frame.Failed = len(f.Errors) > 0
+	return page(c, code, views.OversellPage(*f))
+}
+
+func (a *app) setOversell(c echo.Context) error {
+	v := visitOf(c)
+	f := views.OversellForm{Rule: models.Oversell(c.FormValue("rule")), Limit: c.FormValue("limit")}
+	var limit models.Credits
+	if f.Rule == models.OversellAllow {
+		var err error
+		if limit, err = typedCredits(f.Limit); err != nil {
+			f.Errors = views.FieldErrors{{Field: "limit", Text: amountText(err)}}
+			return a.showOversell(c, http.StatusUnprocessableEntity, &f)
+		}
+	}
+	err := a.Billing.SetOversell(c.Request().Context(), v.viewer.Agency.ID, f.Rule, limit, v.viewer.Actor())
+	if wrong, ok := wrongFields(err, "rule", "limit"); ok {
+		f.Errors = wrong
+		return a.showOversell(c, statusOf(err), &f)
+	}
+	if err != nil {
+		return err
+	}
+	return a.saidAt(c, "/sales", views.Flash{Tone: views.ToneOK, Text: "Saved. It holds for purchases that are opened from now on."})
 }
 
 func spanWords(s period.Span, zone *time.Location) string {
@@ -129,7 +251,7 @@ func spanWords(s period.Span, zone *time.Location) string {
 func salesSum(t billing.SalesTotal, currency string) views.SalesSum {
 	out := views.SalesSum{
 		Count: t.Sales, Credits: t.Credits, Revenue: models.Money{Amount: t.Revenue, Currency: currency}, Cost: models.Money{Amount: t.Cost, Currency: currency},
-		Fee: models.Money{Amount: t.Fee, Currency: currency}, Profit: models.Money{Amount: t.Profit(), Currency: currency}, Lossy: t.Profit() < 0,
+		Fee: models.Money{Amount: t.Fee, Currency: currency}, Share: models.Money{Amount: t.Share, Currency: currency}, Profit: models.Money{Amount: t.Profit(), Currency: currency}, Lossy: t.Profit() < 0,
 	}
 	if t.Revenue > 0 {
 		out.Margin = format.Percent(t.Profit(), t.Revenue)
@@ -141,7 +263,7 @@ func saleRow(s *billing.Sale) views.SaleRow {
 	return views.SaleRow{
 		At: s.CreatedAt, Client: s.Client, Href: subAccountPath(s.Sub), Package: s.Title, Credits: s.Credits, Status: purchaseStatus(&s.Purchase),
 		Note: s.StatusNote, Back: moneyBack(&s.Purchase, true), Price: s.Total(), Cost: models.Money{Amount: s.Cost - s.CostBack, Currency: s.Currency}, Fee: models.Money{Amount: s.Fee, Currency: s.Currency},
-		Profit: models.Money{Amount: s.Profit(), Currency: s.Currency}, Paid: s.CreditedAt > 0,
+		Share: models.Money{Amount: s.Share(), Currency: s.Currency}, Profit: models.Money{Amount: s.Profit(), Currency: s.Currency}, Paid: s.CreditedAt > 0,
 	}
 }
 
@@ -151,7 +273,7 @@ func (a *app) salesCSV(c echo.Context) error {
 		out := csv.NewWriter(w)
 		out.UseCRLF = true
 		if err := out.Write([]string{
-			"time_local", "time_utc", "purchase", "client", "client_id", "package", "credits", "price", "cost", "fee", "profit", "currency", "status", "payment", "refunded",
+			"time_local", "time_utc", "purchase", "client", "client_id", "package", "credits", "price", "cost", "fee", "profit", "currency", "status", "payment", "refunded", "platform_fee",
 		}); err != nil {
 			return err
 		}
@@ -178,7 +300,7 @@ func saleCells(s *billing.Sale, zone *time.Location) []string {
 	money := func(amount int64) string { return models.Money{Amount: amount, Currency: s.Currency}.Decimal() }
 	return []string{
 		s.CreatedAt.In(zone).Format(time.RFC3339), s.CreatedAt.Go().Format(time.RFC3339), s.ID.String(), text(s.Client), s.Sub.String(), text(s.Title),
-		s.Credits.String(), money(s.Price), money(s.Cost - s.CostBack), money(s.Fee), money(s.Profit()), s.Currency, string(s.Status), text(s.PaymentIntent), money(s.Gone()),
+		s.Credits.String(), money(s.Price), money(s.Cost - s.CostBack), money(s.Fee), money(s.Profit()), s.Currency, string(s.Status), text(s.PaymentIntent), money(s.Gone()), money(s.Share()),
 	}
 }
 

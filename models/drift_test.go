@@ -21,7 +21,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.SignInLink{}, &models.SignInAttempt{}, &models.APIKey{}, &models.AuditEntry{},
 		&models.Wallet{}, &models.Stirred{}, &models.WalletPlace{}, &models.Lot{}, &models.StoredLot{}, &models.Entry{}, &models.Act{}, &models.Charge{}, &models.Reversal{},
 		&models.Hold{}, &models.UsageQuarter{}, &models.UsageDay{}, &models.UsageAgencyDay{}, &models.UsagePlatformDay{}, &models.Purchase{}, &models.PaymentRef{}, &models.StripeEvent{},
-		&models.AdjustmentRequest{}, &models.StripeAccount{}, &models.Package{}, &models.PackagePrice{}, &models.PackageViewer{},
+		&models.AdjustmentRequest{}, &models.StripeAccount{}, &models.Package{}, &models.PackagePrice{}, &models.PackageViewer{}, &models.PackageSubscription{},
 		&models.Mail{}, &models.Invitation{},
 		&models.PlanOrder{}, &models.PlanRef{}, &models.PlanPrice{}, &models.LotFreeze{},
 		&models.BulkAssignment{}, &models.BulkPart{}, &models.StandingAssignment{}, &models.StandingTurn{}, &models.EntrySum{},

@@ -47,6 +47,7 @@ type (
 	webhookKind      struct{}
 	webhookEventKind struct{}
 	giftKind         struct{}
+	packageSubKind   struct{}
 )
 
 func (agencyKind) prefix() string       { return "agy" }
@@ -74,6 +75,7 @@ func (noticeKind) prefix() string       { return "ntc" }
 func (webhookKind) prefix() string      { return "whk" }
 func (webhookEventKind) prefix() string { return "evt" }
 func (giftKind) prefix() string         { return "gft" }
+func (packageSubKind) prefix() string   { return "psb" }
 
 // One id type per noun.
 type (
@@ -102,6 +104,7 @@ type (
 	WebhookEndpointID = ID[webhookKind]
 	WebhookEventID    = ID[webhookEventKind]
 	GiftID            = ID[giftKind]
+	PackageSubID      = ID[packageSubKind]
 )
 
 // idText is lower-case base32hex without padding: it keeps byte order.

@@ -96,6 +96,37 @@ type Purchase struct {
 	PaymentMethod string
 	Card          string // its fingerprint
 	FailureCode   string // the bank's
+
+	// Of a sale: a month of a subscription, and what is agreed beside the price.
+
+	SubscriptionID PackageSubID
+	Invoice        string // Stripe's, of a month
+	TermEnd        Time   // when a month's credits expire; 0: never
+	Waits          bool   // the credits are beyond the seller's stock: they come when it has them
+	FeeShare       int64  // the platform's share of the price, in hundredths of a percent
+	PlatformFee    int64  // what it came to, in minor units
+}
+
+// Month tells a month of a subscription from a purchase of its own.
+func (p *Purchase) Month() bool { return !p.SubscriptionID.IsZero() }
+
+// Renewal tells a month that Stripe began, from one that a buyer pays at a
+// checkout.
+func (p *Purchase) Renewal() bool {
+	return p.Month() && p.Invoice != "" && p.CheckoutSession == p.Invoice
+}
+
+// PlatformBack is what of the platform's share goes back with the refunded part of
+// the price, in minor units.
+func (p *Purchase) PlatformBack() int64 {
+	if p.Paid <= 0 {
+		return 0
+	}
+	back, err := MulDiv(p.PlatformFee, min(p.Refunded, p.Paid), p.Paid)
+	if err != nil {
+		return 0
+	}
+	return back
 }
 
 // Gone is what of the payment the seller no longer has, in minor units: refunded

@@ -53,8 +53,9 @@ type Package struct {
 	Badge        string
 	Note         string // shown to the client
 	Audience     Audience
-	MonthlyLimit int // per sub-account and calendar month; 0: none
-	Position     int // as clients see them
+	MonthlyLimit int          // per sub-account and calendar month; 0: none
+	Position     int          // as clients see them
+	Every        PackageEvery `gorm:"default:once"`
 	OnSale       bool
 	LossAccepted bool // sold below its cost on purpose
 	CostBasis    CostBasis
@@ -86,3 +87,72 @@ type PackageViewer struct {
 	PackageID    PackageID    `gorm:"primaryKey"`
 	SubAccountID SubAccountID `gorm:"primaryKey"`
 }
+
+// PackageEvery says how often a package is bought.
+type PackageEvery string
+
+// The rhythms of a package.
+const (
+	PackageOnce    PackageEvery = "once"
+	PackageMonthly PackageEvery = "month" // paid every month; its credits last until the next
+)
+
+// Monthly tells a package that is paid every month.
+func (p *Package) Monthly() bool { return p.Every == PackageMonthly }
+
+// Oversell is what an agency does when its stock is short of a sale. What is sold
+// beyond the stock is paid for at once and given to the client as soon as the
+// agency has it: nobody is given credits that nobody bought.
+type Oversell string
+
+// The rules for selling beyond the stock.
+const (
+	OversellRefuse Oversell = "refuse" // nothing is sold that is not there
+	OversellWarn   Oversell = "warn"   // it is sold, and the agency is told each time
+	OversellAllow  Oversell = "allow"  // it is sold, up to OversellLimit on the way at once
+)
+
+// PackageSubStatus is where a client's monthly package stands.
+type PackageSubStatus string
+
+// The states of a monthly package.
+const (
+	PackageSubOpen    PackageSubStatus = "open" // its checkout is
+	PackageSubActive  PackageSubStatus = "active"
+	PackageSubPastDue PackageSubStatus = "past_due" // the last month is not paid, and is tried again
+	PackageSubEnded   PackageSubStatus = "ended"
+	PackageSubExpired PackageSubStatus = "expired" // it never began
+)
+
+// Running tells a subscription that goes on.
+func (s PackageSubStatus) Running() bool { return s == PackageSubActive || s == PackageSubPastDue }
+
+// PackageSubscription is a client that gets a package every month, with the offer
+// as it was taken. Each month's payment is a purchase of its own.
+type PackageSubscription struct {
+	AgencyID    AgencyID     `gorm:"primaryKey"`
+	ID          PackageSubID `gorm:"primaryKey"`
+	WalletID    WalletID
+	PackageID   PackageID
+	Title       string
+	Credits     Credits // each month
+	Price       int64   // each month, in minor units
+	Currency    string
+	Account     string // connected account
+	Live        bool
+	FeeShare    int64 // the platform's, in hundredths of a percent
+	Status      PackageSubStatus
+	StatusNote  string
+	PurchaseID  PurchaseID // of the first month
+	StripeID    string
+	Customer    string
+	PeriodStart Time
+	PeriodEnd   Time // the next payment, or the end
+	CancelAt    Time // 0: it goes on
+	EndedAt     Time
+	CheckedAt   Time
+	CreatedAt   Time `gorm:"autoCreateTime:false"`
+}
+
+// Total is the price of a month as money.
+func (p *PackageSubscription) Total() Money { return Money{Amount: p.Price, Currency: p.Currency} }

@@ -11,19 +11,21 @@ const (
 
 // Agency is the tenant: it pays and owns everything below it.
 type Agency struct {
-	ID          AgencyID `gorm:"primaryKey"`
-	ExternalID  string
-	Name        string
-	Host        string // first label of the clients' portal, {host}.localhost in the demo
-	TimeZone    string // IANA name; cuts days and periods
-	Currency    string
-	Status      AgencyStatus
-	WalletID    WalletID
-	RateCardID  RateCardID // zero: the plan's
-	ClientTopUp bool       // its clients may turn automatic top-up on
-	Slots       string     // chart colours by name, JSON; kept so that a model keeps its colour
-	UsageRolled Time       // days before this instant are in usage_days
-	TryLater    string     // what a visitor is told while the AI is paused; "" the usual words
+	ID            AgencyID `gorm:"primaryKey"`
+	ExternalID    string
+	Name          string
+	Host          string // first label of the clients' portal, {host}.localhost in the demo
+	TimeZone      string // IANA name; cuts days and periods
+	Currency      string
+	Status        AgencyStatus
+	WalletID      WalletID
+	RateCardID    RateCardID // zero: the plan's
+	ClientTopUp   bool       // its clients may turn automatic top-up on
+	Oversell      Oversell   `gorm:"default:refuse"` // what may be sold beyond the stock
+	OversellLimit Credits    // of OversellAllow
+	Slots         string     // chart colours by name, JSON; kept so that a model keeps its colour
+	UsageRolled   Time       // days before this instant are in usage_days
+	TryLater      string     // what a visitor is told while the AI is paused; "" the usual words
 
 	// Days of PlatformZone before PlatformRolled are in usage_platform_days.
 	PlatformRolled Time

@@ -61,8 +61,8 @@ func unitPrice(price *big.Rat, currency string) string {
 
 func version(n int) string { return "Version " + strconv.Itoa(n) }
 
-// Plans is every plan, and how long one goes on unpaid. Field name of the latter:
-// days.
+// Plans is every plan, and how long one goes on unpaid, and the platform's share of
+// what agencies sell. Field names of the latter: days; share.
 type Plans struct {
 	Frame   Frame
 	Failure *SectionFailure
@@ -70,6 +70,7 @@ type Plans struct {
 	Rows    []PlanRow
 	Retired []PlanRow // off offer
 	Grace   string    // as typed
+	Share   string    // the platform's of what agencies sell, in percent, as typed
 }
 
 // PlanRow is one plan in its newest version.

@@ -47,6 +47,7 @@ type SalesSum struct {
 	Revenue models.Money
 	Cost    models.Money
 	Fee     models.Money
+	Share   models.Money // the platform's
 	Profit  models.Money
 	Margin  string // "49%"; "" where nothing was earned
 	Lossy   bool
@@ -55,7 +56,11 @@ type SalesSum struct {
 // sentence is "$1,240.00 sold, $593.00 cost, $37.00 card fees: $610.00 profit (49%)."
 func (s SalesSum) sentence() string {
 	text := format.Money(s.Revenue) + " sold in " + format.Plural(s.Count, "sale", "sales") + " − " + format.Money(s.Cost) + " cost − " +
-		format.Money(s.Fee) + " card fees = " + format.Money(s.Profit)
+		format.Money(s.Fee) + " card fees"
+	if s.Share.Amount > 0 {
+		text += " − " + format.Money(s.Share) + " platform fee"
+	}
+	text += " = " + format.Money(s.Profit)
 	if s.Lossy {
 		text += " loss"
 	} else {

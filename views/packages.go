@@ -145,18 +145,20 @@ type PackagePrice struct {
 type PackagePanel struct {
 	Missing string // why there are no numbers; "" when there are
 
-	Credits   models.Credits
-	Price     models.Money
-	Cost      models.Money
-	Fee       models.Money
-	Keep      models.Money
-	BreakEven models.Money // 0: none
-	Times     int64        // price over cost in tenths; 0: no cost
-	Thin      bool
-	Unit      *big.Rat // cost of one credit
-	Basis     string   // what it is reckoned with: "price of your 35,000 pack"
-	Share     int64    // of the card fee, in millionths
-	Fixed     models.Money
+	Credits       models.Credits
+	Price         models.Money
+	Cost          models.Money
+	Fee           models.Money
+	Platform      models.Money // the platform's share
+	Keep          models.Money
+	BreakEven     models.Money // 0: none
+	Times         int64        // price over cost in tenths; 0: no cost
+	Thin          bool
+	Unit          *big.Rat // cost of one credit
+	Basis         string   // what it is reckoned with: "price of your 35,000 pack"
+	Share         int64    // of the card fee, in millionths
+	Fixed         models.Money
+	PlatformShare string // in percent
 
 	Targets []PackageTarget // known without a price
 	Low     models.Money    // of the slider

@@ -20,6 +20,9 @@ type Sales struct {
 	CSV     string
 	Start   *Link // the next step of an agency that sold nothing yet
 	Unused  Unused
+	Rule    string // for selling beyond the stock, in a sentence
+	Change  string // href of its form; "" when this person may only look
+	Shared  bool   // the platform has a share of some sale
 }
 
 // Unused is what clients have bought and not used yet.
@@ -27,16 +30,50 @@ type Unused struct {
 	Credits models.Credits // 0: nothing
 	Clients int64
 	Value   models.Money   // of what was paid for them
-	Covered models.Credits // of them, that the agency holds
+	Covered models.Credits // of them, that the agency or its clients hold
+	Waiting models.Credits // of them, that clients paid for and have not got yet
+}
+
+// short tells that not all of it is there.
+func (u Unused) short() bool { return u.Covered < u.Credits }
+
+// ratio is "Sold and unused 182,000, held 120,000: covered 66%."
+func (u Unused) ratio() string {
+	return "Sold and unused " + format.Credits(u.Credits) + ", held " + format.Credits(u.Covered) + ": covered " + format.Percent(int64(u.Covered), int64(u.Credits)) + "."
 }
 
 func (u Unused) sentence() string {
-	text := format.CreditsWord(u.Credits) + " in the wallets of " + format.Plural(u.Clients, "client", "clients") + ", for which you were paid " + format.Money(u.Value) + "."
-	share := format.Percent(int64(u.Covered), int64(u.Credits))
-	if u.Covered >= u.Credits {
-		return text + " Covered " + share + ": they left your balance when you sold them, and stay your clients' whatever happens to it."
+	text := "They belong to " + format.Plural(u.Clients, "client", "clients") + ", for which you were paid " + format.Money(u.Value) + "."
+	if !u.short() {
+		return text + " They left your balance when you sold them, and stay your clients' whatever happens to it."
 	}
-	return text + " Covered " + share + ": " + format.CreditsWord(u.Credits-u.Covered) + " were sold beyond what you had; your next purchase pays that off first."
+	text += " You lack " + format.CreditsWord(u.Credits-u.Covered) + "."
+	if u.Waiting > 0 {
+		return text + " Clients have paid for " + format.CreditsWord(u.Waiting) + " that they get as soon as you buy them."
+	}
+	return text + " Your next purchase pays your excess usage off first."
+}
+
+// SalesLines is the part of the sales page that one of its tables is, with the
+// address of its file.
+type SalesLines struct {
+	First string // of the first column's label
+	Lines []SalesLine
+	Sum   SalesSum
+	CSV   string
+	// Shared tells that the platform has a share of some sale.
+	Shared bool
+}
+
+// OversellForm is GET and a POST of /sales/rule. Field names: rule (refuse, warn,
+// allow) and limit.
+type OversellForm struct {
+	Frame   Frame
+	Errors  FieldErrors
+	Rule    models.Oversell
+	Limit   string         // as typed
+	Waiting models.Credits // on the way now
+	TopUp   bool           // automatic top-up buys what a sale lacks first
 }
 
 // SalesLine is the sales of one package, or to one client.
@@ -60,6 +97,7 @@ type SaleRow struct {
 	Price   models.Money
 	Cost    models.Money
 	Fee     models.Money
+	Share   models.Money // the platform's
 	Profit  models.Money
 	Paid    bool // cost, fee and profit are known
 }
@@ -72,14 +110,40 @@ func profit(m models.Money) string {
 	return format.Money(m)
 }
 
-func salesColumns(first string) []Column {
-	return []Column{
-		{Label: first},
+func (l SalesLines) columns() []Column {
+	out := []Column{
+		{Label: l.First},
 		{Label: "Sales", Number: true},
 		{Label: "Sold", Number: true},
 		{Label: "Your cost", Number: true},
 		{Label: "Card fees", Number: true},
-		{Label: "Profit", Number: true},
-		{Label: "Margin", Number: true},
 	}
+	if l.Shared {
+		out = append(out, Column{Label: "Platform fee", Number: true})
+	}
+	return append(out, Column{Label: "Profit", Number: true}, Column{Label: "Margin", Number: true})
+}
+
+func (v Sales) columns() []Column {
+	out := []Column{
+		{Label: "Date"},
+		{Label: "Client"},
+		{Label: "Package"},
+		{Label: "Status"},
+		{Label: "Price", Number: true},
+		{Label: "Your cost", Number: true},
+		{Label: "Card fee", Number: true},
+	}
+	if v.Shared {
+		out = append(out, Column{Label: "Platform fee", Number: true})
+	}
+	return append(out, Column{Label: "Profit", Number: true})
+}
+
+func (v Sales) byPack() SalesLines {
+	return SalesLines{"Package", v.ByPack, v.Sum, "/sales/packages.csv?p=" + v.Period, v.Shared}
+}
+
+func (v Sales) byBuyer() SalesLines {
+	return SalesLines{"Client", v.ByBuyer, v.Sum, "/sales/clients.csv?p=" + v.Period, v.Shared}
 }

@@ -109,6 +109,7 @@ type RefundParams struct {
 	PaymentIntent  string
 	Amount         int64  // minor units; 0 is all that is left
 	IdempotencyKey string // derived from our row; at most 250 characters
+	FeeToo         bool   // the platform's share goes back in proportion
 }
 
 // Refund is money on its way back.
@@ -130,6 +131,9 @@ func (g *Gateway) RefundPayment(ctx context.Context, p RefundParams) (Refund, er
 	params := &stripe.RefundParams{PaymentIntent: &p.PaymentIntent}
 	if p.Amount > 0 {
 		params.Amount = &p.Amount
+	}
+	if p.FeeToo {
+		params.RefundApplicationFee = new(true)
 	}
 	params.Context = ctx
 	params.SetIdempotencyKey(p.IdempotencyKey)

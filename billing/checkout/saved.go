@@ -133,6 +133,7 @@ type SavedChargeParams struct {
 	IdempotencyKey string // derived from our row
 	Title          string
 	Amount         models.Money
+	ApplicationFee int64 // the platform's share in minor units; only with Account
 	ReceiptEmail   string
 }
 
@@ -147,6 +148,9 @@ func (g *Gateway) ChargeSaved(ctx context.Context, p SavedChargeParams) (Session
 		Amount: &p.Amount.Amount, Currency: &p.Amount.Currency, Customer: &p.Customer, PaymentMethod: &p.Card, Confirm: new(true), OffSession: new(true),
 		Description: &p.Title, Metadata: map[string]string{referenceKey: p.Reference, unattendedKey: "true"}, ReceiptEmail: optional(p.ReceiptEmail),
 		PaymentMethodTypes: []*string{stripe.String(string(stripe.PaymentMethodTypeCard))},
+	}
+	if p.ApplicationFee > 0 && p.Account != "" {
+		params.ApplicationFeeAmount = &p.ApplicationFee
 	}
 	params.AddExpand("latest_charge.balance_transaction")
 	as(ctx, &params.Params, p.Account)

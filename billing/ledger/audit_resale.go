@@ -57,7 +57,7 @@ func resale() []finding {
 			sql: `SELECT p.id, p.credits, COALESCE(h.credits, 0) FROM purchases p
 				LEFT JOIN holds h ON h.agency_id = p.agency_id AND h.purchase_id = p.id AND h.state = 'open'
 				WHERE p.agency_id = @agency AND p.package_id IS NOT NULL AND (p.status = 'open' OR p.status = 'processing' AND p.paid_at = 0)
-					AND COALESCE(h.credits, 0) <> p.credits`,
+					AND NOT p.waits AND COALESCE(h.credits, 0) <> p.credits`,
 		},
 		{
 			check: "I-22", noun: hold, say: "%s: keeps %s in stock for a purchase that ended",

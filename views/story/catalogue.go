@@ -33,7 +33,7 @@ func plans() []Page {
 	none := planFacts(49_700, 0)
 	none.Packs = nil
 	list := views.Plans{
-		Grace: "7",
+		Grace: "7", Share: "2.5",
 		Frame: catalogueFrame("Plans", "plans"),
 		Rows: []views.PlanRow{
 			{Name: "Starter", Href: "/admin/plans/1", Version: 4, Terms: starter, On: 12, Older: 38, Default: true},

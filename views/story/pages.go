@@ -154,13 +154,16 @@ func sales() []Page {
 		Rows:    []views.SaleRow{waiting, row(22, "Acme Dental", views.PurchasePaid, true, good), row(3, "Bright Solar", views.PurchasePaid, true, bad)},
 		Pager:   views.Pager{Older: "/sales?p=cycle&before=pur_1"},
 	}
-	full.Unused = views.Unused{Credits: credits(16_184), Clients: 3, Value: models.Money{Amount: 62_10, Currency: "usd"}, Covered: credits(15_684)}
+	full.Unused = views.Unused{Credits: credits(182_000), Clients: 3, Value: models.Money{Amount: 1_062_10, Currency: "usd"}, Covered: credits(120_000), Waiting: credits(62_000)}
+	full.Rule, full.Change, full.Shared = "You sell up to 100,000 credits beyond your stock. Clients get those as soon as you have bought them.", "/sales/rule", true
+	rule := views.OversellForm{Frame: agencyFrame("Selling beyond your stock", "sales"), Rule: models.OversellAllow, Limit: "0", Waiting: credits(62_000), TopUp: true}
+	rule.Errors = views.FieldErrors{{Field: "limit", Text: "Enter how many credits may be on the way at once: 1 to 1,000,000,000."}}
 	nothing := views.Sales{Frame: frame, Periods: periods, Period: "cycle", Start: &views.Link{Label: "Set up your packages", Href: "/packages"}}
 	quiet := full
 	quiet.Sum, quiet.ByPack, quiet.ByBuyer = views.SalesSum{}, nil, nil
 	failed := views.Sales{Frame: frame, Failure: failure("Sales")}
 	return []Page{
-		{"sales", views.SalesPage(full)}, {"sales-none", views.SalesPage(nothing)}, {"sales-quiet", views.SalesPage(quiet)}, {"sales-error", views.SalesPage(failed)},
+		{"sales", views.SalesPage(full)}, {"sales-rule", views.OversellPage(rule)}, {"sales-none", views.SalesPage(nothing)}, {"sales-quiet", views.SalesPage(quiet)}, {"sales-error", views.SalesPage(failed)},
 	}
 }
 
