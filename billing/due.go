@@ -26,6 +26,7 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		s.standingDue(ctx, now), // after the allowances that may pay for it
 		s.purchasesDue(ctx, now),
 		s.plansDue(ctx, now),
+		s.planClaimsDue(ctx, now),
 		s.referralsDue(ctx, now),
 		s.rollUsage(ctx, now),
 		s.rollPlatform(ctx, now),

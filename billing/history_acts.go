@@ -321,7 +321,7 @@ func kindOfAct(act *models.Act, entries []entry) LineKind {
 		return LineReturned
 	case "refund", "dispute":
 		switch _, err := models.ParseID[models.LotID](act.Reference); {
-		case err == nil: // a reward for a payment that did not stand
+		case err == nil && source != models.SourcePlan: // a reward for a payment that did not stand
 			return LineBonus
 		case act.Kind == "refund":
 			return LineRefund

@@ -107,7 +107,7 @@ func (s *Service) notifyResets(tx *gorm.DB, subs []*models.Subscription, wallets
 // Of what automatic top-up bought it tells itself.
 func (s *Service) notifyDelivered(tx *gorm.DB, p *models.Purchase, now models.Time) error {
 	n := notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePurchaseCredited, key: p.ID.String(), facts: models.NoticeFacts{
-		Credits: p.Credits, Left: p.BalanceAfter, Amount: p.Paid, Currency: p.Currency, Name: p.Title, Path: "/purchases/" + p.ID.String() + "/receipt",
+		Credits: p.Credits + p.Bonus, Left: p.BalanceAfter, Amount: p.Paid, Currency: p.Currency, Name: p.Title, Path: "/purchases/" + p.ID.String() + "/receipt",
 	}}
 	if !p.Automatic() {
 		if err := s.notify(tx, n, now); err != nil {
@@ -152,7 +152,7 @@ func (s *Service) notifyMoneyBack(tx *gorm.DB, was, p *models.Purchase, now mode
 	}
 	if p.Refunded > was.Refunded {
 		if err := s.notify(tx, notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePurchaseRefunded, key: p.ID.String() + " " + number(p.Refunded), facts: models.NoticeFacts{
-			Credits: max(0, p.Revoked-was.Revoked), Left: left, Amount: p.Refunded - was.Refunded, Currency: p.Currency, Name: p.Title,
+			Credits: max(0, p.Revoked-was.Revoked) + max(0, p.BonusRevoked-was.BonusRevoked), Left: left, Amount: p.Refunded - was.Refunded, Currency: p.Currency, Name: p.Title,
 		}}, now); err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func (s *Service) notifyMoneyBack(tx *gorm.DB, was, p *models.Purchase, now mode
 	if !disputed && !warned {
 		return nil
 	}
-	f := models.NoticeFacts{Credits: p.Frozen, Left: left, Amount: p.DisputeHeld, Currency: p.Currency, Name: p.Title}
+	f := models.NoticeFacts{Credits: p.Frozen + p.BonusFrozen, Left: left, Amount: p.DisputeHeld, Currency: p.Currency, Name: p.Title}
 	if f.Amount == 0 {
 		f.Amount = p.Paid
 	}

@@ -20,6 +20,7 @@ type PackTerms struct {
 	Name      string
 	Kind      models.PackKind
 	Credits   models.Credits   // of a fixed pack
+	Bonus     models.Credits   // of a fixed pack: bonus credits that come with it
 	Price     int64            // of a fixed pack, minor units of the catalogue's currency
 	Minimum   models.Credits   // of a pack by quantity
 	Step      models.Credits   // of a pack by quantity
@@ -211,7 +212,7 @@ func (in *PackInput) fill(p *models.Pack) {
 		p.Minimum, p.Step, p.UnitPrice = in.Minimum, in.Step, in.UnitPrice
 		return
 	}
-	p.Credits, p.Price = in.Credits, in.Price
+	p.Credits, p.Bonus, p.Price = in.Credits, in.Bonus, in.Price
 }
 
 func (in *PackInput) examine(p *models.Pack) error {
@@ -224,6 +225,9 @@ func (in *PackInput) examine(p *models.Pack) error {
 		errs = append(errs, checkPrice(p.Price, 1, p.Currency))
 		if p.Credits <= 0 || p.Credits > models.MaxBalance {
 			errs = append(errs, wrong("credits", "A pack holds more than 0 and at most %s credits.", models.MaxBalance))
+		}
+		if p.Bonus < 0 || p.Bonus > max(p.Credits, 0) {
+			errs = append(errs, wrong("bonus", "A bonus is at most as much as the pack itself; leave it empty for none."))
 		}
 	case models.PackQuantity:
 		if p.Step <= 0 || p.Step > models.MaxCharge {
@@ -281,6 +285,7 @@ func (p *PackVersion) words() []word {
 		{"name", p.Name},
 		{"kind", string(p.Kind)},
 		{"credits", some(p.Credits)},
+		{"bonus", some(p.Bonus)},
 		{"price", price},
 		{"minimum", some(p.Minimum)},
 		{"step", some(p.Step)},

@@ -10,12 +10,13 @@ import (
 	"gorm.io/gorm/clause"
 
 	"refill/billing/checkout"
+	"refill/billing/ledger"
 	"refill/models"
 )
 
-// What was paid for plans is kept beside the purchases: for the day's totals, and
-// for whoever is rewarded when it clears. A plan's credits do not hang on one
-// payment; docs/decisions/0019 says what takes them away.
+// What was paid for plans is kept beside the purchases: for the day's totals, for
+// whoever is rewarded when it clears, and for the credits that it paid for.
+// docs/decisions/0024 says what becomes of those when the money goes back.
 
 // notePlanPayment keeps an invoice of an agency's plan that was paid with money.
 func (s *Service) notePlanPayment(tx *gorm.DB, agency models.AgencyID, i *checkout.Invoice, now models.Time) error {
@@ -29,7 +30,7 @@ func (s *Service) notePlanPayment(tx *gorm.DB, agency models.AgencyID, i *checko
 	}
 	noted := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&models.PlanPayment{
 		AgencyID: agency, Invoice: i.ID, Subscription: i.Subscription, PaymentIntent: i.PaymentIntent, Amount: i.Total.Amount, Currency: i.Total.Currency,
-		Live: i.Live, PaidAt: i.PaidAt,
+		Live: i.Live, PaidAt: i.PaidAt, PeriodStart: i.PeriodStart, PeriodEnd: i.PeriodEnd, HostedURL: i.URL,
 	})
 	if noted.Error != nil || noted.RowsAffected == 0 {
 		return noted.Error
@@ -73,8 +74,15 @@ func (s *Service) settlePlanPayment(ctx context.Context, intent string) (found b
 			return err
 		}
 		if p.Dispute != row.Dispute || p.Refunded != row.Refunded {
-			s.log.LogAttrs(ctx, slog.LevelWarn, "a plan's payment was refunded or disputed: its credits stay, end the plan if they should not",
+			s.log.LogAttrs(ctx, slog.LevelWarn, "a plan's payment was refunded or disputed: end the plan if it should not go on",
 				slog.String("agency", row.AgencyID.String()), slog.String("invoice", row.Invoice), slog.String("dispute", string(p.Dispute)))
+		}
+		taken, err := s.claimPlan(ctx, tx, row.AgencyID, now)
+		if err != nil {
+			return err
+		}
+		if err := s.notifyPlanMoney(tx, row, &p, taken, now); err != nil {
+			return err
 		}
 		return stirReferral(tx, row.AgencyID, now)
 	})
@@ -82,6 +90,118 @@ func (s *Service) settlePlanPayment(ctx context.Context, intent string) (found b
 		s.settleReferralOf(ctx, row.AgencyID)
 	}
 	return true, err
+}
+
+// notifyPlanMoney tells an agency that money of its plan went back, and what went
+// with it.
+func (s *Service) notifyPlanMoney(tx *gorm.DB, was *models.PlanPayment, is *models.Purchase, taken models.Credits, now models.Time) error {
+	disputed := is.Dispute != was.Dispute && is.Dispute == models.DisputeOpen
+	if is.Refunded <= was.Refunded && !disputed {
+		return nil
+	}
+	wallet, err := agencyWallet(tx, was.AgencyID)
+	if err != nil {
+		return err
+	}
+	n := notice{
+		agency: was.AgencyID, wallet: wallet, event: models.NoticePurchaseRefunded, key: was.Invoice + " " + number(is.Refunded),
+		facts: models.NoticeFacts{Credits: max(0, taken), Amount: is.Refunded - was.Refunded, Currency: was.Currency, Name: "Plan"},
+	}
+	if disputed {
+		n.event, n.key = models.NoticePaymentDisputed, was.Invoice+" "+is.DisputedAt.RFC3339()
+		n.facts.Amount = is.DisputeHeld
+	}
+	if n.facts.Left, err = leftIn(tx, was.AgencyID, wallet); err != nil {
+		return err
+	}
+	return s.notify(tx, n, now)
+}
+
+// claimPlan brings the running allowances of an agency's plan to how the payments
+// stand that were made for their period: the part of the money that is gone is
+// taken of what is unspent, and frozen while a dispute is open. What was used
+// stays used. It gives how much less there is to spend.
+func (s *Service) claimPlan(ctx context.Context, tx *gorm.DB, agency models.AgencyID, now models.Time) (models.Credits, error) {
+	wallet, err := agencyWallet(tx, agency)
+	if err != nil {
+		return 0, err
+	}
+	// The lock first: an allowance that is granted meanwhile is seen by the next look.
+	var locked models.Agency
+	if err := tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Select("id").Where("id = ?", agency).Take(&locked).Error; err != nil {
+		return 0, err
+	}
+	var lots []models.Lot
+	if err := tx.Where("agency_id = ? AND wallet_id = ? AND source = ? AND parent_lot_id IS NULL AND effective_at <= ? AND expires_at > ?",
+		agency, wallet, models.SourcePlan, now, now).Order("id").Find(&lots).Error; err != nil {
+		return 0, err
+	}
+	var taken models.Credits
+	for i := range lots {
+		n, err := s.claimLot(ctx, tx, &lots[i], now)
+		if err != nil {
+			return 0, err
+		}
+		taken += n
+	}
+	return taken, nil
+}
+
+// claimLot is claimPlan for one allowance.
+func (s *Service) claimLot(ctx context.Context, tx *gorm.DB, lot *models.Lot, now models.Time) (models.Credits, error) {
+	var paid []models.PlanPayment
+	if err := tx.Where("agency_id = ? AND period_start < ? AND period_end > ?", lot.AgencyID, lot.ExpiresAt, lot.EffectiveAt).Find(&paid).Error; err != nil {
+		return 0, err
+	}
+	var standing ledger.Standing
+	for i := range paid {
+		standing.Paid += paid[i].Amount
+		standing.Refunded += paid[i].Refunded
+		standing.Disputed += paid[i].DisputeHeld
+		standing.Lost += paid[i].DisputeLost
+	}
+	var rows []models.PlanClaim
+	if err := tx.Where("agency_id = ? AND lot_id = ?", lot.AgencyID, lot.ID).Find(&rows).Error; err != nil {
+		return 0, err
+	}
+	was := models.PlanClaim{AgencyID: lot.AgencyID, LotID: lot.ID, Credits: lot.Granted}
+	if len(rows) > 0 {
+		was = rows[0]
+	}
+	revoked, frozen := standing.Target(lot.Granted)
+	if revoked == was.Revoked && frozen == was.Frozen {
+		return 0, nil
+	}
+	done, err := s.ledger.Revoke(ctx, tx, ledger.RevokeRequest{
+		Agency: lot.AgencyID, Wallet: lot.WalletID, Lot: lot.ID, Revoked: revoked, Frozen: frozen, Unspent: true, Actor: "stripe", Note: "Plan credits", At: now,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("take back plan credits of lot %s: %w", lot.ID, err)
+	}
+	is := was
+	is.Revoked, is.Frozen, is.ClaimedAt = done.Taken, done.Frozen, now
+	if is.Revoked == was.Revoked && is.Frozen == was.Frozen {
+		return 0, nil
+	}
+	return is.Revoked + is.Frozen - was.Revoked - was.Frozen, tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(&is).Error
+}
+
+// planClaimsDue looks at allowances that began after money of a payment for their
+// period went back: a year's payment stands for twelve of them.
+func (s *Service) planClaimsDue(ctx context.Context, now models.Time) error {
+	var agencies []models.AgencyID
+	if err := s.db.Read.WithContext(ctx).Model(&models.PlanPayment{}).Distinct().
+		Where("refunded + dispute_held + dispute_lost > 0 AND period_end > ? AND period_start <= ?", now, now).Pluck("agency_id", &agencies).Error; err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range agencies {
+		errs = append(errs, s.db.InTx(ctx, func(tx *gorm.DB) error {
+			_, err := s.claimPlan(ctx, tx, id, now)
+			return err
+		}))
+	}
+	return errors.Join(errs...)
 }
 
 // reconcileInvoices compares Stripe's list of paid invoices with what is noted of

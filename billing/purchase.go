@@ -66,6 +66,7 @@ func (s *Service) Buy(ctx context.Context, in BuyInput) (models.Purchase, error)
 				return err
 			}
 			p.PackID, p.Title, p.Credits, p.Price, p.Currency = pack.ID, packTitle(pack, credits), credits, price.Amount, price.Currency
+			p.Bonus = pack.Bonus
 			return tx.Create(p).Error
 		},
 	})
@@ -481,6 +482,16 @@ func (s *Service) grant(ctx context.Context, tx *gorm.DB, p *models.Purchase, no
 		return false, fmt.Errorf("credit purchase %s: %w", p.ID, err)
 	}
 	p.ActID, p.BalanceBefore, p.BalanceAfter = granted.Act.ID, granted.Before.Left(), granted.After.Left()
+	if p.Bonus > 0 {
+		bonus, err := s.ledger.Grant(ctx, tx, ledger.GrantRequest{
+			Agency: p.AgencyID, Wallet: p.WalletID, Source: models.SourcePromo, Credits: p.Bonus, Kind: "bonus", Actor: p.BoughtBy,
+			Note: "Bonus with " + p.Title, Reference: p.ID.String(), At: now,
+		})
+		if err != nil {
+			return false, fmt.Errorf("credit the bonus of purchase %s: %w", p.ID, err)
+		}
+		p.BonusLotID, p.BalanceAfter = bonus.Lot.ID, bonus.After.Left()
+	}
 	if err := s.freezeBought(ctx, tx, p.AgencyID); err != nil {
 		return false, err
 	}
@@ -565,6 +576,7 @@ func (s *Service) Purchases(ctx context.Context, q PurchaseQuery) ([]models.Purc
 type Offer struct {
 	Pack    models.Pack
 	Credits models.Credits // of a pack by quantity: the minimum
+	Bonus   models.Credits
 	Price   models.Money
 	Settled models.Credits // excess it pays off
 	After   models.Credits // the number on screen afterwards
@@ -626,5 +638,6 @@ func (s *Service) Storefront(ctx context.Context, a *Account) (Storefront, error
 }
 
 func offer(b ledger.Balance, pack models.Pack, credits models.Credits, price models.Money) Offer {
-	return Offer{Pack: pack, Credits: credits, Price: price, Settled: min(b.Excess, credits), After: b.Left() + credits}
+	all := credits + pack.Bonus
+	return Offer{Pack: pack, Credits: credits, Bonus: pack.Bonus, Price: price, Settled: min(b.Excess, all), After: b.Left() + all}
 }

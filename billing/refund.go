@@ -66,6 +66,9 @@ func (s *Service) PlanRefund(ctx context.Context, agency models.AgencyID, id mod
 		out.Revoked = max(0, target-p.Revoked)
 		out.Unspent = max(0, taken)
 		out.Spent = out.Revoked - out.Unspent
+		if err := out.planBonus(tx, standing); err != nil {
+			return err
+		}
 		out.Before = wallet.Balance
 		out.After = out.Before - out.Unspent
 		if !p.IsSale() {
@@ -74,6 +77,25 @@ func (s *Service) PlanRefund(ctx context.Context, agency models.AgencyID, id mod
 		return nil
 	})
 	return out, err
+}
+
+// planBonus adds what goes of the bonus that came with a pack.
+func (r *RefundPlan) planBonus(tx *gorm.DB, standing ledger.Standing) error {
+	p := &r.Purchase
+	if p.BonusLotID.IsZero() {
+		return nil
+	}
+	var lot models.Lot
+	if err := tx.Where("agency_id = ? AND id = ?", p.AgencyID, p.BonusLotID).Take(&lot).Error; err != nil {
+		return err
+	}
+	target, _ := standing.Target(p.Bonus)
+	had := p.BonusRevoked - p.BonusSpent
+	revoked, unspent := max(0, target-p.BonusRevoked), max(0, min(target, lot.Remaining+p.BonusFrozen+had)-had)
+	r.Revoked += revoked
+	r.Unspent += unspent
+	r.Spent += revoked - unspent
+	return nil
 }
 
 // refundable is how much of a purchase can still be given back.

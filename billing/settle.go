@@ -133,7 +133,15 @@ func (s *Service) bookMoneyBack(ctx context.Context, tx *gorm.DB, p *models.Purc
 	if err := s.revoke(ctx, tx, p, now); err != nil {
 		return err
 	}
+	if err := s.revokeBonus(ctx, tx, p, now); err != nil {
+		return err
+	}
 	p.Status = statusOfMoney(p)
+	if p.ReceiptNumber > 0 {
+		if err := noteCredits(tx, p, &l.money, now); err != nil {
+			return err
+		}
+	}
 	if !p.IsSale() {
 		if err := stirReferral(tx, p.AgencyID, now); err != nil {
 			return err
@@ -207,6 +215,27 @@ func statusOfMoney(p *models.Purchase) models.PurchaseStatus {
 		return models.PurchaseRefunded
 	}
 	return models.PurchaseCredited
+}
+
+// revokeBonus brings the bonus that came with a pack to how its payment stands:
+// the same part of it goes as of what was bought.
+func (s *Service) revokeBonus(ctx context.Context, tx *gorm.DB, p *models.Purchase, now models.Time) error {
+	if p.BonusLotID.IsZero() {
+		return nil
+	}
+	standing := ledger.Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}
+	revoked, frozen := standing.Target(p.Bonus)
+	if revoked == p.BonusRevoked && frozen == p.BonusFrozen && p.BonusSpent == 0 {
+		return nil
+	}
+	done, err := s.ledger.Revoke(ctx, tx, ledger.RevokeRequest{
+		Agency: p.AgencyID, Wallet: p.WalletID, Lot: p.BonusLotID, Revoked: revoked, Frozen: frozen, Actor: "stripe", Note: "Bonus with " + p.Title, At: now,
+	})
+	if err != nil {
+		return fmt.Errorf("take back the bonus of purchase %s: %w", p.ID, err)
+	}
+	p.BonusRevoked, p.BonusSpent, p.BonusFrozen = done.Revoked(), done.Spent, done.Frozen
+	return nil
 }
 
 // revoke brings the credits of a purchase to how its payment stands.

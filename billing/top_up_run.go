@@ -343,6 +343,7 @@ func agreedPack(tx *gorm.DB, t *models.TopUp) (TopUpOffer, error) {
 // takeOffer writes so many of an offer into a purchase.
 func takeOffer(p *models.Purchase, o *TopUpOffer, times int64) {
 	p.PackID, p.Title, p.Credits, p.Price, p.Currency = o.Pack.ID, o.Title, o.Credits*models.Credits(times), o.Price.Amount*times, o.Price.Currency
+	p.Bonus = o.Pack.Bonus * models.Credits(times)
 	if times > 1 {
 		p.Title = fmt.Sprintf("%d × %s", times, o.Title)
 	}

@@ -92,7 +92,7 @@ func (a *app) shelf(ctx context.Context, account *billing.Account) (billing.Stor
 		if err != nil {
 			return out, err
 		}
-		out.Offers = append(out.Offers, billing.Offer{Pack: pack, Credits: credits, Price: price})
+		out.Offers = append(out.Offers, billing.Offer{Pack: pack, Credits: credits, Bonus: pack.Bonus, Price: price})
 	}
 	return out, nil
 }
@@ -101,7 +101,7 @@ func (a *app) shelf(ctx context.Context, account *billing.Account) (billing.Stor
 // quantity typed. Errors: invalid_quantity, or a number that cannot be read.
 func offerOf(o billing.Offer, last *models.Purchase, chosen, quantity string) (views.Offer, error) {
 	out := views.Offer{
-		ID: o.Pack.Code, Name: o.Pack.Name, ByQuantity: o.Pack.Kind == models.PackQuantity, Credits: o.Credits, Price: o.Price,
+		ID: o.Pack.Code, Name: o.Pack.Name, ByQuantity: o.Pack.Kind == models.PackQuantity, Credits: o.Credits, Bonus: o.Bonus, Price: o.Price,
 		Minimum: o.Pack.Minimum, Step: o.Pack.Step, Unit: o.Pack.UnitPrice, LastBought: last != nil && last.PackID == o.Pack.ID,
 		Version: o.Pack.Version,
 	}
@@ -142,7 +142,7 @@ func recent(front *billing.Storefront, now models.Time) *views.RecentPurchase {
 	}
 	for _, o := range front.Offers {
 		if o.Pack.ID == last.PackID {
-			return &views.RecentPurchase{Offer: o.Pack.Code, Credits: last.Credits, At: last.CreditedAt, Receipt: receiptPath(last)}
+			return &views.RecentPurchase{Offer: o.Pack.Code, Credits: last.Credits + last.Bonus, At: last.CreditedAt, Receipt: receiptPath(last)}
 		}
 	}
 	return nil

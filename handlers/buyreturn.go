@@ -81,7 +81,7 @@ func (a *app) wait(c echo.Context, p *models.Purchase) error {
 
 func (a *app) showReturn(c echo.Context, p *models.Purchase, which views.ReturnCase) error {
 	out := views.Return{
-		Case: which, Credits: p.Credits, Before: p.BalanceBefore, After: p.BalanceAfter, Excess: settledBy(p),
+		Case: which, Credits: p.Credits + p.Bonus, Before: p.BalanceBefore, After: p.BalanceAfter, Excess: settledBy(p),
 		Receipt: receiptPath(p), Reference: cmp.Or(p.CheckoutSession, p.ID.String()), Again: c.Request().URL.RequestURI(), Home: "/",
 	}
 	if p.IsSale() {
@@ -105,4 +105,4 @@ func (a *app) showReturn(c echo.Context, p *models.Purchase, which views.ReturnC
 }
 
 // settledBy is the excess that a purchase paid off.
-func settledBy(p *models.Purchase) models.Credits { return min(max(0, -p.BalanceBefore), p.Credits) }
+func settledBy(p *models.Purchase) models.Credits { return min(max(0, -p.BalanceBefore), p.Credits+p.Bonus) }

@@ -26,7 +26,7 @@ func packTerms(p *models.Pack, plans []models.Plan) views.PackFacts {
 		names[i] = plans[i].Name
 	}
 	return views.PackFacts{
-		ByQuantity: p.Kind == models.PackQuantity, Credits: p.Credits, Price: models.Money{Amount: p.Price, Currency: p.Currency},
+		ByQuantity: p.Kind == models.PackQuantity, Credits: p.Credits, Bonus: p.Bonus, Price: models.Money{Amount: p.Price, Currency: p.Currency},
 		Minimum: p.Minimum, Step: p.Step, Unit: p.UnitPrice, Plans: names, Position: p.Position,
 	}
 }
@@ -125,13 +125,13 @@ func (a *app) pack(c echo.Context) error {
 }
 
 func packFields() []string {
-	return []string{"name", "code", "kind", "credits", "price", "minimum", "step", "unit_price", "plans", "position", "note"}
+	return []string{"name", "code", "kind", "credits", "bonus", "price", "minimum", "step", "unit_price", "plans", "position", "note"}
 }
 
 // packForm is the form as it was sent, with the plans that were ticked.
 func packForm(c echo.Context) (views.PackForm, []string) {
 	return views.PackForm{
-		Base: field(c, "base"), Code: field(c, "code"), Name: c.FormValue("name"), Kind: field(c, "kind"), Credits: field(c, "credits"), Price: field(c, "price"),
+		Base: field(c, "base"), Code: field(c, "code"), Name: c.FormValue("name"), Kind: field(c, "kind"), Credits: field(c, "credits"), Bonus: field(c, "bonus"), Price: field(c, "price"),
 		Minimum: field(c, "minimum"), Step: field(c, "step"), UnitPrice: field(c, "unit_price"), Position: field(c, "position"), Note: c.FormValue("note"),
 	}, ticked(c, "plans")
 }
@@ -149,7 +149,7 @@ func packEdit(f *views.PackForm, plans []string, t *typed, by billing.Actor) bil
 		}
 		in.UnitPrice = unit
 	} else {
-		in.Credits, in.Price = t.credits("credits", f.Credits), t.money("price", f.Price)
+		in.Credits, in.Bonus, in.Price = t.credits("credits", f.Credits), t.credits("bonus", f.Bonus), t.money("price", f.Price)
 	}
 	if id, err := models.ParseID[models.PackID](f.Base); err == nil {
 		in.Base = id
@@ -185,6 +185,9 @@ func (a *app) editPackForm(c echo.Context) error {
 	if d.Kind == models.PackQuantity {
 		f.Minimum, f.Step, f.UnitPrice = format.Typed(d.Minimum), format.Typed(d.Step), d.UnitPrice.Decimal(d.Currency)
 	} else {
+		if d.Bonus > 0 {
+			f.Bonus = format.Typed(d.Bonus)
+		}
 		f.Credits, f.Price = format.Typed(d.Credits), models.Money{Amount: d.Price, Currency: d.Currency}.Decimal()
 	}
 	var plans []string

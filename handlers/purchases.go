@@ -131,7 +131,7 @@ func (a *app) soldNow(ctx context.Context, rows []models.Purchase) error {
 
 func purchaseRow(p *models.Purchase, onSale []models.Pack) views.PurchaseRow {
 	row := views.PurchaseRow{
-		At: p.CreatedAt, Name: p.Title, Credits: p.Credits, Amount: models.Money{Amount: cmp.Or(p.Paid, p.Price), Currency: p.Currency}, Tax: models.Money{Amount: p.Tax, Currency: p.Currency}, Status: purchaseStatus(p), Back: moneyBack(p, false), Receipt: receiptPath(p),
+		At: p.CreatedAt, Name: p.Title, Credits: p.Credits, Bonus: p.Bonus, Amount: models.Money{Amount: cmp.Or(p.Paid, p.Price), Currency: p.Currency}, Tax: models.Money{Amount: p.Tax, Currency: p.Currency}, Status: purchaseStatus(p), Back: moneyBack(p, false), Receipt: receiptPath(p),
 	}
 	if row.Receipt != "" {
 		row.PDF = row.Receipt + ".pdf"

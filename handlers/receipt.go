@@ -34,7 +34,7 @@ func (a *app) ownReceipt(c echo.Context) (views.Receipt, models.Purchase, error)
 	total := cmp.Or(p.Paid, p.Price)
 	out := views.Receipt{
 		Number: receiptNumber(&p, &account.Agency), Seller: p.SellerDetails, Buyer: p.BuyerDetails, BuyerMail: buyerMail(&p), At: p.PaidAt,
-		Status: purchaseStatus(&p), MoneyBack: moneyBack(&p, false), Name: p.Title, Credits: p.Credits, Net: money(total - p.Tax), Tax: money(p.Tax), Total: money(total),
+		Status: purchaseStatus(&p), MoneyBack: moneyBack(&p, false), Name: p.Title, Credits: p.Credits, Bonus: p.Bonus, Net: money(total - p.Tax), Tax: money(p.Tax), Total: money(total),
 		Refunded: money(p.Refunded), Excess: settledBy(&p), Before: p.BalanceBefore, After: p.BalanceAfter, Payment: p.PaymentIntent, Method: paidBy(&p),
 		Hosted: hosted(&p), PDF: receiptPath(&p) + ".pdf", Back: "/purchases",
 	}
@@ -104,6 +104,9 @@ func (a *app) receiptPDF(c echo.Context) error {
 		Title: "Receipt", Number: r.Number, Date: format.LongDate(r.At, zone), At: r.At, Seller: r.Seller, Buyer: r.Buyer, Mail: r.BuyerMail,
 		Lines: []receipt.Line{{What: r.Name, Small: r.Each(), Credits: format.Credits(r.Credits), Amount: format.Money(r.Net)}},
 		Sums:  []receipt.Line{{What: "Total", Amount: format.Money(r.Total)}},
+	}
+	if r.Bonus > 0 {
+		d.Lines = append(d.Lines, receipt.Line{What: "Bonus credits", Credits: format.Credits(r.Bonus), Amount: format.Money(models.Money{Currency: p.Currency})})
 	}
 	if r.Tax.Amount != 0 {
 		d.Sums = append([]receipt.Line{{What: "Net", Amount: format.Money(r.Net)}, {What: "Tax", Amount: format.Money(r.Tax)}}, d.Sums...)

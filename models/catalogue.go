@@ -93,6 +93,7 @@ type Pack struct {
 	Version    int
 	Kind       PackKind
 	Credits    Credits
+	Bonus      Credits // of a fixed one: bonus credits that come with it
 	Minimum    Credits
 	Step       Credits
 	UnitPrice  UnitPrice

@@ -31,6 +31,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.Notice{}, &models.NoticeCopy{}, &models.NoticeChoice{}, &models.Alarm{},
 		&models.ReferralCode{}, &models.ReferredAgency{}, &models.Referral{}, &models.PayerMark{},
 		&models.Gift{}, &models.GiftCode{}, &models.GiftRedemption{}, &models.PlanPayment{},
+		&models.PlanClaim{}, &models.CreditNote{}, &models.SavedQuote{},
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		var tables int

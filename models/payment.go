@@ -77,6 +77,15 @@ type Purchase struct {
 	Frozen       Credits // for nobody to draw on while a dispute is open
 	CostBack     int64   // of a sale: of Cost, what came back into stock
 
+	// Bonus credits that came with a pack, and what the payment's standing took of
+	// them.
+
+	Bonus        Credits
+	BonusLotID   LotID // zero: none was given
+	BonusRevoked Credits
+	BonusSpent   Credits // of BonusRevoked: had been used, and is owed
+	BonusFrozen  Credits
+
 	// What its receipt says beside the offer.
 
 	Tax           int64  // of what was paid, in minor units, as Stripe reckoned it

@@ -1,5 +1,12 @@
 package models
 
+type quoteKind struct{}
+
+func (quoteKind) prefix() string { return "qte" }
+
+// QuoteID names a saved quote.
+type QuoteID = ID[quoteKind]
+
 // ReferralCode is what an agency gives to others, for them to be known by.
 type ReferralCode struct {
 	Code      string `gorm:"primaryKey"`
@@ -115,4 +122,49 @@ type PlanPayment struct {
 	DisputeHeld   int64
 	DisputeLost   int64
 	CheckedAt     Time // when its refunds and disputes were last asked for
+	PeriodStart   Time // what it was for; 0: unknown
+	PeriodEnd     Time
+	HostedURL     string // Stripe's page of the invoice
 }
+
+// PlanClaim is what the standing of a plan's payments took of one allowance.
+type PlanClaim struct {
+	AgencyID  AgencyID `gorm:"primaryKey"`
+	LotID     LotID    `gorm:"primaryKey"`
+	Credits   Credits  // of the allowance
+	Revoked   Credits  // of what was unspent
+	Frozen    Credits
+	ClaimedAt Time
+}
+
+// CreditNote is the document of a refund. Amounts are minor units.
+type CreditNote struct {
+	AgencyID   AgencyID   `gorm:"primaryKey"`
+	PurchaseID PurchaseID `gorm:"primaryKey"`
+	Refund     string     `gorm:"primaryKey"` // Stripe's id
+	Account    string     // the seller's, "" the platform's: each has numbers of its own
+	Number     int64
+	Amount     int64
+	Tax        int64 // of Amount
+	Currency   string
+	RefundedAt Time
+	VoidedAt   Time // the refund failed; 0: it stands
+	CreatedAt  Time `gorm:"autoCreateTime:false"`
+}
+
+// SavedQuote is what the calculator said, kept for somebody to look at.
+type SavedQuote struct {
+	AgencyID  AgencyID `gorm:"primaryKey"`
+	ID        QuoteID  `gorm:"primaryKey"`
+	Token     string   // in its link
+	Name      string
+	Query     string // the calculator's address it was saved from
+	Sheet     string // what it said, JSON
+	ExpiresAt Time
+	CreatedBy string
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+	EndedAt   Time // taken back; 0: no
+}
+
+// TableName is the table of quotes.
+func (SavedQuote) TableName() string { return "quotes" }

@@ -63,6 +63,7 @@ type Offer struct {
 	Name       string
 	ByQuantity bool
 	Credits    models.Credits
+	Bonus      models.Credits // comes with a fixed offer, on top of Credits
 	Price      models.Money
 	Minimum    models.Credits
 	Step       models.Credits
@@ -126,14 +127,34 @@ func (v Buy) saving(o Offer) string {
 }
 
 // after is the balance once the offer is bought and excess is paid off.
-func (v Buy) after(o Offer) models.Credits { return v.Left + o.Credits }
+func (v Buy) after(o Offer) models.Credits { return v.Left + o.all() }
+
+// all is what the offer adds, its bonus included.
+func (o Offer) all() models.Credits { return o.Credits + o.Bonus }
+
+// amount is "10,000 credits", or "10,000 + 1,000 bonus credits".
+func (o Offer) amount() string { return withBonus(o.Credits, o.Bonus) }
+
+func withBonus(credits, bonus models.Credits) string {
+	if bonus == 0 {
+		return format.CreditsWord(credits)
+	}
+	return format.Credits(credits) + " + " + format.Credits(bonus) + " bonus credits"
+}
 
 // result is the sum in one line: "18,420 + 12,500 = 30,920", or "1,000 − 223 = 777".
 func (v Buy) result(o Offer) string {
 	if v.Left < 0 {
-		return format.Credits(o.Credits) + " − " + format.Credits(-v.Left) + " = " + format.Credits(v.after(o))
+		return o.sum() + " − " + format.Credits(-v.Left) + " = " + format.Credits(v.after(o))
 	}
-	return format.Credits(v.Left) + " + " + format.Credits(o.Credits) + " = " + format.Credits(v.after(o))
+	return format.Credits(v.Left) + " + " + o.sum() + " = " + format.Credits(v.after(o))
+}
+
+func (o Offer) sum() string {
+	if o.Bonus == 0 {
+		return format.Credits(o.Credits)
+	}
+	return format.Credits(o.Credits) + " + " + format.Credits(o.Bonus)
 }
 
 // consequence is what the offer leads to, in one sentence.
@@ -145,8 +166,8 @@ func (v Buy) consequence(o Offer) string {
 		return "After this you would have 0 and AI stays paused."
 	}
 	text := "You will have " + format.Credits(v.after(o))
-	if v.PerDay > 0 && o.Credits >= v.PerDay {
-		text += ", lasts about " + format.Plural(int64(o.Credits/v.PerDay), "day", "days") + " longer"
+	if v.PerDay > 0 && o.all() >= v.PerDay {
+		text += ", lasts about " + format.Plural(int64(o.all()/v.PerDay), "day", "days") + " longer"
 	}
 	return text + "."
 }
@@ -201,7 +222,7 @@ func (v Buy) data(o Offer) templ.Attributes {
 type Return struct {
 	Frame        Frame
 	Case         ReturnCase
-	Credits      models.Credits
+	Credits      models.Credits // the bonus that came with them included
 	Before       models.Credits // available − excess before the purchase
 	After        models.Credits // and after it
 	Excess       models.Credits // paid off by this purchase, positive

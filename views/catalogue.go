@@ -272,6 +272,7 @@ type PackRow struct {
 type PackFacts struct {
 	ByQuantity bool
 	Credits    models.Credits
+	Bonus      models.Credits
 	Price      models.Money
 	Minimum    models.Credits
 	Step       models.Credits
@@ -285,7 +286,7 @@ func (f PackFacts) SizeText() string {
 	if f.ByQuantity {
 		return format.CreditsWord(f.Minimum) + " and more, in steps of " + format.Credits(f.Step)
 	}
-	return format.CreditsWord(f.Credits)
+	return withBonus(f.Credits, f.Bonus)
 }
 
 // PriceText is "$50.00", or what one credit costs.
@@ -356,7 +357,7 @@ type PackForm struct {
 	Action string
 	Back   Link
 
-	Code, Name, Kind, Credits, Price, Minimum, Step, UnitPrice, Position, Note string
+	Code, Name, Kind, Credits, Bonus, Price, Minimum, Step, UnitPrice, Position, Note string
 
 	Currency string
 	Plans    []Shelf

@@ -22,6 +22,7 @@ type PurchaseRow struct {
 	At       models.Time
 	Name     string // "12,500 credits pack"; may be ""
 	Credits  models.Credits
+	Bonus    models.Credits // came with them
 	Amount   models.Money
 	Tax      models.Money // zero amount: none
 	Status   PurchaseStatus
@@ -99,6 +100,8 @@ type Receipt struct {
 	MoneyBack *MoneyBack // nil: nothing happened to the payment since
 	Name      string
 	Credits   models.Credits
+	Bonus     models.Credits // came with them
+	Notes     []Link         // credit notes of what was given back
 	Net       models.Money
 	Tax       models.Money // zero amount leaves the row out
 	Total     models.Money

@@ -63,6 +63,8 @@ type Invoice struct {
 	Subscription  string
 	Reference     string // ours, as its subscription has it
 	Live          bool
+	PeriodStart   models.Time // what its lines are for; 0: unknown
+	PeriodEnd     models.Time
 }
 
 // PriceParams name a version of a plan.
@@ -362,6 +364,17 @@ func readInvoice(i *stripe.Invoice) Invoice {
 	}
 	if i.SubscriptionDetails != nil {
 		out.Reference = i.SubscriptionDetails.Metadata[referenceKey]
+	}
+	if i.Lines != nil { // the invoice's own period is the one before
+		for _, l := range i.Lines.Data {
+			if l.Period == nil {
+				continue
+			}
+			if from := fromSeconds(l.Period.Start); out.PeriodStart == 0 || from < out.PeriodStart {
+				out.PeriodStart = from
+			}
+			out.PeriodEnd = max(out.PeriodEnd, fromSeconds(l.Period.End))
+		}
 	}
 	if out.Paid && out.PaidAt == 0 {
 		out.PaidAt = out.CreatedAt

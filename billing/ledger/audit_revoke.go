@@ -85,7 +85,47 @@ func (a *auditor) rewards(booked map[string]*bookedOf) error {
 		}
 		delete(booked, r.LotID.String())
 	}
+	return a.others(booked)
+}
+
+// others compares what is revoked and frozen of bonus credits that came with
+// packs, and of the allowances of plans, with the standing of their payments and
+// with the entries.
+func (a *auditor) others(booked map[string]*bookedOf) error {
+	var bonus []models.Purchase
+	if err := a.tx.Where("agency_id = ? AND bonus_lot_id IS NOT NULL", a.agency).Find(&bonus).Error; err != nil {
+		return err
+	}
+	for i := range bonus {
+		p := &bonus[i]
+		revoked, frozen := Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}.Target(p.Bonus)
+		if p.BonusRevoked != revoked || p.BonusFrozen > frozen {
+			a.breach("I-16", "the bonus of %s: %s are revoked and %s frozen, its payment asks for %s and %s", p.ID, p.BonusRevoked, p.BonusFrozen, revoked, frozen)
+		}
+		a.agree(booked, p.BonusLotID, bookedOf{taken: p.BonusRevoked - p.BonusSpent, spent: p.BonusSpent, frozen: p.BonusFrozen})
+	}
+	var plans []models.PlanClaim
+	if err := a.tx.Where("agency_id = ?", a.agency).Find(&plans).Error; err != nil {
+		return err
+	}
+	for i := range plans {
+		a.agree(booked, plans[i].LotID, bookedOf{taken: plans[i].Revoked, frozen: plans[i].Frozen})
+	}
+	a.checks["I-16"].Checked += int64(len(bonus) + len(plans))
 	return nil
+}
+
+// agree compares what a row says was taken of a lot with the entries.
+func (a *auditor) agree(booked map[string]*bookedOf, lot models.LotID, is bookedOf) {
+	b := booked[lot.String()]
+	if b == nil {
+		b = &bookedOf{}
+	}
+	if *b != is {
+		a.breach("I-16", "lot %s: its row says %s taken, %s owed and %s frozen; the entries took %s, owe %s and froze %s",
+			lot, is.taken, is.spent, is.frozen, b.taken, b.spent, b.frozen)
+	}
+	delete(booked, lot.String())
 }
 
 func (a *auditor) revocation(p *models.Purchase, b *bookedOf) {

@@ -67,6 +67,7 @@ type RevokeRequest struct {
 	Lot      models.LotID // a reward that hangs on a payment, in place of Purchase
 	Revoked  models.Credits
 	Frozen   models.Credits
+	Unspent  bool // takes what is unspent and no more: nobody owes the rest
 	Actor    string
 	Note     string
 	At       models.Time
@@ -234,7 +235,9 @@ func (v *revoker) adjust(ctx context.Context, tx *gorm.DB) error {
 	}
 	var want Revocation
 	want.Taken = min(v.r.Revoked, left)
-	want.Spent = v.r.Revoked - want.Taken
+	if !v.r.Unspent {
+		want.Spent = v.r.Revoked - want.Taken
+	}
 	want.Frozen = min(v.r.Frozen, left-want.Taken)
 	if v.seller != nil {
 		v.is.Spent = want.Spent // a loss moves nothing

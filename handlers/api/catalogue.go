@@ -53,6 +53,7 @@ type pack struct {
 	Version        int     `json:"version" doc:"Each edit publishes the next one, with an id of its own; the code stays."`
 	Kind           string  `json:"kind" enum:"fixed,quantity"`
 	Credits        credits `json:"credits,omitempty" doc:"Of a fixed pack: what it holds."`
+	Bonus          credits `json:"bonus,omitempty" doc:"Of a fixed pack: bonus credits that come with it."`
 	Minimum        credits `json:"minimum,omitempty" doc:"Of a pack by quantity: the least one may buy."`
 	Step           credits `json:"step,omitempty" doc:"Of a pack by quantity: in steps of."`
 	UnitPrice      string  `json:"unit_price,omitempty" doc:"Of a pack by quantity: the price of one credit, exact." example:"0.03"`
@@ -69,6 +70,9 @@ func packOf(p *models.Pack) pack {
 	}
 	price := models.Money{Amount: p.Price, Currency: p.Currency}
 	total := moneyOf(price)
+	if p.Bonus > 0 {
+		out.Bonus = creditsOf(p.Bonus)
+	}
 	out.Credits, out.Price, out.PricePerCredit = creditsOf(p.Credits), &total, perCredit(price.PerCredit(p.Credits), p.Currency)
 	return out
 }

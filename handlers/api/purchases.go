@@ -21,6 +21,7 @@ type purchase struct {
 	Status          string  `json:"status" enum:"open,processing,credited,failed,expired,cancelled,review,refunded,disputed"`
 	StatusNote      string  `json:"status_note" doc:"Why, in words, where there is something to say."`
 	Credits         credits `json:"credits"`
+	Bonus           credits `json:"bonus" doc:"Bonus credits that come with it."`
 	Price           money   `json:"price"`
 	CheckoutURL     *string `json:"checkout_url" doc:"Where the buyer pays."`
 	CheckoutSession *string `json:"checkout_session" doc:"Stripe's id of the checkout."`
@@ -38,7 +39,7 @@ func purchaseOf(p *models.Purchase) purchase {
 	}
 	return purchase{
 		ID: p.ID.String(), Wallet: p.WalletID.String(), Pack: orNull(pack), Package: orNull(pkg), Title: p.Title, Status: string(p.Status), StatusNote: p.StatusNote,
-		Credits: creditsOf(p.Credits), Price: moneyOf(p.Total()), CheckoutURL: orNull(p.CheckoutURL), CheckoutSession: orNull(p.CheckoutSession),
+		Credits: creditsOf(p.Credits), Bonus: creditsOf(p.Bonus), Price: moneyOf(p.Total()), CheckoutURL: orNull(p.CheckoutURL), CheckoutSession: orNull(p.CheckoutSession),
 		ExpiresAt: moment(p.ExpiresAt), CreditedAt: moment(p.CreditedAt), CreatedAt: moment(p.CreatedAt),
 	}
 }
