@@ -176,7 +176,10 @@ func (s *Service) sendInvitation(tx *gorm.DB, row *models.Invitation, from strin
 	e := envelope{kind: models.MailInvitation, to: row.Email, replyTo: from, life: InvitationLife}
 	if sub != nil {
 		e.agency = agency.ID
-		letter.Brand, letter.Place, letter.URL = agency.Name, sub.Name, s.home(&agency)+"/invitations/"+token
+		if letter.Brand, err = s.brandName(tx, &agency); err != nil {
+			return err
+		}
+		letter.Place, letter.URL = sub.Name, s.home(&agency)+"/invitations/"+token
 		letter.Until = row.ExpiresAt.In(Zone(sub.TimeZone)).Format("Mon, Jan 2")
 	}
 	l := letter.Letter()

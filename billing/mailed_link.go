@@ -2,7 +2,6 @@ package billing
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -89,7 +88,10 @@ func (s *Service) writeSignIn(ctx context.Context, m *models.Mail) (bool, error)
 	}
 	var letter mail.Letter
 	if err := s.db.InTx(ctx, func(tx *gorm.DB) error {
-		letter, err = s.mailedLink(tx, user.ID, brand, nil)
+		if letter, err = s.mailedLink(tx, user.ID, brand, nil); err != nil || brand == nil {
+			return err
+		}
+		m.FromAddress, err = s.stamp(tx, brand.ID, &letter)
 		return err
 	}); err != nil {
 		return false, err
@@ -110,7 +112,11 @@ func (s *Service) mailedLink(tx *gorm.DB, user models.UserID, portal *models.Age
 	row := models.SignInLink{
 		TokenHash: secretHash(token), UserID: user, ExpiresAt: s.people.wall.Now().Add(MailedLinkLife), UsesLeft: 1, Mailed: true,
 	}
-	letter := mail.SignIn{Brand: s.brand(portal), URL: s.home(portal) + "/sign-in/" + token, Minutes: int(MailedLinkLife / time.Minute)}
+	name, err := s.brandName(tx, portal)
+	if err != nil {
+		return mail.Letter{}, err
+	}
+	letter := mail.SignIn{Brand: name, URL: s.home(portal) + "/sign-in/" + token, Minutes: int(MailedLinkLife / time.Minute)}
 	if joins != nil {
 		row.AgencyID, row.InvitationID, letter.Joins = joins.AgencyID, joins.ID, true
 	}
@@ -120,10 +126,11 @@ func (s *Service) mailedLink(tx *gorm.DB, user models.UserID, portal *models.Age
 	return letter.Letter(), tx.Create(&row).Error
 }
 
-// brand is in whose name a mail is: the portal's agency, or the platform.
-func (s *Service) brand(portal *models.Agency) string {
+// brandName is in whose name a mail is: the portal's, or the platform's.
+func (s *Service) brandName(tx *gorm.DB, portal *models.Agency) (string, error) {
 	if portal == nil {
-		return s.post.platform
+		return s.post.platform, nil
 	}
-	return strings.TrimSpace(portal.Name)
+	b, err := s.brandIn(tx, portal)
+	return b.Name, err
 }

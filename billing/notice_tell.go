@@ -191,13 +191,18 @@ func (s *Service) audienceOf(tx *gorm.DB, agency models.AgencyID, wallet models.
 		}
 		out.circle.SubAccount, out.home = sub.ID, s.home(&out.agency)
 		out.voice.Client, out.voice.Platform, out.voice.Zone = true, "", Zone(sub.TimeZone)
+		brand, err := s.brandIn(tx, &out.agency)
+		if err != nil {
+			return nil, err
+		}
+		out.voice.Portal = brand.Name
 		// Who answers a client's notice writes to their agency.
 		var owners []Person
 		if err := (Circle{Agency: agency}).members(peopleIn(tx)).Where("members.role = ?", models.RoleOwner).
 			Order("members.created_at, members.user_id").Limit(1).Scan(&owners).Error; err != nil {
 			return nil, err
 		}
-		if len(owners) > 0 {
+		if out.reply = supportMail(&brand); out.reply == "" && len(owners) > 0 {
 			out.reply = owners[0].Email
 		}
 	}

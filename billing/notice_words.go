@@ -22,7 +22,8 @@ type NoticeWords struct {
 // Voice is whom a notice speaks to.
 type Voice struct {
 	Client   bool
-	Agency   string // its name: to a client the only name there is
+	Agency   string // its name
+	Portal   string // to a client, what the portal is called; "" Agency
 	Platform string
 	Zone     *time.Location
 }
@@ -90,7 +91,7 @@ func (v Voice) Say(n *models.Notice) NoticeWords {
 // house is whose portal it is.
 func (v Voice) house() string {
 	if v.Client {
-		return v.Agency
+		return cmp.Or(v.Portal, v.Agency)
 	}
 	return v.Platform
 }

@@ -112,6 +112,10 @@ func (s *Service) putInOutbox(tx *gorm.DB, e envelope, l *mail.Letter, now model
 	}
 	if l != nil {
 		var m mail.Message
+		var err error
+		if row.FromAddress, err = s.stamp(tx, e.agency, l); err != nil {
+			return row, err
+		}
 		if err := m.Write(*l); err != nil {
 			return row, err
 		}
@@ -179,7 +183,7 @@ func (s *Service) sendMail(ctx context.Context, m *models.Mail) error {
 		}
 	}
 	err := s.post.mailer.Send(ctx, mail.Message{
-		ID: fmt.Sprintf("%d.%d", m.ID, m.CreatedAt), To: m.Recipient, FromName: m.FromName, ReplyTo: m.ReplyTo,
+		ID: fmt.Sprintf("%d.%d", m.ID, m.CreatedAt), To: m.Recipient, FromName: m.FromName, From: m.FromAddress, ReplyTo: m.ReplyTo,
 		Date: m.CreatedAt.Go(), Subject: m.Subject, Text: m.Text, HTML: m.HTML, Unsubscribe: m.Unsubscribe,
 	})
 	wall = s.people.wall.Now()
@@ -211,7 +215,7 @@ func (s *Service) endMail(ctx context.Context, m *models.Mail, state models.Mail
 	change := map[string]any{"state": state, "note": shorten(note), "ended_at": s.people.wall.Now(), "text": "", "html": "", "unsubscribe": ""}
 	if s.post.keep {
 		change["from_name"], change["subject"], change["text"], change["html"] = m.FromName, m.Subject, m.Text, m.HTML
-		change["unsubscribe"] = m.Unsubscribe
+		change["unsubscribe"], change["from_address"] = m.Unsubscribe, m.FromAddress
 	}
 	return s.db.Write.WithContext(ctx).Model(&models.Mail{}).Where("id = ? AND state = ?", m.ID, models.MailQueued).Updates(change).Error
 }

@@ -48,6 +48,7 @@ type Service struct {
 	directory recall[string, *Account]
 	tenants   recall[string, models.Agency]        // by external id, for the accounts that are read again
 	periods   recall[models.AgencyID, models.Time] // when the running ones end
+	brands    recall[brandKey, models.Brand]       // published ones
 	cards     *cards
 	apiKeys   *apiKeys
 	purchases *purchaseDesk
@@ -78,7 +79,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.sumEvery = sumEvery
 	s.directory.ttl, s.tenants.ttl = directoryTTL, tenantsTTL
-	s.periods.ttl = periodTTL
+	s.periods.ttl, s.brands.ttl = periodTTL, brandTTL
 	s.plans, _ = c.Payments.(PlanPayments)
 	s.cards = newCards(s)
 	s.apiKeys = newAPIKeys(c.Wall)

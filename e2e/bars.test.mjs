@@ -274,6 +274,13 @@ test("the pages about people, their mails and archived accounts", async () => {
     await visit(window, `${name}-person`, await href(page, "table th a"));
   }
   await visit(window, "messages", "/settings/messages");
+  await page.goto(`${demo.base}/settings/brand`);
+  await page.getByLabel("Name of the portal").fill("Orbit Credits");
+  await page.getByLabel("Brand colour", { exact: true }).fill("#ffd400");
+  await page.getByRole("button", { name: "Save as draft" }).click();
+  await page.locator(".flash").waitFor();
+  await visit(window, "brand", "/settings/brand");
+  for (const shown of ["balance", "buy", "sign-in", "mail"]) await visit(window, `brand-${shown}`, `/settings/brand/preview/${shown}`);
   await visit(window, "billing-details", "/settings/billing");
   await page.goto(`${demo.base}/settings/webhooks`);
   await page.getByLabel("Address").fill("https://hooks.invalid/refill");

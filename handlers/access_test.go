@@ -18,6 +18,7 @@ import (
 	"refill/handlers"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/views"
 )
 
 // access is who finds what behind every route of the portal. The first columns
@@ -38,6 +39,9 @@ const access = `
 GET  /healthz                                                         200    200   200     200    200    200   200       200
 GET  /readyz                                                          200    200   200     200    200    200   200       200
 GET  /static/{file}                                                   200    200   200     200    200    200   200       200      | 404   404     404    404    404
+
+GET  /brand/{sheet}                                                   200    200   200     200    200    200   200       200      | 404   404     404    404    404
+GET  /brand/logo/{logo}                                               404    200   200     200    200    404   200       404      | 404   404     404    404    404
 
 GET  /setup                                                           in     403   403     403    404    303   404       403
 POST /setup                                                           409    409   409     409    404    409   404       409
@@ -207,6 +211,12 @@ GET  /settings/billing                                                in   200  
 POST /settings/billing                                                in   303    303    403    303    403    303    303
 GET  /settings/messages                                               in   200    200    200    403    403    403    200
 POST /settings/messages                                               in   303    303    403    403    403    403    303
+GET  /settings/brand                                                  in   200    403    403    403    403    403    200
+POST /settings/brand?support=nobody                                   in   422    403    403    403    403    403    422
+POST /settings/brand/publish                                          in   303    403    403    403    403    403    303
+POST /settings/brand/discard                                          in   303    403    403    403    403    403    303
+POST /settings/brand/undo                                             in   303    403    403    403    403    403    303
+GET  /settings/brand/preview/{shown}                                  in   200    403    403    403    403    403    200      | 404   403   403   403   403
 GET  /settings/webhooks                                               in   200    403    403    403    403    403    200
 POST /settings/webhooks                                               in   422    403    403    403    403    403    422
 GET  /settings/webhooks/{hook}                                        in   200    403    403    403    403    403    404      | 404   403   403   403   403
@@ -448,7 +458,20 @@ func (p *portal) things() map[string]thing {
 	ours, strangers, operators := billing.WebhookOwner{Agency: p.northwind.ID}, billing.WebhookOwner{Agency: p.bluebird.ID}, billing.WebhookOwner{}
 	hook, theirHook, platformHook := listen(ours), listen(strangers), listen(operators)
 	toldOurs, toldStrangers, toldOperators := told(ours, hook), told(strangers, theirHook), told(operators, platformHook)
+	branded := func(a models.Agency) string {
+		must(p.billing.SaveBrandDraft(ctx, billing.Scope{}, billing.BrandInput{Agency: a.ID, Colour: "#ffd400", Logo: aLogo(p.t), By: "test"}))
+		must(p.billing.PublishBrand(ctx, billing.Scope{}, a.ID, "test"))
+		a, err := p.billing.Agency(ctx, a.ID)
+		must(err)
+		b, err := p.billing.BrandOf(ctx, &a)
+		must(err)
+		return b.Logo + ".png"
+	}
+	logo, theirLogo := branded(p.northwind), branded(p.bluebird)
 	return map[string]thing{
+		"sheet":         is(path.Base(views.BrandSheet(0xffd400)), "ffd400.css", "ffd400.00000000.css"),
+		"logo":          is(logo, theirLogo, strings.TrimSuffix(logo, ".png")),
+		"shown":         is("balance", "everything"),
 		"file":          is("app.css", "nothing.css", "..%2fgo.mod"),
 		"link":          {func() string { return link("owner") }, []string{link("guest")}},
 		"off":           is(off(p.northwind.ID, "owner"), off(p.bluebird.ID, "client")),
@@ -873,6 +896,8 @@ func TestEveryRouteOnEveryHost(t *testing.T) {
 				want = []int{http.StatusNotFound}
 			case r.Path == "/setup" && r.Method == http.MethodPost:
 				want = []int{http.StatusConflict, http.StatusForbidden} // there is an admin
+			case strings.HasPrefix(r.Path, "/brand/"): // no such colour, and no such picture
+				want = []int{http.StatusNotFound}
 			case r.Path == "/r/:code": // nothing that a client's portal has, and no code anywhere
 				want = []int{http.StatusNotFound}
 			case r.Who == "visitors", r.Who == "anybody with the mail":

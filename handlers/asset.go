@@ -11,13 +11,13 @@ import (
 // asset serves style, script and icon. A name with a hash never changes its
 // content and may be kept for ever.
 func (a *app) asset(c echo.Context) error {
-	content, contentType, immutable, ok := static.Open(c.Param("name"))
+	content, contentType, forever, ok := static.Open(c.Param("name"))
 	if !ok {
 		return echo.ErrNotFound
 	}
 	cache := "no-cache"
-	if immutable {
-		cache = "public, max-age=31536000, immutable"
+	if forever {
+		cache = immutable
 	}
 	c.Response().Header().Set("Cache-Control", cache)
 	return c.Blob(http.StatusOK, contentType, content)

@@ -34,7 +34,12 @@ func (a *app) lookAs(c echo.Context) error {
 		return err
 	}
 	v.self, v.viewer = v.viewer, &viewer
-	return nil
+	if viewer.SubAccount == nil {
+		return nil
+	}
+	brand, err := a.Billing.BrandOf(c.Request().Context(), &viewer.Agency)
+	v.brand = &brand // as the client knows it
+	return err
 }
 
 // assistBanner says on every page that somebody only looks; nil for others.

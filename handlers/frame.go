@@ -24,9 +24,13 @@ func (a *app) bareFrame(c echo.Context, title string) views.Frame {
 		f.Demo = a.Demo.Banner
 	}
 	if v.host.portal != nil {
-		f.Brand, f.Help, f.Zone = v.host.portal.Name, "", billing.Zone(v.host.portal.TimeZone)
-	} else if v.viewer != nil && v.viewer.Assisting && v.viewer.SubAccount != nil {
-		f.Brand, f.Help = v.viewer.Agency.Name, "" // as the client knows it
+		f.Zone = billing.Zone(v.host.portal.TimeZone)
+	}
+	if v.brand != nil {
+		wear(&f, v.brand)
+	}
+	if v.preview != nil {
+		f.Theme, f.Still = v.preview.theme, true
 	}
 	return f
 }

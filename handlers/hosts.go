@@ -47,7 +47,15 @@ func (a *app) hosts(next echo.HandlerFunc) echo.HandlerFunc {
 		if h.portal != nil && forPrograms(c) {
 			return errUnknownHost // programs talk to the platform
 		}
-		visitOf(c).host = h
+		v := visitOf(c)
+		v.host = h
+		if h.portal != nil {
+			brand, err := a.Billing.BrandOf(c.Request().Context(), h.portal)
+			if err != nil {
+				return err
+			}
+			v.brand = &brand
+		}
 		return next(c)
 	}
 }

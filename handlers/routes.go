@@ -25,6 +25,9 @@ func (a *app) table() []route {
 		{get, "/readyz", anybody, a.ready},
 		{get, "/static/:name", anybody, a.asset},
 
+		{get, "/brand/:name", anybody, a.brandSheet},
+		{get, "/brand/logo/:name", visitors, a.logo},
+
 		{get, "/setup", founders, a.setup},
 		{post, "/setup", founders, a.makeAdmin},
 		{get, "/setup/address", admins, a.setupAddressForm},
@@ -172,6 +175,12 @@ func (a *app) table() []route {
 		{post, "/settings/billing", payers, a.saveBillingDetails(a.ownDetails)},
 		{get, "/settings/messages", agencies, a.messages},
 		{post, "/settings/messages", buyers, a.saveMessages},
+		{get, "/settings/brand", owners, a.brandForm},
+		{post, "/settings/brand", owners, a.saveBrand},
+		{post, "/settings/brand/publish", owners, a.publishBrand},
+		{post, "/settings/brand/discard", owners, a.discardBrand},
+		{post, "/settings/brand/undo", owners, a.undoBrand},
+		{get, "/settings/brand/preview/:page", owners, a.previewBrand},
 		{get, "/settings/webhooks", owners, a.webhooks(a.agencyHooks)},
 		{post, "/settings/webhooks", owners, a.addWebhook(a.agencyHooks)},
 		{get, "/settings/webhooks/:id", owners, a.webhook(a.agencyHooks)},

@@ -32,6 +32,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.ReferralCode{}, &models.ReferredAgency{}, &models.Referral{}, &models.PayerMark{},
 		&models.Gift{}, &models.GiftCode{}, &models.GiftRedemption{}, &models.PlanPayment{},
 		&models.PlanClaim{}, &models.CreditNote{}, &models.SavedQuote{},
+		&models.Brand{}, &models.Logo{}, &models.Domain{}, &models.Host{}, &models.Embed{},
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		var tables int

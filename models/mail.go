@@ -31,6 +31,7 @@ type Mail struct {
 	Kind        MailKind
 	Recipient   string
 	FromName    string
+	FromAddress string // "" the platform's
 	ReplyTo     string
 	Subject     string
 	Text        string // empty before a sign-in mail is made, and again once a mail has ended

@@ -26,6 +26,8 @@ type Agency struct {
 	Slots         string     // chart colours by name, JSON; kept so that a model keeps its colour
 	UsageRolled   Time       // days before this instant are in usage_days
 	TryLater      string     // what a visitor is told while the AI is paused; "" the usual words
+	Brand         int        // the published Brand; 0: none
+	Domain        string     // of its own, which links lead to; "" under the platform's
 
 	// Days of PlatformZone before PlatformRolled are in usage_platform_days.
 	PlatformRolled Time

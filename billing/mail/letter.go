@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed" // the templates
 	"fmt"
 	htmltemplate "html/template"
@@ -19,7 +20,8 @@ const MaxHTML = 40 << 10
 type Message struct {
 	ID       string    // stable over retries: a receiver may drop what it has
 	To       string    // one address
-	FromName string    // in whose name; the address is the mail server's business
+	FromName string    // in whose name
+	From     string    // the address it comes from; "" the mail server's usual one
 	ReplyTo  string    // "" for none
 	Date     time.Time // when it was written
 	Subject  string
@@ -33,6 +35,7 @@ type Message struct {
 // Letter is what a mail says, in parts that text and HTML share.
 type Letter struct {
 	Brand   string // in whose name
+	Sender  string // as who it is from; "" Brand
 	Subject string
 	Lines   []string // paragraphs before the button
 	Rows    []Row    // a short table under them
@@ -40,6 +43,8 @@ type Letter struct {
 	URL     string   // where it leads: an absolute address
 	After   []string // small print
 	Off     string   // address that turns mails like this off; "" for one that must go
+
+	Solid, On, Edge string // "#rrggbb" of the button, of its words and of its border; "" the usual ones
 }
 
 // Row is one line of a letter's table.
@@ -59,7 +64,7 @@ var (
 
 // Write renders a letter into the message's subject, text and HTML.
 func (m *Message) Write(l Letter) error { //nolint:gocritic // a letter is written once
-	l.Brand, l.Subject = plain(l.Brand), plain(l.Subject)
+	l.Brand, l.Subject, l.Sender = plain(l.Brand), plain(l.Subject), plain(l.Sender)
 	for _, lines := range [][]string{l.Lines, l.After} {
 		for i := range lines {
 			lines[i] = plain(lines[i])
@@ -78,7 +83,7 @@ func (m *Message) Write(l Letter) error { //nolint:gocritic // a letter is writt
 	if html.Len() > MaxHTML {
 		return fmt.Errorf("a mail of %d bytes of HTML, %d are allowed", html.Len(), MaxHTML)
 	}
-	m.FromName, m.Subject, m.Text, m.HTML, m.Unsubscribe = l.Brand, l.Subject, text.String(), html.String(), l.Off
+	m.FromName, m.Subject, m.Text, m.HTML, m.Unsubscribe = cmp.Or(l.Sender, l.Brand), l.Subject, text.String(), html.String(), l.Off
 	return nil
 }
 

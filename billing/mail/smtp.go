@@ -90,12 +90,17 @@ func (s *SMTP) secure(u *url.URL) error {
 // else a server may say.
 func (s *SMTP) Send(ctx context.Context, m Message) error { //nolint:gocritic // sent over a network: the copy is nothing
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent()) // it would name what we are made of
-	msg.FromMailAddress(&netmail.Address{Name: m.FromName, Address: s.from})
+	from, domain := s.from, s.domain
+	if m.From != "" { // then nothing in the mail names anybody else
+		from = m.From
+		_, domain, _ = strings.Cut(from, "@")
+	}
+	msg.FromMailAddress(&netmail.Address{Name: m.FromName, Address: from})
 	msg.ToMailAddress(&netmail.Address{Address: m.To})
 	if m.ReplyTo != "" {
 		msg.ReplyToMailAddress(&netmail.Address{Address: m.ReplyTo})
 	}
-	msg.SetMessageIDWithValue(m.ID + "@" + s.domain)
+	msg.SetMessageIDWithValue(m.ID + "@" + domain)
 	msg.SetDateWithValue(m.Date)
 	msg.Subject(m.Subject)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")

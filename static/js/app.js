@@ -32,6 +32,16 @@ addEventListener("pageshow", (event) => {
   }
 });
 
+// A colour chosen by hand is the colour written beside it, and the other way round.
+for (const pick of $$("[data-picks]")) {
+  const field = document.getElementById(pick.dataset.picks);
+  const follow = () => { if (/^#[0-9a-f]{6}$/i.test(field.value)) pick.value = field.value; };
+  pick.hidden = false;
+  follow();
+  field.addEventListener("input", follow);
+  pick.addEventListener("input", () => { field.value = pick.value; });
+}
+
 // Buttons that only work with script.
 function wake(root) {
   for (const button of $$("[data-copy], [data-copy-link], [data-print]", root)) button.hidden = false;

@@ -31,6 +31,7 @@ func Pages() []Page {
 	pages = append(pages, peoplePages()...)
 	pages = append(pages, noticePages()...)
 	pages = append(pages, webhooks()...)
+	pages = append(pages, brand()...)
 	pages = append(pages, setups()...)
 	pages = append(pages, fleets()...)
 	pages = append(pages, plans()...)

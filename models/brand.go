@@ -1,0 +1,60 @@
+package models
+
+// Brand is how an agency's portal looks and what it is called. Version 0 is the
+// draft; the others were published and never change. Agency.Brand says which one
+// holds.
+type Brand struct {
+	AgencyID      AgencyID `gorm:"primaryKey"`
+	Version       int      `gorm:"primaryKey;autoIncrement:false"`
+	Name          string   // of the portal; "" the agency's
+	Colour        string   // "#rrggbb"; "" the usual one
+	Logo          string   // name of a Logo; "" none
+	LogoWidth     int      // pixels
+	LogoHeight    int
+	Support       string // e-mail address or https address; "" none
+	SenderName    string // of mails; "" the portal's name
+	SenderAddress string // of mails; "" the platform's
+	CreatedBy     string
+	CreatedAt     Time `gorm:"autoCreateTime:false"`
+}
+
+// Logo is a picture as we made it from what was uploaded.
+type Logo struct {
+	AgencyID  AgencyID `gorm:"primaryKey"`
+	Name      string   `gorm:"primaryKey"` // random: it tells nothing, and nobody guesses it
+	PNG       []byte   `gorm:"column:png"`
+	Width     int
+	Height    int
+	PaleLight bool // hard to see on the light theme's surface
+	PaleDark  bool
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+}
+
+// Domain is an agency's claim to a name of its own. It counts once a TXT record
+// carries its token, and for as long as it does.
+type Domain struct {
+	AgencyID     AgencyID `gorm:"primaryKey"`
+	Name         string   `gorm:"primaryKey"` // lower case, ASCII, without a final dot
+	Token        string   // what the TXT record must say
+	VerifiedAt   Time     // 0: never, or not any more
+	FailingSince Time     // of a verified one: since when the record cannot be found
+	CheckedAt    Time
+	CheckAt      Time   // of a verified one: when it is looked up again
+	Note         string // what the last look-up found wrong
+	CreatedBy    string
+	CreatedAt    Time `gorm:"autoCreateTime:false"`
+}
+
+// Host is a verified domain, found without knowing whose it is.
+type Host struct {
+	Name     string `gorm:"primaryKey"`
+	AgencyID AgencyID
+}
+
+// Embed is what an agency allows of its clients' balances on other pages.
+type Embed struct {
+	AgencyID  AgencyID `gorm:"primaryKey"`
+	Secret    []byte   // signs links
+	Origins   string   // JSON: where it may stand, "https://app.example"
+	UpdatedAt Time     `gorm:"autoUpdateTime:false"`
+}

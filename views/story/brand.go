@@ -1,0 +1,36 @@
+package story
+
+import (
+	"refill/models"
+	"refill/views"
+)
+
+func brand() []Page {
+	tabs := []views.Tab{{Label: "Team", Href: "/settings/team"}, {Label: "Brand", Href: "/settings/brand", Current: true}}
+	shows := []views.Tab{{Label: "Balance", Href: "/settings/brand?show=balance#preview", Current: true}, {Label: "Mail", Href: "/settings/brand?show=mail#preview"}}
+	drafted := views.BrandVersion{At: at(24, 9, 0), By: "olive@northwind.example"}
+	yellow := views.Brand{
+		Frame: agencyFrame("Brand", "settings"), Tabs: tabs, Name: "Orbit Credits", Usual: "Northwind Agency", Colour: "#ffd400", Support: "help@orbit.example",
+		Senders: []string{"orbit.example"}, SenderAddress: "hello@orbit.example", Logo: &views.Picture{Src: "/brand/logo/a.png", Width: 200, Height: 50}, Pale: []string{"on white"},
+		Drafted: &drafted, Published: 2, Show: "balance", Shows: shows,
+		Versions: []views.BrandVersion{
+			{Version: 2, At: at(20, 9, 0), By: "olive@northwind.example", Words: "Name: Orbit · colour: #2448c8"},
+			{Version: 1, At: at(19, 9, 0), By: "olive@northwind.example", Words: "Name: as the agency · colour: the usual"},
+		},
+	}
+	plain := views.Brand{Frame: agencyFrame("Brand", "settings"), Tabs: tabs, Usual: "Northwind Agency", Show: "balance", Shows: shows, Empty: "There is no client whose page could be shown. Add your first one."}
+	wrong := plain
+	wrong.Frame = failed(plain.Frame)
+	wrong.Colour, wrong.Errors = "red", views.FieldErrors{{Field: "colour", Text: "Write the colour as # and six digits, such as #2448c8."}, {Field: "logo", Text: "This is no PNG, JPEG or WebP picture. Save the logo as one of these, then try again."}}
+	worn := signedOut("A mail to your clients", "Orbit Credits")
+	worn.Sheet, worn.Logo, worn.Still = views.BrandSheet(models.Colour(0xffd400)), yellow.Logo, true
+	return []Page{
+		{"brand-draft", views.BrandPage(yellow)},
+		{"brand-none", views.BrandPage(plain)},
+		{"brand-wrong", views.BrandPage(wrong)},
+		{"brand-mail", views.BrandMailPage(views.BrandMail{
+			Frame: worn, From: "Orbit Credits <hello@orbit.example>", Answers: "help@orbit.example", Subject: "Sign in to Orbit Credits",
+			Lines: []string{"Hello,", "Here is the link you asked for."}, Button: "Sign in", Href: "https://credits.orbit.example/sign-in", After: []string{"The link works once."},
+		})},
+	}
+}
