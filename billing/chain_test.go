@@ -56,3 +56,23 @@ func TestAChainOfFunding(t *testing.T) {
 		require.NoError(t, h.s.ChangeSubAccount(ctx, Scope{}, change), "what it has may stay")
 	})
 }
+
+// A charge tells a client that falls back on its agency's pool to go on while the
+// pool has credits for it, and to stop when that ends.
+func TestAChargeTellsWhetherThePoolGoesOn(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "", func(t *testing.T, h *house) {
+		client := h.client("acme", models.Prepaid, "")
+		h.give(h.agency.WalletID, 1_000)
+		h.assign(client, 25)
+		require.NoError(t, h.s.ChangeSubAccount(t.Context(), Scope{}, SubAccountChange{
+			Agency: h.agency.ID, SubAccount: client.SubAccount.ID, Name: "Acme", Funding: models.Prepaid, PoolCap: credits(50), PoolEvery: models.PoolDay, By: "test",
+		}))
+		for _, want := range []string{"low", "low", "paused"} { // its own, the pool's, the last of its cap
+			require.Equal(t, want, h.charge(client.Wallet, "gpt-4", false).Charge.State)
+		}
+		alone := h.client("alone", models.Prepaid, "")
+		h.assign(alone, 25)
+		require.Equal(t, "paused", h.charge(alone.Wallet, "gpt-4", false).Charge.State)
+	})
+}

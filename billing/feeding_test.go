@@ -291,6 +291,11 @@ func TestMonthlyAssignments(t *testing.T) {
 		require.Equal(t, models.StandingShort, st.Turns[0].Outcome)
 		require.Zero(t, st.Turns[0].Returned)
 		require.Len(t, st.Turns, 3)
+		for _, wallet := range []models.WalletID{h.agency.WalletID, client.Wallet} {
+			var told int64
+			require.NoError(t, h.db.Read.Model(&models.Notice{}).Where("agency_id = ? AND wallet_id = ? AND event = ?", h.agency.ID, wallet, models.NoticeStandingSkipped).Count(&told).Error)
+			require.EqualValues(t, 1, told, "both sides hear of it once")
+		}
 
 		require.NoError(t, h.s.ChangeSubAccount(ctx, scope, SubAccountChange{
 			Agency: h.agency.ID, SubAccount: client.SubAccount.ID, Name: "A", Funding: models.Pooled, PoolEvery: models.PoolCycle, By: "test",

@@ -55,7 +55,13 @@ func sampleNotices(client bool) map[string][]models.Notice {
 		"purchase-refunded": {one(models.NoticePurchaseRefunded, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
 		"payment-disputed":  {one(models.NoticePaymentDisputed, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
 		"gift-redeemed":     {one(models.NoticeGiftRedeemed, with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(2_000), "SPRING" }))},
-		"test":              {one(models.NoticeTest, left)},
+		"standing-skipped": {one(models.NoticeStandingSkipped, with(func(f *models.NoticeFacts) {
+			f.Credits, f.At = credits(50_000), day(30)
+			if !client {
+				f.Name = "Acme Dental"
+			}
+		}))},
+		"test": {one(models.NoticeTest, left)},
 	}
 	if client {
 		all["upstream-paused"] = []models.Notice{one(models.NoticeUpstreamPaused, models.NoticeFacts{Left: credits(500)})}

@@ -63,6 +63,8 @@ func (v Voice) Say(n *models.Notice) NoticeWords {
 		return v.subAccount(n.Event, f, now)
 	case models.NoticePurchaseCredited, models.NoticePurchaseRefunded, models.NoticePaymentDisputed, models.NoticePaymentWarned:
 		return v.payment(n.Event, f, now)
+	case models.NoticeStandingSkipped:
+		return v.skipped(f, now)
 	case models.NoticeRateChanged:
 		when := "now"
 		if f.At > now {
@@ -372,6 +374,29 @@ func (v Voice) payment(event models.NoticeEvent, f *models.NoticeFacts, now mode
 	default:
 		return NoticeWords{}
 	}
+}
+
+// skipped tells of a month's credits that were not given; an agency's balance is
+// not its client's to know.
+func (v Voice) skipped(f *models.NoticeFacts, now models.Time) NoticeWords {
+	next := ""
+	if f.At > now {
+		next = "They are next due " + days(f.At, now, v.Zone) + "."
+	}
+	if v.Client {
+		return NoticeWords{
+			Title:  "This month's credits were not added",
+			Lines:  sentences("The "+creditsWord(f.Credits)+" that "+v.Agency+" gives you every month were not added this time."+spaced(v.left(f)), strings.TrimSpace(v.Agency+" has been told. "+next)),
+			Button: "See your account", Path: "/",
+		}
+	}
+	w := NoticeWords{Title: "Monthly credits of " + f.Name + " were not given", Button: "See " + f.Name, Path: cmp.Or(f.Path, "/sub-accounts")}
+	why := f.Name + " gets " + creditsWord(f.Credits) + " every month. "
+	if f.Reason == "" {
+		why += "You had fewer, so none were given."
+	}
+	w.Lines = sentences(why+f.Reason+spaced(v.left(f)), strings.TrimSpace("Assign them by hand once you have enough. "+next))
+	return w
 }
 
 // ofSale marks the dispute of a client's payment, told to who sold.

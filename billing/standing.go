@@ -230,7 +230,39 @@ func (s *Service) turn(ctx context.Context, tx *gorm.DB, st *models.StandingAssi
 	if err := tx.Create(&turn).Error; err != nil {
 		return err
 	}
+	if err := s.notifySkipped(tx, st, &turn, next, now); err != nil {
+		return err
+	}
 	return tx.Model(&models.StandingAssignment{}).Where("agency_id = ? AND id = ?", st.AgencyID, st.ID).Update("next_at", next).Error
+}
+
+// notifySkipped tells both sides of a month's credits that were not given, but for
+// a client that is no longer served.
+func (s *Service) notifySkipped(tx *gorm.DB, st *models.StandingAssignment, turn *models.StandingTurn, next, now models.Time) error {
+	reason := ""
+	switch turn.Outcome {
+	case models.StandingShort:
+	case models.StandingFull:
+		reason = "There was no room for more in its wallet."
+	default:
+		return nil
+	}
+	agency, sub, err := s.pair(tx, st.AgencyID, st.SubAccountID)
+	if err != nil {
+		return err
+	}
+	n := notice{
+		agency: st.AgencyID, wallet: agency.WalletID, event: models.NoticeStandingSkipped, key: st.ID.String() + " " + turn.DueAt.RFC3339(),
+		facts: models.NoticeFacts{Credits: st.Credits, Left: turn.Available, Name: sub.Name, Reason: reason, At: next, Path: "/sub-accounts/" + sub.ID.String()},
+	}
+	if err := s.notify(tx, n, now); err != nil {
+		return err
+	}
+	n.wallet, n.facts.Name, n.facts.Reason, n.facts.Path = sub.WalletID, "", "", ""
+	if n.facts.Left, err = leftIn(tx, st.AgencyID, sub.WalletID); err != nil {
+		return err
+	}
+	return s.notify(tx, n, now)
 }
 
 func (s *Service) giveTurn(ctx context.Context, tx *gorm.DB, st *models.StandingAssignment, turn *models.StandingTurn, now models.Time) error {

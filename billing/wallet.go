@@ -18,6 +18,8 @@ type WalletView struct {
 	Payable models.Credits // what a charge could draw now, pool and allowed excess included
 	Pool    *PoolView      // how the agency's pool feeds it; nil when it does not
 	Now     models.Time
+
+	CardDeclined bool // automatic top-up was declined and has not paid since; only Wallet says so
 }
 
 // PoolView is what an account may draw from its agency's pool. It never tells
@@ -41,7 +43,27 @@ func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 		return out, err
 	}
 	out.complete(views)
-	return out, nil
+	out.CardDeclined, err = cardDeclined(s.db.Read.WithContext(ctx), a)
+	return out, err
+}
+
+// cardDeclined tells whether automatic top-up of an account was declined and has
+// not paid since.
+func cardDeclined(tx *gorm.DB, a *Account) (bool, error) {
+	t, err := topUpOf(tx, a.Agency.ID, a.Wallet)
+	return t.State == models.TopUpOn && t.Declines > 0 || t.State == models.TopUpPaused && t.Reason.OfCard(), err
+}
+
+// ChargeFailed is the state of a wallet whose automatic top-up was declined.
+const ChargeFailed ledger.State = "charge_failed"
+
+// Condition is the one state to name where there is room for one: the worst that
+// is true (UX 1.0.3).
+func (v *WalletView) Condition() ledger.State {
+	if v.CardDeclined && v.State != ledger.StatePaused && v.State != ledger.StateUpstream {
+		return ChargeFailed
+	}
+	return v.State
 }
 
 // walletIn is Wallet inside the caller's transaction.

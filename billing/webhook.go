@@ -108,6 +108,23 @@ func (in *WebhookInput) check(h Hooks) error {
 	return nil
 }
 
+// HeardBy tells which events an agency's own endpoints hear of.
+func (s *Service) HeardBy(ctx context.Context, agency models.AgencyID) (map[models.NoticeEvent]bool, error) {
+	var ends []models.WebhookEndpoint
+	if err := s.db.Read.WithContext(ctx).Where("agency_id = ? AND disabled_at = 0", agency).Find(&ends).Error; err != nil {
+		return nil, err
+	}
+	out := map[models.NoticeEvent]bool{}
+	for _, t := range WebhookTypes() {
+		for i := range ends {
+			if ends[i].Hears(t.Name) {
+				out[models.NoticeEvent(t.Name)] = true
+			}
+		}
+	}
+	return out, nil
+}
+
 // AddWebhook makes an endpoint, which hears of everything from now on. Its secret
 // is on the row; nobody is shown it again. Errors: invalid_url, unknown_event,
 // note_too_long, too_many_webhooks, idempotency_key_reused.

@@ -75,7 +75,7 @@ func (a *app) frame(c echo.Context, title, current string, wallet *billing.Walle
 		}
 	}
 	if wallet != nil && hasBalance(wallet) {
-		f.Chip = &views.Chip{Left: wallet.Balance.Left(), State: stateOf(wallet)}
+		f.Chip = chipOf(wallet)
 	}
 	f.Flash, err = a.takeFlash(c)
 	return f, err
@@ -86,6 +86,11 @@ func (a *app) frame(c echo.Context, title, current string, wallet *billing.Walle
 func hasBalance(w *billing.WalletView) bool { return w.Wallet.Funding != models.Pooled }
 
 func stateOf(w *billing.WalletView) views.State { return views.State(w.State) }
+
+// chipOf is the balance in the header, with the worst that is true of it.
+func chipOf(w *billing.WalletView) *views.Chip {
+	return &views.Chip{Left: w.Balance.Left(), State: views.State(w.Condition())}
+}
 
 func roleWord(r role) string {
 	switch r {

@@ -124,8 +124,15 @@ func (a *app) showNotifications(c echo.Context, code int, user string, out views
 			})
 		}
 	}
+	var programs map[models.NoticeEvent]bool
+	if account.SubAccount == nil { // a client's events go to its agency's programs
+		if programs, err = a.Billing.HeardBy(ctx, account.Agency.ID); err != nil {
+			return err
+		}
+	}
+	out.Hooks = len(programs) > 0
 	for _, w := range wishes {
-		out.Rows = append(out.Rows, views.WishRow{Event: w.Event, Mail: w.Mail, Must: w.Must, InApp: w.InApp, Who: strings.Join(w.Who, ", ")})
+		out.Rows = append(out.Rows, views.WishRow{Event: w.Event, Hook: programs[w.Event], Mail: w.Mail, Must: w.Must, InApp: w.InApp, Who: strings.Join(w.Who, ", ")})
 	}
 	alarms, err := a.Billing.AlarmsOf(ctx, account)
 	if err != nil {

@@ -33,6 +33,7 @@ const (
 	NoticePurchaseRefunded NoticeEvent = "purchase.refunded"
 	NoticePaymentDisputed  NoticeEvent = "payment.disputed"
 	NoticePaymentWarned    NoticeEvent = "payment.warned" // a card network takes it for fraud
+	NoticeStandingSkipped  NoticeEvent = "standing.skipped" // a monthly assignment could not be given
 	NoticeRateChanged      NoticeEvent = "rate.changed"
 	NoticeReferralEarned   NoticeEvent = "referral.earned"
 	NoticeGiftRedeemed     NoticeEvent = "gift.redeemed"

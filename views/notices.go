@@ -152,6 +152,8 @@ func eventWords(e models.NoticeEvent) [2]string {
 		return [2]string{"A payment is disputed", ""}
 	case models.NoticePaymentWarned:
 		return [2]string{"A payment may be fraud", ""}
+	case models.NoticeStandingSkipped:
+		return [2]string{"Monthly credits were not given", "There were too few, or no room for them."}
 	case models.NoticeRateChanged:
 		return [2]string{"The rate card changes", ""}
 	case models.NoticeReferralEarned:

@@ -327,7 +327,7 @@ func (b *book) finish(a *account, c *models.Charge, draws []Draw, k key, at mode
 	after := a.balance(c.CreatedAt)
 	c.AfterPlan, c.AfterPurchased, c.AfterAssigned, c.AfterBonus = after.Plan, after.Purchased, after.Assigned, after.Bonus
 	c.AfterHeld, c.AfterExcess = after.Held, after.Excess
-	c.State = string(b.stateAfter(a, after))
+	c.State = string(b.stateAfter(a, after, draws))
 	b.locate(a, c)
 	b.tally(a, c, draws)
 	b.charges = append(b.charges, c)
@@ -336,10 +336,15 @@ func (b *book) finish(a *account, c *models.Charge, draws []Draw, k key, at mode
 }
 
 // stateAfter is the state a caller sees: an account fed from the pool is paused
-// upstream when the pool is dry.
-func (b *book) stateAfter(a *account, after Balance) State {
+// upstream when the pool is dry, and one that falls back on the pool goes on
+// while that has credits for it.
+func (b *book) stateAfter(a *account, after Balance, draws []Draw) State {
 	if a.Funding != models.Pooled {
-		return StateOf(a.Wallet, after)
+		s := StateOf(a.Wallet, after)
+		if s == StatePaused && a.Status == models.WalletActive && b.fallsBack(a, draws) {
+			return StateLow
+		}
+		return s
 	}
 	if pool := b.accounts[a.PoolWalletID]; pool != nil {
 		s := StateOf(pool.Wallet, pool.balance(pool.LastAt))
@@ -348,6 +353,24 @@ func (b *book) stateAfter(a *account, after Balance) State {
 		}
 	}
 	return StateHealthy
+}
+
+// fallsBack tells whether the agency's pool goes on where an account's own credits
+// end, as far as the book knows it: a pool that was not needed is not locked.
+func (b *book) fallsBack(a *account, draws []Draw) bool {
+	if a.PoolCap == 0 || a.SubAccountID.IsZero() {
+		return false
+	}
+	pool := b.accounts[a.PoolWalletID]
+	if pool != nil && (pool.Status != models.WalletActive || pool.available(pool.LastAt) == 0) {
+		return false
+	}
+	for i := range draws {
+		if draws[i].Wallet == a.PoolWalletID { // then what was drawn is counted in the running span
+			return a.PoolDrawn < a.PoolCap
+		}
+	}
+	return true
 }
 
 // locate notes where the charge's entries begin on each wallet, so that reading

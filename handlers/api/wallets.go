@@ -20,7 +20,7 @@ type wallet struct {
 	SubAccount  *string `json:"sub_account" doc:"null for an agency's own wallet."`
 	Name        string  `json:"name"`
 	Balance     balance `json:"balance"`
-	State       string  `json:"state" enum:"new,healthy,low,critical,excess,paused,upstream_paused"`
+	State       string  `json:"state" enum:"new,healthy,low,critical,excess,paused,upstream_paused,charge_failed" doc:"charge_failed: automatic top-up was declined; what is left can be used."`
 	Payable     credits `json:"payable" doc:"The largest charge it could pay now, the agency's pool and allowed excess included."`
 	ExcessLimit credits `json:"excess_limit" doc:"How far below zero it may go; 0: it pauses at zero."`
 	Funding     string  `json:"funding" enum:"prepaid,pooled"`
@@ -39,7 +39,7 @@ type pool struct {
 func walletOf(v *billing.WalletView) wallet {
 	out := wallet{
 		ID: v.Wallet.ID.String(), Agency: v.Account.Agency.ID.String(), Name: v.Account.Name(), Balance: balanceOf(v.Balance),
-		State: string(v.State), Payable: creditsOf(v.Payable), ExcessLimit: creditsOf(v.Wallet.ExcessLimit),
+		State: string(v.Condition()), Payable: creditsOf(v.Payable), ExcessLimit: creditsOf(v.Wallet.ExcessLimit),
 		Funding: string(v.Wallet.Funding), TryLater: v.Account.TryLater(), At: moment(v.Now),
 	}
 	if sub := v.Account.SubAccount; sub != nil {
