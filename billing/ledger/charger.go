@@ -502,8 +502,8 @@ func (a *attempt) decide() {
 			l.hints.Store(own, from.PoolWalletID)
 			a.again = append(a.again, c)
 			continue
-		case c.err != nil && b.recalled(c):
-			// Nothing is refused by memory alone.
+		case c.err != nil && a.trusting:
+			// Nothing is refused by memory alone, nor before the key was looked up.
 			a.again = append(a.again, c)
 			continue
 		case c.charge != nil && !c.pool.IsZero() && c.receipt.Charge.PoolSeq == 0 && c.err == nil:
@@ -511,12 +511,6 @@ func (a *attempt) decide() {
 		}
 		a.answered = append(a.answered, c)
 	}
-}
-
-// recalled tells whether a command was decided by an account from memory.
-func (b *book) recalled(c *command) bool {
-	own, pool := b.accounts[c.place().wallet], b.accounts[c.pool]
-	return own != nil && own.known || pool != nil && pool.known
 }
 
 // lacking is the wallet a command needs and the book has not; zero: none.

@@ -69,6 +69,34 @@ func TestWhatIsRememberedIsNeverBelievedAgainstTheDatabase(t *testing.T) {
 	})
 }
 
+// A process that has just started remembers nothing, and is asked again what the
+// one before it answered: a wallet that is empty now, a hold that ended, must not
+// make it refuse.
+func TestAFreshProcessAnswersAsTheOneBeforeIt(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		before := newWorld(t, db)
+		before.grant(t, before.wallet, models.SourcePurchase, 10)
+		h := before.hold(t, before.wallet, "h", 4, start)
+		_, err := before.capture(t, h, "capture", 4, start)
+		require.NoError(t, err)
+		before.charge(t, before.request("last", 6))
+
+		for _, ask := range []func(*world) (ledger.Receipt, error){
+			func(w *world) (ledger.Receipt, error) { return w.ledger.Charge(t.Context(), w.request("last", 6)) },
+			func(w *world) (ledger.Receipt, error) { return w.capture(t, h, "capture", 4, start) },
+		} {
+			got, err := ask(before.neighbour(t))
+			require.NoError(t, err)
+			require.True(t, got.Replayed)
+		}
+		again := before.neighbour(t).hold(t, before.wallet, "h", 4, start)
+		require.True(t, again.Replayed)
+		before.neighbour(t).refused(t, "insufficient_credits", before.request("more", 1))
+		before.audit(t)
+	})
+}
+
 // Two processes charge the same wallets at once, dry wallets among them.
 func TestTwoProcessesThatRememberNeverOversell(t *testing.T) {
 	t.Parallel()
