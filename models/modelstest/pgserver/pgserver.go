@@ -49,6 +49,9 @@ type Options struct {
 	Durable bool
 	// Settings are further "name=value" settings.
 	Settings []string
+	// Dir is where its directory is made; empty means the system's place for
+	// temporary files.
+	Dir string
 }
 
 // Server is one running server.
@@ -59,9 +62,10 @@ type Server struct {
 	// it is installed.
 	Bin string
 
-	dir    string
-	cmd    *exec.Cmd
-	exited chan struct{}
+	dir     string
+	options Options
+	cmd     *exec.Cmd
+	exited  chan struct{}
 }
 
 // Start creates a cluster in a new temporary directory and starts a server on
@@ -75,23 +79,45 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 
-	dir, err := os.MkdirTemp("", dirPrefix+strconv.Itoa(os.Getpid())+"-")
+	dir, err := os.MkdirTemp(o.Dir, dirPrefix+strconv.Itoa(os.Getpid())+"-")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Bin: bin, dir: dir}
+	s := &Server{Bin: bin, dir: dir, options: o}
 	if err := s.create(ctx); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
+	if err := s.launch(ctx); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) launch(ctx context.Context) (err error) {
 	for range portAttempts {
-		if err = s.start(ctx, o); err == nil {
-			return s, nil
+		if err = s.start(ctx, s.options); err == nil {
+			return nil
 		}
 	}
-	_ = os.RemoveAll(dir)
-	return nil, err
+	return err
 }
+
+// Restart starts a server that has ended again, on its data and on a new port:
+// URL changes.
+func (s *Server) Restart(ctx context.Context) error {
+	<-s.exited
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return s.launch(ctx)
+}
+
+// Exited is closed once the server has ended, by itself or not.
+func (s *Server) Exited() <-chan struct{} { return s.exited }
+
+// Pid is the server's main process.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
 
 // Stop ends the server at once, closing every connection, and removes its
 // directory.

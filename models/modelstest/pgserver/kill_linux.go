@@ -1,0 +1,82 @@
+package pgserver
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Kill ends the server as a crash does: its main process and every child get
+// SIGKILL, and it returns once none of them runs. It kills no process but those
+// that descend from the server it started.
+func (s *Server) Kill() error {
+	main := s.Pid()
+	if err := syscall.Kill(main, syscall.SIGSTOP); err != nil { // no child is born from now on
+		return err
+	}
+	family, err := children(main)
+	if err != nil {
+		return errors.Join(err, syscall.Kill(main, syscall.SIGCONT))
+	}
+	for _, pid := range append(family, main) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("kill process %d of the server: %w", pid, err)
+		}
+	}
+	<-s.exited
+	// A child that still runs would keep the next server from starting.
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for _, pid := range family {
+		for running(pid) {
+			<-tick.C
+		}
+	}
+	return nil
+}
+
+// children are the processes that a process started and that run.
+func children(of int) ([]int, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	var out []int
+	for _, name := range stats {
+		if state, parent := processState(name); parent == of && state != 'Z' {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, pid)
+		}
+	}
+	return out, nil
+}
+
+func running(pid int) bool {
+	state, _ := processState(fmt.Sprintf("/proc/%d/stat", pid))
+	return state != 0 && state != 'Z' && state != 'X'
+}
+
+// processState reads "pid (name) state parent ..."; zeros when it is gone.
+func processState(name string) (state byte, parent int) {
+	stat, err := os.ReadFile(name)
+	if err != nil {
+		return 0, 0
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 2 {
+		return 0, 0
+	}
+	parent, err = strconv.Atoi(string(fields[1]))
+	if err != nil {
+		return 0, 0
+	}
+	return fields[0][0], parent
+}
