@@ -332,7 +332,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, in AcceptInput) (models.
 	user := models.User{Email: o.Invitation.Email, Name: strings.TrimSpace(in.Name), CreatedAt: now}
 	if !o.Known {
 		wrong := checkName(in.Name)
-		user.PasswordHash, err = s.hashPassword(ctx, in.Password)
+		user.PasswordHash, err = s.hashPassword(ctx, in.Password, in.Name, user.Email)
 		if err := errors.Join(wrong, err); err != nil {
 			return models.User{}, models.Invitation{}, err
 		}

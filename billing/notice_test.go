@@ -399,7 +399,11 @@ func TestPeopleChooseWhatTheyHear(t *testing.T) {
 		token := token(mails[0].Unsubscribe)
 		_, err = h.s.TurnMailsOff(t.Context(), h.agency.ID, token)
 		require.True(t, problem.Is(err, "link_expired"), "another door")
-		_, err = h.s.TurnMailsOff(t.Context(), models.AgencyID{}, token[:len(token)-2]+"AA")
+		other := "A" // than what the signature has there; its last signs do not all count
+		if at := len(token) - 9; token[at] == 'A' {
+			other = "B"
+		}
+		_, err = h.s.TurnMailsOff(t.Context(), models.AgencyID{}, token[:len(token)-9]+other+token[len(token)-8:])
 		require.True(t, problem.Is(err, "link_expired"), "forged")
 		for range 2 {
 			off, err := h.s.TurnMailsOff(t.Context(), models.AgencyID{}, token)

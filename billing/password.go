@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
+	"github.com/ccojocar/zxcvbn-go"
 	"golang.org/x/crypto/argon2"
 
 	"refill/billing/problem"
@@ -31,18 +33,24 @@ const (
 const (
 	minPassword = 8
 	maxPassword = 128
+	judged      = 64 // bytes of it whose strength is reckoned: that work grows with their square
 )
 
 // unusableHash costs as much as a real one and matches nothing: it stands for
 // people without a password, and for people who do not exist.
 const unusableHash = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
-// hashPassword makes the PHC string of a password. Errors: invalid_password,
-// too_many.
-func (s *Service) hashPassword(ctx context.Context, password string) (string, error) {
-	if err := checkPasswordLength(password); err != nil {
+// hashPassword makes the PHC string of a password somebody chose; words are what
+// others know of them. Errors: invalid_password, too_many.
+func (s *Service) hashPassword(ctx context.Context, password string, words ...string) (string, error) {
+	if err := checkNewPassword(password, words...); err != nil {
 		return "", err
 	}
+	return s.hash(ctx, password)
+}
+
+// hash makes the PHC string of a password, a weak one included. Errors: too_many.
+func (s *Service) hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, hashSalt)
 	if _, err := rand.Read(salt); err != nil {
 		return "", err
@@ -56,10 +64,20 @@ func (s *Service) hashPassword(ctx context.Context, password string) (string, er
 	return p.String(), nil
 }
 
-// checkPasswordLength refuses what nobody may have. Errors: invalid_password.
-func checkPasswordLength(password string) error {
+// checkNewPassword refuses what is guessed within minutes: passwords that leaked
+// before, rows of keys, dates, and the words of the place and the person. Errors:
+// invalid_password.
+func checkNewPassword(password string, words ...string) error {
 	if n := utf8.RuneCountInString(password); n < minPassword || n > maxPassword {
 		return problem.New(problem.Invalid, "invalid_password", "A password has %d to %d characters.", minPassword, maxPassword).On("password")
+	}
+	known := []string{"refill", "credits"}
+	for _, w := range words {
+		known = append(known, strings.FieldsFunc(strings.ToLower(w), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })...)
+	}
+	start := password[:min(len(password), judged)]
+	if zxcvbn.PasswordStrength(start, known).Score == 0 {
+		return problem.New(problem.Invalid, "invalid_password", "This password is among the first that are guessed. Use a longer one: four words that have nothing to do with each other.").On("password")
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func (s *Service) CreateUser(ctx context.Context, in UserInput) (models.User, er
 		user.PlatformRole = models.PlatformAdmin
 	}
 	if in.Password != "" {
-		hash, err := s.hashPassword(ctx, in.Password)
+		hash, err := s.hashPassword(ctx, in.Password, in.Name, in.Email)
 		if err != nil {
 			return models.User{}, err
 		}

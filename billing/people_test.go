@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -43,9 +44,32 @@ func TestPasswordsAreArgon2id(t *testing.T) {
 	}
 	_, err = h.s.CreateUser(t.Context(), UserInput{Email: "Ana@Example.test ", Name: "Twin", Password: secret, By: "test"})
 	require.True(t, problem.Is(err, "email_taken"))
-	h.person("long@example.test", strings.Repeat("ä", 128))
-	_, err = h.s.Authenticate(t.Context(), "long@example.test", strings.Repeat("ä", 128), "10.0.0.1")
+	long := strings.Repeat("brücke wolke ", 9) + "ähren nelke"
+	require.Len(t, []rune(long), 128)
+	h.person("long@example.test", long)
+	_, err = h.s.Authenticate(t.Context(), "long@example.test", long, "10.0.0.1")
 	require.NoError(t, err)
+}
+
+// Passwords that leaked, rows of keys and the words of the person are refused;
+// long, odd and unusual ones pass, whatever characters they are made of.
+func TestPasswordsThatAreGuessedFirst(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, modelstest.OpenSQLite(t), "UTC", "")
+	add := func(n int, password string) error {
+		_, err := h.s.CreateUser(t.Context(), UserInput{Email: fmt.Sprintf("ana.lindqvist%d@harbour.example", n), Name: "Ana Lindqvist", Password: password, By: "test"})
+		return err
+	}
+	weak := []string{
+		"password", "Password1!", "12345678", "qwertyuiop", "iloveyou123", "letmein2024", "11111111", "aaaaaaaaaa",
+		"refillrefill", "lindqvist1", "AnaLindqvist", "harbour2026",
+	}
+	for n, password := range weak {
+		require.True(t, problem.Is(add(n, password), "invalid_password"), password)
+	}
+	for n, password := range []string{secret, "zK8#pQ2vLm", "drei grüne Kessel", "тихая зелёная вода", "a;l2k j3"} {
+		require.NoError(t, add(100+n, password), password)
+	}
 }
 
 // TestOldHashesAreRenewed signs in with a hash of other parameters.

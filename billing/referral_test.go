@@ -202,7 +202,7 @@ func TestSelfReferralIsRefused(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		s := openShop(t, db, "stammer", "")
-		owner, err := s.CreateUser(t.Context(), billing.UserInput{Email: "owner@shop.example", Name: "Owner", Password: "a-long-password", By: "test"})
+		owner, err := s.CreateUser(t.Context(), billing.UserInput{Email: "owner@shop.example", Name: "Owner", Password: "a-long-stone-bridge", By: "test"})
 		require.NoError(t, err)
 		require.NoError(t, s.AddMember(t.Context(), billing.MemberInput{Agency: s.account.Agency.ID, User: owner.ID, Role: models.RoleOwner, By: "test"}))
 		code := s.referrals(t).Code

@@ -168,7 +168,7 @@ func (s *Service) FirstAdminByCode(ctx context.Context, in FirstAdminInput) (mod
 	}
 	user := UserInput{Email: in.Email, Name: in.Name, Password: in.Password, Admin: true}
 	// What can be said without a look at who there is.
-	if err := errors.Join(code, checkName(in.Name), checkEmail(normalEmail(in.Email)), checkPasswordLength(in.Password)); err != nil {
+	if err := errors.Join(code, checkName(in.Name), checkEmail(normalEmail(in.Email)), checkNewPassword(in.Password, in.Name, in.Email)); err != nil {
 		return models.User{}, err
 	}
 	return s.firstAdmin(ctx, user, hashCode(in.Code))
@@ -179,7 +179,7 @@ func (s *Service) FirstAdminByCode(ctx context.Context, in FirstAdminInput) (mod
 // email_taken.
 func (s *Service) FirstAdmin(ctx context.Context, in UserInput) (models.User, error) {
 	in.Admin = true
-	if err := errors.Join(checkName(in.Name), checkEmail(normalEmail(in.Email)), checkPasswordLength(in.Password)); err != nil {
+	if err := errors.Join(checkName(in.Name), checkEmail(normalEmail(in.Email)), checkNewPassword(in.Password, in.Name, in.Email)); err != nil {
 		return models.User{}, err
 	}
 	return s.firstAdmin(ctx, in, "")
@@ -212,7 +212,7 @@ func (s *Service) checkCode(ctx context.Context, typed, address string) error {
 // authority, and a code (its hash; "" for none) is used up with it.
 func (s *Service) firstAdmin(ctx context.Context, in UserInput, code string) (models.User, error) {
 	now := s.clock.Now()
-	hash, err := s.hashPassword(ctx, in.Password)
+	hash, err := s.hashPassword(ctx, in.Password, in.Name, in.Email)
 	if err != nil {
 		return models.User{}, err
 	}

@@ -148,7 +148,7 @@ func (s *Service) countAttempt(ctx context.Context, limits []throttle, window mo
 // welcome forgets the failures that led to a success and renews an old hash.
 func (s *Service) welcome(ctx context.Context, user *models.User, password string, stale bool, limits []throttle, window models.Time) error {
 	if stale {
-		hash, err := s.hashPassword(ctx, password)
+		hash, err := s.hash(ctx, password)
 		if err == nil {
 			user.PasswordHash = hash
 		} else {

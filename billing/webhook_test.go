@@ -213,7 +213,7 @@ func TestWebhooksAreTriedForThreeDays(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		w := newWires(t, db)
-		owner, err := w.s.CreateUser(t.Context(), UserInput{Email: "owner@example.test", Name: "Owner", Password: "a long password", By: "test"})
+		owner, err := w.s.CreateUser(t.Context(), UserInput{Email: "owner@example.test", Name: "Owner", Password: "a long stone bridge", By: "test"})
 		require.NoError(t, err)
 		require.NoError(t, w.s.AddMember(t.Context(), MemberInput{Agency: w.agency.ID, User: owner.ID, Role: models.RoleOwner, By: "test"}))
 		o := WebhookOwner{w.agency.ID}

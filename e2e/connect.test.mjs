@@ -18,7 +18,7 @@ before(async () => {
   const { context, page, close } = await open(demo);
   await page.goto(`${demo.base}/sign-in`);
   await page.getByLabel("E-mail").fill("owner@bluebird.example");
-  await page.getByLabel("Password").fill("refill-demo");
+  await page.getByLabel("Password").fill(demo.ready.agency.password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("heading", { name: "Overview" }).waitFor();
   state = await context.storageState();

@@ -34,7 +34,7 @@ type Seeder struct {
 
 // The people of the demo; all have the same password.
 const (
-	Password    = "refill-demo"
+	Password    = "four green kettles"
 	AdminEmail  = "admin@refill.example"
 	OwnerEmail  = "owner@northwind.example"
 	ClientEmail = "hello@acme-dental.example"
