@@ -306,7 +306,8 @@ func walkedAway(tx *gorm.DB, p *models.Purchase, cancelled bool) error {
 		return nil
 	}
 	p.Status, p.StatusNote = models.PurchaseCancelled, notCharged
-	return tx.Model(p).Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).Select("status", "status_note").Updates(p).Error
+	return tx.Model(&models.Purchase{}).Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).
+		Updates(map[string]any{"status": p.Status, "status_note": p.StatusNote}).Error
 }
 
 // notCharged is told of a purchase that its buyer closed.
