@@ -148,3 +148,24 @@ func TestAPlansRefundTakesUnspentPlanCredits(t *testing.T) {
 		s.sound(t, db)
 	})
 }
+
+// The admins hear of a payment that a card network takes for fraud, once.
+func TestAdminsHearOfAWarnedPack(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		for _, email := range []string{"robin@example.test", "sam@example.test"} {
+			_, err := s.CreateUser(t.Context(), billing.UserInput{Email: email, Name: email, Admin: true, Password: "correct horse battery", By: "test"})
+			require.NoError(t, err)
+		}
+		p := s.paid(t, "k", "credits-12500")
+		had := s.left(t, s.account)
+		s.bank(t, "payments/"+p.CheckoutSession+"/warn", nil)
+		require.NotZero(t, s.settled(t, p).WarnedAt)
+		s.settled(t, p)
+		var to []string
+		require.NoError(t, db.Read.Model(&models.Mail{}).Where("subject LIKE ?", "%may be fraud").Order("recipient").Pluck("recipient", &to).Error)
+		require.Equal(t, []string{"robin@example.test", "sam@example.test"}, to)
+		require.Equal(t, had, s.left(t, s.account), "a warning takes nothing")
+	})
+}

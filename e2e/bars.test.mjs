@@ -396,6 +396,16 @@ test("the pages of an admin", async () => {
   const refund = await href(page, "a[href$='/refund']");
   await visit(window, "admin-payments-day", await href(page, "a[href*='?day=']"));
   await visit(window, "admin-refund", `${refund}?amount=1.00`);
+  const back = await page.goto(`${demo.base}/admin/payments`).then(() => page.locator("tr", { hasText: "Northwind" }).locator("a[href$='/refund']").first().getAttribute("href"));
+  await page.goto(new URL(`${back}?amount=1.00`, demo.base).href);
+  await page.getByRole("textbox", { name: "Reason" }).fill("An outage");
+  await page.locator("form[method='post'] button.primary").click();
+  const payer = await person(demo.ready.agency);
+  await payer.page.goto(`${demo.base}/purchases?status=refunded`);
+  await payer.page.goto(new URL(await href(payer.page, "a[href$='/receipt']"), demo.base).href);
+  await visit(payer, "credit-note", await href(payer.page, "a[href*='/credit-notes/']"));
+  payer.seen.clean();
+  await payer.close();
   await page.goto(new URL(`${agency}/adjust`, demo.base).href);
   await page.getByLabel("How many credits?").fill("60000");
   await page.getByRole("textbox", { name: "Reason" }).fill("An outage");

@@ -108,8 +108,12 @@ GET  /purchases                                                       in     200
 GET  /purchases.csv                                                   in     200   200     200    200    403   200       200
 GET  /purchases/{purchase}/receipt                                    in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /purchases/{purchase}/receipt.pdf                                in     200   200     200    404    403   404       404      | 404   404     404    404    403
+GET  /purchases/{purchase}/credit-notes/{note}/note.pdf               in     200   200     200    404    403   404       404      | 404   404     404    404    403
+GET  /purchases/{purchase}/credit-notes/{note}                        in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /purchases/{acme-purchase}/receipt                               in     404   404     404    200    403   404       404      | 404   404     404    404    403
 GET  /purchases/{acme-purchase}/receipt.pdf                           in     404   404     404    200    403   404       404      | 404   404     404    404    403
+GET  /purchases/{acme-purchase}/credit-notes/{note}/note.pdf          in     404   404     404    200    403   404       404      | 404   404     404    404    403
+GET  /purchases/{acme-purchase}/credit-notes/{note}                   in     404   404     404    200    403   404       404      | 404   404     404    404    403
 
 GET  /gift                                                            in     200   200     403    403    403   403       200
 POST /gift                                                            in     422   422     403    403    403   403       422
@@ -468,6 +472,11 @@ func (p *portal) things() map[string]thing {
 		return b.Logo + ".png"
 	}
 	logo, theirLogo := branded(p.northwind), branded(p.bluebird)
+	for _, given := range []models.Purchase{purchase, acmeSale} {
+		must(p.db.Write.Create(&models.CreditNote{
+			AgencyID: given.AgencyID, PurchaseID: given.ID, Refund: "re_1", Account: given.Account, Number: 1, Amount: 1, Currency: "usd", RefundedAt: begin, CreatedAt: begin,
+		}).Error)
+	}
 	return map[string]thing{
 		"sheet":         is(path.Base(views.BrandSheet(0xffd400)), "ffd400.css", "ffd400.00000000.css"),
 		"logo":          is(logo, theirLogo, strings.TrimSuffix(logo, ".png")),
@@ -493,6 +502,7 @@ func (p *portal) things() map[string]thing {
 		"bought":        is(purchase.ID.String(), theirs.ID.String(), nothing.String()),
 		"endpoint":      is("platform", "connect"),
 		"event":         is("evt_access", "evt_nothing"),
+		"note":          is("1"),
 		"acme-purchase": is(acmeSale.ID.String(), mapleSale.ID.String(), spareSale.ID.String()),
 		"acme":          is(p.acme.ID.String(), p.maple.ID.String()),
 		"away":          is(away.ID.String(), p.maple.ID.String()),

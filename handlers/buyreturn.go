@@ -105,4 +105,6 @@ func (a *app) showReturn(c echo.Context, p *models.Purchase, which views.ReturnC
 }
 
 // settledBy is the excess that a purchase paid off.
-func settledBy(p *models.Purchase) models.Credits { return min(max(0, -p.BalanceBefore), p.Credits+p.Bonus) }
+func settledBy(p *models.Purchase) models.Credits {
+	return min(max(0, -p.BalanceBefore), p.Credits+p.Bonus)
+}

@@ -97,6 +97,7 @@ func (a *app) planPayments(ctx context.Context, account *billing.Account) ([]vie
 	for i := range rows {
 		p := &rows[i]
 		out[i] = views.PlanPaymentRow{At: p.PaidAt, Invoice: p.Invoice, Amount: models.Money{Amount: p.Amount, Currency: p.Currency}, Status: views.PurchasePaid}
+		out[i].Hosted = safeLink(p.HostedURL)
 		switch {
 		case p.DisputeHeld > 0 || p.DisputeLost > 0:
 			out[i].Status = views.PurchaseDisputed

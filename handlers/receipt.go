@@ -44,6 +44,9 @@ func (a *app) ownReceipt(c echo.Context) (views.Receipt, models.Purchase, error)
 		}
 	}
 	out.Buyer.Name = cmp.Or(out.Buyer.Name, account.Name())
+	if out.Notes, err = a.creditNoteLinks(c, &p); err != nil {
+		return out, p, err
+	}
 	if a.Demo != nil {
 		out.Notice = a.Demo.Receipt
 	}
@@ -74,7 +77,11 @@ func paidBy(p *models.Purchase) string {
 
 // hosted is the payment provider's own invoice or receipt, "" where it made none.
 func hosted(p *models.Purchase) string {
-	link := cmp.Or(p.InvoiceURL, p.ReceiptURL)
+	return safeLink(cmp.Or(p.InvoiceURL, p.ReceiptURL))
+}
+
+// safeLink lets addresses of the payment provider through, and of its simulator.
+func safeLink(link string) string {
 	if strings.HasPrefix(link, "https://") || strings.HasPrefix(link, "http://127.0.0.1") || strings.HasPrefix(link, "http://localhost") {
 		return link
 	}

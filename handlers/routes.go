@@ -94,6 +94,8 @@ func (a *app) table() []route {
 		{get, "/purchases.csv", accounts, a.purchasesCSV},
 		{get, "/purchases/:id/receipt", accounts, a.receipt},
 		{get, "/purchases/:id/receipt.pdf", accounts, a.receiptPDF},
+		{get, "/purchases/:id/credit-notes/:number", accounts, a.creditNote},
+		{get, "/purchases/:id/credit-notes/:number/note.pdf", accounts, a.creditNotePDF},
 
 		{get, "/sub-accounts", agencies, a.subAccounts},
 		{get, "/sub-accounts.csv", agencies, a.subAccountsCSV},

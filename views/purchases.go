@@ -121,6 +121,7 @@ type Receipt struct {
 type PlanPaymentRow struct {
 	At      models.Time
 	Invoice string // the payment provider's id
+	Hosted  string // its page of it; "" for none
 	Amount  models.Money
 	Status  PurchaseStatus
 }

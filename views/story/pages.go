@@ -325,7 +325,20 @@ func purchases() []Page {
 	}
 	refunded := receipt
 	refunded.Status, refunded.MoneyBack = views.PurchasePartly, partly.Back
+	refunded.Notes = []views.Link{{Label: "Credit note NORTHWIND-CN-2", Href: "/purchases/1/credit-notes/2"}}
+	bonus := receipt
+	bonus.Bonus, bonus.After = credits(1_250), credits(21_725)
+	note := views.CreditNote{
+		Frame: agencyFrame("Credit note", "purchases"), Number: "NORTHWIND-CN-2", Seller: receipt.Seller, Buyer: receipt.Buyer, BuyerMail: receipt.BuyerMail, At: at(25, 9, 0),
+		Name: receipt.Name, Net: usd(1_000), Tax: usd(200), Total: usd(1_200), Receipt: views.Link{Label: receipt.Number, Href: "/purchases/1/receipt"},
+		PDF: "/purchases/1/credit-notes/2/note.pdf",
+	}
+	void := note
+	void.Void, void.Tax, void.Total = true, usd(0), usd(1_000)
 	return []Page{
+		{"receipt-bonus", views.ReceiptPage(bonus)},
+		{"credit-note", views.CreditNotePage(note)},
+		{"credit-note-void", views.CreditNotePage(void)},
 		{"receipt-refunded", views.ReceiptPage(refunded)},
 		{"purchases-list", views.PurchasesPage(list)},
 		{"purchases-empty", views.PurchasesPage(views.Purchases{Frame: list.Frame, BuyHref: "/buy", CSV: "/purchases.csv"})},
