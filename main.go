@@ -140,6 +140,8 @@ type serveCmd struct {
 	MetricsAddr    string         `name:"metrics-addr" env:"REFILL_METRICS_ADDR" help:"Private address that answers Prometheus at /metrics, such as 127.0.0.1:9464. Without it, nothing is measured."`
 	BaseURL        string         `name:"base-url" env:"REFILL_BASE_URL" help:"The address agencies type; https makes cookies Secure."`
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" env:"REFILL_TRUSTED_PROXIES" help:"Proxies that may say for whom they ask, such as 10.0.0.5/32."`
+	AskFrom        []netip.Prefix `name:"tls-ask-from" env:"REFILL_TLS_ASK_FROM" help:"Private addresses that may ask at /internal/tls which names get a certificate, such as 10.0.0.5/32; this machine may in any case."`
+	DNS            string         `name:"dns" env:"REFILL_DNS" help:"Name server that proves agencies' domains, such as 1.1.1.1:53. Without it, the system's."`
 }
 
 // Run serves until ctx ends.
@@ -156,7 +158,7 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	if c.BaseURL == "" {
 		c.BaseURL = localURL(listener)
 	}
-	web := handlers.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Log: log}
+	web := handlers.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, AskFrom: c.AskFrom, Log: log}
 	unwatch, err := c.watch(ctx, &web, log)
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
@@ -170,7 +172,7 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
 	}
-	p, err := newPortal(ctx, db, models.SystemClock{}, payments, web, log, func(b *billing.Config) { b.Mailer = mailer })
+	p, err := newPortal(ctx, db, models.SystemClock{}, payments, web, log, func(b *billing.Config) { b.Mailer, b.Resolver = mailer, resolverAt(c.DNS) })
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
 	}
@@ -179,6 +181,16 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("base_url", c.BaseURL))
 	return p.serve(ctx, listener, nil)
+}
+
+// resolverAt asks one name server, "" the system's.
+func resolverAt(address string) billing.Resolver {
+	if address == "" {
+		return net.DefaultResolver
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
 }
 
 // watch answers Prometheus, where it is asked to, until the portal has drained.
@@ -375,6 +387,7 @@ func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() 
 	go p.billing.WorkInbox(background)
 	go p.billing.WorkWatches(background)
 	go p.billing.WorkTopUps(background)
+	go p.billing.WorkDomains(background)
 	var posted sync.WaitGroup
 	posted.Go(func() { p.billing.WorkMails(background) })
 	posted.Go(func() { p.billing.WorkHooks(background) })

@@ -18,6 +18,7 @@ const dueBatch = 500
 // nothing. Each kind is tried even when another fails.
 func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 	s.hooks.ring()
+	s.lookups.ring()
 	s.post.wake() // mails go out beside the clock's work: a slow mail server delays nothing
 	return errors.Join(
 		s.renewDue(ctx, now), // books the expiry of allowances with what follows them

@@ -11,10 +11,13 @@ import (
 // PortalDomain is what the clients' portals stand under: {agency}.PortalDomain.
 func (s *Service) PortalDomain() string { return s.portalDomain }
 
-// PortalURL is the address of an agency's portal, without a final slash.
+// PortalURL is the address of an agency's portal, without a final slash: under its
+// own domain once it is proved and used.
 func (s *Service) PortalURL(agency *models.Agency) string {
 	u := s.base
-	u.Host = agency.Host + "." + s.portalDomain
+	if u.Host = agency.Domain; u.Host == "" {
+		u.Host = agency.Host + "." + s.portalDomain
+	}
 	if port := s.base.Port(); port != "" {
 		u.Host += ":" + port
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"sync/atomic"
 
@@ -25,10 +26,11 @@ type Config struct {
 	// PortalDomain is what the clients' portals stand under, {agency}.PortalDomain;
 	// "" is BaseURL's own host, or localhost for a local one.
 	PortalDomain string
-	Mailer       Mailer // nil: mails wait
-	Hooks        Hooks  // nil: webhooks go to public addresses
-	KeepMails    bool   // their words too, after they were sent: for a demonstration
-	Platform     string // in whose name the platform's mails are; "" Refill
+	Mailer       Mailer   // nil: mails wait
+	Hooks        Hooks    // nil: webhooks go to public addresses
+	Resolver     Resolver // proves agencies' domains; nil: the system's
+	KeepMails    bool     // their words too, after they were sent: for a demonstration
+	Platform     string   // in whose name the platform's mails are; "" Refill
 	Log          *slog.Logger
 }
 
@@ -59,6 +61,8 @@ type Service struct {
 	hooks     *switchboard
 	sumEvery  int64 // entries between two sums of a wallet
 	topUps    bell
+	lookups   bell
+	resolver  Resolver
 	founded   atomic.Bool // there is an admin, for good
 }
 
@@ -87,7 +91,10 @@ func New(c Config) (*Service, error) {
 	s.holds = newHoldDesk()
 	s.people = newPeople(c.Wall)
 	s.post = newPostOffice(&c)
-	s.topUps = newBell()
+	s.topUps, s.lookups = newBell(), newBell()
+	if s.resolver = c.Resolver; s.resolver == nil {
+		s.resolver = net.DefaultResolver
+	}
 	s.hooks = newSwitchboard(c.Hooks)
 	return s, nil
 }

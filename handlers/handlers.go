@@ -28,11 +28,14 @@ type Config struct {
 	// TrustedProxies may say for whom they ask (X-Forwarded-For). Nobody else is
 	// believed.
 	TrustedProxies []netip.Prefix
-	API            func(e *echo.Echo) error // mounts /v1; nil: no API
-	Demo           *Demo                    // nil: the real thing
-	Wall           models.Clock             // wall time, for logs; nil: the system's
-	Metrics        *metrics.Metrics         // told of every request; nil: nobody is
-	Log            *slog.Logger
+	// AskFrom may ask at /internal/tls which names are served here, beside this
+	// machine itself.
+	AskFrom []netip.Prefix
+	API     func(e *echo.Echo) error // mounts /v1; nil: no API
+	Demo    *Demo                    // nil: the real thing
+	Wall    models.Clock             // wall time, for logs; nil: the system's
+	Metrics *metrics.Metrics         // told of every request; nil: nobody is
+	Log     *slog.Logger
 }
 
 // Demo is what only a demonstration has.

@@ -1,10 +1,12 @@
 package handlers
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -55,6 +57,9 @@ func (a *app) hosts(next echo.HandlerFunc) echo.HandlerFunc {
 				return err
 			}
 			v.brand = &brand
+			if to := a.elsewhere(c, hostName(c.Request())); to != "" {
+				return c.Redirect(http.StatusFound, to)
+			}
 		}
 		return next(c)
 	}
@@ -63,21 +68,22 @@ func (a *app) hosts(next echo.HandlerFunc) echo.HandlerFunc {
 // errUnknownHost is answered with an empty page.
 var errUnknownHost = echo.NewHTTPError(http.StatusNotFound, "unknown host")
 
-func (a *app) hostOf(c echo.Context) (host, error) {
-	name := strings.ToLower(c.Request().Host)
+// hostName is the name a request came to, without its port.
+func hostName(r *http.Request) string {
+	name := strings.ToLower(r.Host)
 	if bare, _, err := net.SplitHostPort(name); err == nil {
 		name = bare
 	}
-	name = strings.Trim(name, "[]")
+	return strings.Trim(name, "[]")
+}
+
+func (a *app) hostOf(c echo.Context) (host, error) {
+	name := hostName(c.Request())
 	own := a.base.Hostname()
 	if name == strings.ToLower(own) || isLocal(own) && isLocal(name) {
 		return host{}, nil
 	}
-	label, ok := strings.CutSuffix(name, "."+a.Billing.PortalDomain())
-	if !ok || !hostLabel.MatchString(label) {
-		return host{}, errUnknownHost
-	}
-	agency, err := a.Billing.AgencyByHost(c.Request().Context(), label)
+	agency, err := a.agencyAt(c.Request().Context(), name)
 	if problem.Is(err, "not_found") {
 		return host{}, errUnknownHost
 	}
@@ -85,6 +91,64 @@ func (a *app) hostOf(c echo.Context) (host, error) {
 		return host{}, err
 	}
 	return host{portal: &agency}, nil
+}
+
+// agencyAt finds whose portal a name leads to: one under the platform's own, or a
+// domain that its agency has proved. Errors: not_found.
+func (a *app) agencyAt(ctx context.Context, name string) (models.Agency, error) {
+	label, below := strings.CutSuffix(name, "."+a.Billing.PortalDomain())
+	switch {
+	case below && hostLabel.MatchString(label):
+		return a.Billing.AgencyByHost(ctx, label)
+	case below, len(name) > maxHost:
+		return models.Agency{}, problem.Missing("portal")
+	}
+	return a.Billing.AgencyByDomain(ctx, name)
+}
+
+// maxHost bounds the names that are looked for.
+const maxHost = 253
+
+// elsewhere is the same page on the agency's own domain, for who came to the
+// platform's name for it: a payment returns there, and a session is one host's.
+func (a *app) elsewhere(c echo.Context, name string) string {
+	v, path := visitOf(c), c.Request().URL.Path
+	if v.host.portal == nil || v.host.portal.Domain == "" || v.host.portal.Domain == name || !isSafe(c.Request().Method) {
+		return ""
+	}
+	for _, prefix := range []string{"/static/", "/brand/", "/embed/"} {
+		if strings.HasPrefix(path, prefix) {
+			return ""
+		}
+	}
+	return a.Billing.PortalURL(v.host.portal) + c.Request().URL.RequestURI()
+}
+
+// mayGetCertificate answers a reverse proxy that asks, before it gets a
+// certificate, whether a name is served here: 200 or 404, without a word. Only a
+// proxy on this machine or at a configured private address may ask, and only
+// directly: what came through it from outside carries whom it is for.
+func (a *app) mayGetCertificate(c echo.Context) error {
+	r := c.Request()
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	peer := from.Addr().Unmap()
+	asks := err == nil && (peer.IsLoopback() || slices.ContainsFunc(a.AskFrom, func(p netip.Prefix) bool { return p.Contains(peer) }))
+	for _, h := range []string{echo.HeaderXForwardedFor, "Forwarded", "X-Forwarded-Host", "Via"} {
+		asks = asks && r.Header.Get(h) == ""
+	}
+	if !asks {
+		return errUnknownHost
+	}
+	name := strings.ToLower(c.QueryParam("domain"))
+	if name == strings.ToLower(a.base.Hostname()) {
+		return c.NoContent(http.StatusOK)
+	}
+	if _, err := a.agencyAt(r.Context(), name); problem.Is(err, "not_found") {
+		return errUnknownHost
+	} else if err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusOK)
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

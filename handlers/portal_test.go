@@ -35,18 +35,19 @@ const (
 // portal is a whole portal in a test: two agencies with their people, served
 // over HTTP under made-up hosts.
 type portal struct {
-	t       *testing.T
-	db      *models.DB
-	charger ledger.Options
-	ledger  *ledger.Ledger
-	billing *billing.Service
-	clock   *movable
-	wall    *movable
-	server  *httptest.Server
-	log     *journal
-	till    *till
-	tray    *tray
-	preset  string
+	resolver billing.Resolver // nil: knows no name
+	t        *testing.T
+	db       *models.DB
+	charger  ledger.Options
+	ledger   *ledger.Ledger
+	billing  *billing.Service
+	clock    *movable
+	wall     *movable
+	server   *httptest.Server
+	log      *journal
+	till     *till
+	tray     *tray
+	preset   string
 
 	northwind, bluebird models.Agency
 	acme, maple         models.SubAccount
@@ -59,6 +60,13 @@ type movable struct{ at atomic.Int64 }
 func (m *movable) Now() models.Time { return models.Time(m.at.Load()) }
 
 func (m *movable) set(t models.Time) { m.at.Store(int64(t)) }
+
+// noNames is a name service that knows no name.
+type noNames struct{}
+
+func (noNames) LookupTXT(context.Context, string) ([]string, error) {
+	return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+}
 
 // begin is the instant the tests begin at: Monday 2026-03-02 10:00 UTC.
 const begin = models.Time(1_772_445_600_000_000)
@@ -74,6 +82,9 @@ func (p *portal) start(t *testing.T, db *models.DB, change ...func(*handlers.Con
 	t.Helper()
 	p.t, p.db, p.clock, p.wall = t, db, &movable{}, &movable{}
 	p.users, p.log, p.till, p.tray = map[string]models.User{}, &journal{}, &till{}, &tray{}
+	if p.resolver == nil {
+		p.resolver = noNames{}
+	}
 	p.clock.set(begin)
 	p.wall.set(begin)
 	ctx := t.Context()
@@ -81,7 +92,7 @@ func (p *portal) start(t *testing.T, db *models.DB, change ...func(*handlers.Con
 	p.ledger, err = ledger.Open(ctx, db, p.charger)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.ledger.Close()) })
-	p.billing, err = billing.New(billing.Config{DB: db, Ledger: p.ledger, Clock: p.clock, Wall: p.wall, Payments: p.till, Mailer: p.tray, BaseURL: home})
+	p.billing, err = billing.New(billing.Config{DB: db, Ledger: p.ledger, Clock: p.clock, Wall: p.wall, Payments: p.till, Mailer: p.tray, BaseURL: home, Resolver: p.resolver})
 	require.NoError(t, err)
 	p.seed(ctx)
 

@@ -23,6 +23,7 @@ func (a *app) table() []route {
 	return []route{
 		{get, "/healthz", anybody, a.alive},
 		{get, "/readyz", anybody, a.ready},
+		{get, "/internal/tls", anybody, a.mayGetCertificate},
 		{get, "/static/:name", anybody, a.asset},
 
 		{get, "/brand/:name", anybody, a.brandSheet},
@@ -183,6 +184,12 @@ func (a *app) table() []route {
 		{post, "/settings/brand/discard", owners, a.discardBrand},
 		{post, "/settings/brand/undo", owners, a.undoBrand},
 		{get, "/settings/brand/preview/:page", owners, a.previewBrand},
+		{get, "/settings/domain", owners, a.domains},
+		{post, "/settings/domain", owners, a.claimDomain},
+		{post, "/settings/domain/:domain/check", owners, a.checkDomain},
+		{post, "/settings/domain/:domain/use", owners, a.useDomain(true)},
+		{post, "/settings/domain/:domain/rest", owners, a.useDomain(false)},
+		{post, "/settings/domain/:domain/remove", owners, a.removeDomain},
 		{get, "/settings/webhooks", owners, a.webhooks(a.agencyHooks)},
 		{post, "/settings/webhooks", owners, a.addWebhook(a.agencyHooks)},
 		{get, "/settings/webhooks/:id", owners, a.webhook(a.agencyHooks)},

@@ -24,7 +24,26 @@ func brand() []Page {
 	wrong.Colour, wrong.Errors = "red", views.FieldErrors{{Field: "colour", Text: "Write the colour as # and six digits, such as #2448c8."}, {Field: "logo", Text: "This is no PNG, JPEG or WebP picture. Save the logo as one of these, then try again."}}
 	worn := signedOut("A mail to your clients", "Orbit Credits")
 	worn.Sheet, worn.Logo, worn.Still = views.BrandSheet(models.Colour(0xffd400)), yellow.Logo, true
+	domains := views.Domains{
+		Frame: agencyFrame("Domain", "settings"), Tabs: []views.Tab{{Label: "Brand", Href: "/settings/brand"}, {Label: "Domain", Href: "/settings/domain", Current: true}},
+		Usual: "https://northwind.credits.example", Now: "https://credits.orbit.example", Server: "credits.example",
+		Rows: []views.DomainRow{
+			{
+				Name: "credits.orbit.example", Path: "/settings/domain/credits.orbit.example", Record: "_refill.credits.orbit.example", Value: "refill-verify=abcdefghijklmnopqrstuvwxyz",
+				Tone: views.ToneOK, State: "Proved", Checked: at(24, 9, 0), Proved: true, Used: true,
+			},
+			{
+				Name: "orbit.example", Path: "/settings/domain/orbit.example", Record: "_refill.orbit.example", Value: "refill-verify=zyxwvutsrqponmlkjihgfedcba",
+				Tone: views.ToneWarn, State: "Record missing", Note: "There is no TXT record _refill.orbit.example yet.", Checked: at(24, 9, 0), Ends: at(26, 9, 0), Proved: true,
+			},
+		},
+	}
+	none := domains
+	none.Frame, none.Rows, none.Name, none.Now = failed(domains.Frame), nil, "https://x", domains.Usual
+	none.Errors = views.FieldErrors{{Field: "domain", Text: "Write a name such as credits.example.com."}}
 	return []Page{
+		{"domains", views.DomainsPage(domains)},
+		{"domains-wrong", views.DomainsPage(none)},
 		{"brand-draft", views.BrandPage(yellow)},
 		{"brand-none", views.BrandPage(plain)},
 		{"brand-wrong", views.BrandPage(wrong)},
