@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,6 +57,7 @@ type cli struct {
 	Stripe      stripeCmd      `cmd:"" help:"Set up or check the connection to Stripe."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's schema up to date."`
 	Audit       auditCmd       `cmd:"" help:"Prove the ledger's invariants on a live database. Exit 0 clean, 1 breach, 2 could not check."`
+	AuditLog    auditLogCmd    `cmd:"" name:"audit-log" help:"Prove that nobody altered or removed an entry of the audit log."`
 	Replay      replayCmd      `cmd:"" help:"Charge a recorded trace through the API."`
 	Bench       benchGroup     `cmd:"" help:"Measure the portal: the charge path, and how it keeps up as history grows."`
 	Routes      routesCmd      `cmd:"" help:"Print every route and who may enter."`
@@ -120,6 +123,59 @@ type storage struct {
 // file is the embedded database.
 func (s storage) file() string { return filepath.Join(s.Data, "refill.db") }
 
+// secretFlags say where the key is that secrets are sealed with.
+type secretFlags struct {
+	SecretKey string `name:"secret-key" env:"REFILL_SECRET_KEY" help:"64 hex digits (openssl rand -hex 32): seals webhook and two-step secrets in the database. Without it, the file secret.key in the data folder, which is made at the first start. Keep it, and apart from backups of the database."`
+}
+
+// key is the key that secrets are sealed with. One that was made is in a file that
+// only we read; a database that has secrets of another key gets no new one.
+func (f secretFlags) key(ctx context.Context, db *models.DB, dir string) ([]byte, error) {
+	text, file := f.SecretKey, filepath.Join(dir, "secret.key")
+	if text == "" {
+		raw, err := os.ReadFile(file)
+		switch {
+		case err == nil:
+			text = string(raw)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("read the secret key: %w", err)
+		default:
+			before, err := billing.SealedBefore(ctx, db)
+			if err == nil && before {
+				err = fmt.Errorf("%w; there is no REFILL_SECRET_KEY and no file %s", billing.ErrSecretKey, file)
+			}
+			if err != nil {
+				return nil, err
+			}
+			return makeSecretKey(file)
+		}
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(text))
+	if err != nil || len(key) != billing.SecretKeyLength {
+		return nil, fmt.Errorf("the secret key is %d hex digits, as openssl rand -hex %d makes them", 2*billing.SecretKeyLength, billing.SecretKeyLength)
+	}
+	return key, nil
+}
+
+// makeSecretKey writes a new key. Of two who do so at once one wins, and the other
+// starts again.
+func makeSecretKey(file string) ([]byte, error) {
+	key := make([]byte, billing.SecretKeyLength)
+	_, _ = rand.Read(key) // never fails: the runtime aborts without randomness
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("make the secret key: %w", err)
+	}
+	_, err = fmt.Fprintln(f, hex.EncodeToString(key))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, fmt.Errorf("make the secret key: %w", err)
+	}
+	return key, nil
+}
+
 // open refuses a database that may forget what it acknowledged, unless nothing
 // but a demonstration or a look depends on it.
 func (s storage) open(ctx context.Context, log *slog.Logger, allowLoss bool) (*models.DB, error) {
@@ -136,12 +192,14 @@ type serveCmd struct {
 	storage
 	stripeFlags
 	mailFlags
+	secretFlags
 	Addr           string         `env:"REFILL_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
 	MetricsAddr    string         `name:"metrics-addr" env:"REFILL_METRICS_ADDR" help:"Private address that answers Prometheus at /metrics, such as 127.0.0.1:9464. Without it, nothing is measured."`
 	BaseURL        string         `name:"base-url" env:"REFILL_BASE_URL" help:"The address agencies type; https makes cookies Secure."`
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" env:"REFILL_TRUSTED_PROXIES" help:"Proxies that may say for whom they ask, such as 10.0.0.5/32."`
 	AskFrom        []netip.Prefix `name:"tls-ask-from" env:"REFILL_TLS_ASK_FROM" help:"Private addresses that may ask at /internal/tls which names get a certificate, such as 10.0.0.5/32; this machine may in any case."`
 	DNS            string         `name:"dns" env:"REFILL_DNS" help:"Name server that proves agencies' domains, such as 1.1.1.1:53. Without it, the system's."`
+	AdminTwoStep   bool           `name:"admin-two-step" env:"REFILL_ADMIN_TWO_STEP" default:"true" negatable:"" help:"Ask admins to set up two-step sign-in before anything else."`
 }
 
 // Run serves until ctx ends.
@@ -158,7 +216,7 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	if c.BaseURL == "" {
 		c.BaseURL = localURL(listener)
 	}
-	web := handlers.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, AskFrom: c.AskFrom, Log: log}
+	web := handlers.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, AskFrom: c.AskFrom, EasyAdmins: !c.AdminTwoStep, Log: log}
 	unwatch, err := c.watch(ctx, &web, log)
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
@@ -172,9 +230,18 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
 	}
-	p, err := newPortal(ctx, db, models.SystemClock{}, payments, web, log, func(b *billing.Config) { b.Mailer, b.Resolver = mailer, resolverAt(c.DNS) })
+	key, err := c.key(ctx, db, c.Data)
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
+	}
+	p, err := newPortal(ctx, db, models.SystemClock{}, payments, web, log, func(b *billing.Config) {
+		b.Mailer, b.Resolver, b.SecretKey = mailer, resolverAt(c.DNS), key
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close(), db.Close())
+	}
+	if err := p.billing.UseSecretKey(ctx); err != nil {
+		return errors.Join(err, listener.Close(), p.close())
 	}
 	if err := p.invite(ctx, c.BaseURL); err != nil {
 		return errors.Join(err, listener.Close(), p.close())
@@ -578,15 +645,23 @@ func (d *demoRun) serve(ctx context.Context, db *models.DB, listener, box net.Li
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
+	key, err := secretFlags{}.key(ctx, db, d.Data)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
 	d.portal, err = newPortal(ctx, db, d.clock, gateway, handlers.Config{
-		BaseURL: d.base, Log: d.log, Stripe: configured, Checkout: []string{d.stripe}, Demo: &handlers.Demo{
-			Banner: "Demo: payments are simulated, no money moves.", Receipt: "Made in a demo: no money was moved.", Advance: d.advance,
+		EasyAdmins: true, BaseURL: d.base, Log: d.log, Stripe: configured, Checkout: []string{d.stripe}, Demo: &handlers.Demo{
+			Banner: "Demo: payments are simulated, no money moves.", Receipt: "Made in a demo: no money was moved.",
+			Hint: "In this demo everybody's password is " + demo.Password + ".", Advance: d.advance,
 		},
 	}, d.log, func(b *billing.Config) {
-		b.Mailer, b.KeepMails, b.Hooks = mail.Kept{}, true, hook.New(hook.Options{Loopback: true})
+		b.Mailer, b.KeepMails, b.Hooks, b.SecretKey = mail.Kept{}, true, hook.New(hook.Options{Loopback: true}), key
 	})
 	if err != nil {
 		return errors.Join(err, db.Close())
+	}
+	if err := d.portal.billing.UseSecretKey(ctx); err != nil {
+		return errors.Join(err, d.portal.close())
 	}
 	if err := d.seed(ctx); err != nil {
 		return errors.Join(err, d.portal.close())
@@ -998,6 +1073,42 @@ func (c *auditCmd) Run(ctx context.Context, o *out) error {
 		return exitError(1)
 	}
 	return nil
+}
+
+type auditLogCmd struct {
+	Verify auditLogVerifyCmd `cmd:"" help:"Walk the chain of seals from the first to the last. Exit 0 whole, 1 broken, 2 could not check."`
+}
+
+type auditLogVerifyCmd struct {
+	storage
+	Head string `help:"A hash that this command printed before, kept somewhere else: it has to be in the chain still, or the log was cut off."`
+}
+
+// Run walks the chain and prints what it found.
+func (c *auditLogVerifyCmd) Run(ctx context.Context, o *out) error {
+	failed := func(err error) error {
+		_, _ = fmt.Fprintln(o.stderr, "refill: audit-log:", err)
+		return exitError(2)
+	}
+	if c.DatabaseURL == "" {
+		if _, err := os.Stat(c.file()); err != nil {
+			return failed(err) // opening would make an empty one
+		}
+	}
+	db, err := c.open(ctx, newLog(o.stderr), true)
+	if err != nil {
+		return failed(err)
+	}
+	proof, err := billing.VerifyAuditLog(ctx, db, c.Head)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return failed(err)
+	}
+	if proof.Broken != "" {
+		_, _ = fmt.Fprintf(o.stdout, "BROKEN after %d entries: %s\n", proof.Entries, proof.Broken)
+		return exitError(1)
+	}
+	_, err = fmt.Fprintf(o.stdout, "Whole: %d entries sealed, %d waiting.\nLast seal: %s\n", proof.Entries, proof.Waiting, proof.Head)
+	return err
 }
 
 type replayCmd struct {

@@ -40,6 +40,8 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		s.tellDue(ctx, now),
 		s.sweepNotices(ctx, now),
 		s.sweepSignInsDue(ctx),
+		s.keysUsed(ctx),
+		s.sealAudit(ctx),
 	)
 }
 

@@ -222,8 +222,7 @@ func (s *Service) Redeem(ctx context.Context, in RedeemInput) (Redeemed, error) 
 		return Redeemed{}, unknownGift()
 	}
 	limits := []throttle{{"gift:" + in.Account.Agency.ID.String(), maxCodesPerAgency}, {"gift-from:" + network(in.Address), maxCodesPerAddress}}
-	window := s.attemptWindow()
-	if err := s.countAttempt(ctx, limits, window, "Too many codes were tried. Wait 15 minutes, then try again."); err != nil {
+	if err := s.countAttempt(ctx, limits, "Too many codes were tried. Wait 15 minutes, then try again."); err != nil {
 		return Redeemed{}, err
 	}
 	var out Redeemed
@@ -234,20 +233,7 @@ func (s *Service) Redeem(ctx context.Context, in RedeemInput) (Redeemed, error) 
 	if err != nil {
 		return Redeemed{}, err
 	}
-	return out, s.forgetAttempt(ctx, limits, window)
-}
-
-// forgetAttempt takes an attempt that was none back.
-func (s *Service) forgetAttempt(ctx context.Context, limits []throttle, window models.Time) error {
-	return s.db.InTx(ctx, func(tx *gorm.DB) error {
-		for _, l := range limits {
-			if err := tx.Model(&models.SignInAttempt{}).Where("subject = ? AND window_start = ? AND failures > 0", l.subject, window).
-				Update("failures", gorm.Expr("failures - 1")).Error; err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return out, s.db.InTx(ctx, func(tx *gorm.DB) error { return forgetAttempt(tx, limits) })
 }
 
 func unknownGift() error {

@@ -26,20 +26,22 @@ const (
 // the address belongs to is looked up when the mail is written. address is the
 // caller's network address. Errors: invalid_email, too_many, mail_unavailable.
 func (s *Service) RequestSignInLink(ctx context.Context, email string, portal models.AgencyID, address string) error {
-	email = normalEmail(email)
-	if err := checkEmail(email); err != nil {
+	return s.requestMail(ctx, envelope{agency: portal, kind: models.MailSignIn, to: normalEmail(email), life: MailedLinkLife}, address)
+}
+
+// requestMail puts a mail into the outbox whose words are written when it leaves.
+func (s *Service) requestMail(ctx context.Context, e envelope, address string) error { //nolint:gocritic // once per mail
+	if err := checkEmail(e.to); err != nil {
 		return err
 	}
 	if !s.CanMail() {
 		return noMail()
 	}
-	if err := s.countLinkRequest(ctx, email, address); err != nil {
+	if err := s.countLinkRequest(ctx, e.to, address); err != nil {
 		return err
 	}
 	now := s.clock.Now()
-	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
-		return s.postMail(tx, envelope{agency: portal, kind: models.MailSignIn, to: email, life: MailedLinkLife}, nil, now)
-	})
+	err := s.db.InTx(ctx, func(tx *gorm.DB) error { return s.postMail(tx, e, nil, now) })
 	s.post.wake()
 	return err
 }
@@ -51,44 +53,29 @@ func (s *Service) countLinkRequest(ctx context.Context, email, address string) e
 	for i, most := range []int{maxLinksPerPair, maxLinksPerEmail, maxLinksPerAddress} {
 		limits[i] = throttle{"link-" + limits[i].subject, most}
 	}
-	return s.countAttempt(ctx, limits, s.attemptWindow(), "Too many links were asked for. Wait 15 minutes, then try again.")
+	return s.countAttempt(ctx, limits, "Too many links were asked for. Wait 15 minutes, then try again.")
 }
 
-// writeSignIn makes the link and the words of a sign-in mail. It is false when
-// nobody with this address has access at the door. A client who asked at the
-// platform's door is written to in their agency's name, with its address.
+// writeSignIn makes the link and the words of a mail that lets somebody in, or
+// sets a forgotten password. It is false when nobody with this address has access
+// at the door. A client who asked at the platform's door is written to in their
+// agency's name, with its address.
 func (s *Service) writeSignIn(ctx context.Context, m *models.Mail) (bool, error) {
-	user, err := s.UserByEmail(ctx, m.Recipient)
-	if problem.Is(err, "not_found") {
+	user, brand, err := s.personAt(ctx, m.Recipient, m.AgencyID)
+	if problem.Is(err, "not_found") || problem.Is(err, "no_entry") {
 		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	portal := m.AgencyID
-	_, err = s.Viewer(ctx, user.ID, portal)
-	var brand *models.Agency
-	switch {
-	case problem.Is(err, "no_entry") && portal.IsZero():
-		if brand, err = s.PortalOf(ctx, user.ID); err != nil || brand == nil {
-			return false, err
-		}
-		if _, err = s.Viewer(ctx, user.ID, brand.ID); problem.Is(err, "no_entry") {
-			return false, nil
-		}
-	case problem.Is(err, "no_entry"):
-		return false, nil
-	case err == nil && !portal.IsZero():
-		var agency models.Agency
-		agency, err = s.Agency(ctx, portal)
-		brand = &agency
 	}
 	if err != nil {
 		return false, err
 	}
 	var letter mail.Letter
 	if err := s.db.InTx(ctx, func(tx *gorm.DB) error {
-		if letter, err = s.mailedLink(tx, user.ID, brand, nil); err != nil || brand == nil {
+		if m.Kind == models.MailPassword {
+			letter, err = s.passwordLink(tx, &user, brand)
+		} else {
+			letter, err = s.mailedLink(tx, user.ID, brand, nil)
+		}
+		if err != nil || brand == nil {
 			return err
 		}
 		m.FromAddress, err = s.stamp(tx, brand.ID, &letter)
@@ -102,6 +89,33 @@ func (s *Service) writeSignIn(ctx context.Context, m *models.Mail) (bool, error)
 	}
 	m.FromName, m.Subject, m.Text, m.HTML = msg.FromName, msg.Subject, msg.Text, msg.HTML
 	return true, nil
+}
+
+// personAt finds who has an address, and in whose name they are written to after
+// they asked at a door: an agency, or with nil the platform. Errors: not_found,
+// no_entry.
+func (s *Service) personAt(ctx context.Context, email string, portal models.AgencyID) (models.User, *models.Agency, error) {
+	user, err := s.UserByEmail(ctx, email)
+	if err != nil {
+		return user, nil, err
+	}
+	_, err = s.Viewer(ctx, user.ID, portal)
+	var brand *models.Agency
+	switch {
+	case problem.Is(err, "no_entry") && portal.IsZero():
+		if brand, err = s.PortalOf(ctx, user.ID); err != nil {
+			return user, nil, err
+		}
+		if brand == nil {
+			return user, nil, noEntry(gorm.ErrRecordNotFound)
+		}
+		_, err = s.Viewer(ctx, user.ID, brand.ID)
+	case err == nil && !portal.IsZero():
+		var agency models.Agency
+		agency, err = s.Agency(ctx, portal)
+		brand = &agency
+	}
+	return user, brand, err
 }
 
 // mailedLink makes a link that holds for a while and replaces the one before it,

@@ -101,6 +101,9 @@ func (s *Service) DisableUser(ctx context.Context, id models.UserID, by Actor) e
 		if err := tx.Where("user_id = ?", id).Delete(&models.SignInLink{}).Error; err != nil {
 			return err
 		}
+		if err := endMailedLinks(tx, id); err != nil {
+			return err
+		}
 		return s.audit(tx, models.AgencyID{}, by, "user.disable", id.String(), "", "", now)
 	})
 }

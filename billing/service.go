@@ -31,7 +31,10 @@ type Config struct {
 	Resolver     Resolver // proves agencies' domains; nil: the system's
 	KeepMails    bool     // their words too, after they were sent: for a demonstration
 	Platform     string   // in whose name the platform's mails are; "" Refill
-	Log          *slog.Logger
+	// SecretKey seals secrets that have to be read again. It is kept outside the
+	// database. nil: one for this process alone, which then seals nothing to last.
+	SecretKey []byte
+	Log       *slog.Logger
 }
 
 // Service carries the verbs. It is safe for concurrent use.
@@ -59,6 +62,8 @@ type Service struct {
 	people    *people
 	post      *postOffice
 	hooks     *switchboard
+	vault     *vault
+	seals     sealWalk
 	sumEvery  int64 // entries between two sums of a wallet
 	topUps    bell
 	lookups   bell
@@ -96,6 +101,9 @@ func New(c Config) (*Service, error) {
 		s.resolver = net.DefaultResolver
 	}
 	s.hooks = newSwitchboard(c.Hooks)
+	if s.vault, err = newVault(c.SecretKey); err != nil {
+		return nil, fmt.Errorf("billing: %w", err)
+	}
 	return s, nil
 }
 

@@ -2,7 +2,9 @@ package billing
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -34,11 +36,33 @@ func (s *Service) Session(ctx context.Context, id string) (models.Session, error
 	return row, err
 }
 
+// SessionInput begins a session.
+type SessionInput struct {
+	User    models.UserID
+	Data    []byte
+	Half    bool   // the second proof is still to come
+	Agent   string // the browser's name for itself
+	Address string // the caller's network address
+}
+
+// halfSessionLife is how long the second proof may take, in wall time.
+const halfSessionLife = 10 * time.Minute
+
+// maxAgent bounds what is kept of a browser's name, in bytes.
+const maxAgent = 300
+
 // StartSession signs a browser in under a new id.
-func (s *Service) StartSession(ctx context.Context, id string, user models.UserID, data []byte) (models.Session, error) {
+func (s *Service) StartSession(ctx context.Context, id string, in SessionInput) (models.Session, error) {
 	wall := s.people.wall.Now()
+	if len(in.Agent) > maxAgent {
+		in.Agent = in.Agent[:maxAgent]
+	}
 	row := models.Session{
-		IDHash: secretHash(id), UserID: user, Data: data, CreatedAt: wall, LastSeenAt: wall, ExpiresAt: wall.Add(SignInLife),
+		IDHash: secretHash(id), UserID: in.User, Data: in.Data, CreatedAt: wall, LastSeenAt: wall, ExpiresAt: wall.Add(SignInLife), Half: in.Half, ProvedAt: wall,
+		Agent: strings.ToValidUTF8(strings.ReplaceAll(in.Agent, "\x00", ""), ""), Address: network(in.Address),
+	}
+	if in.Half {
+		row.ExpiresAt, row.ProvedAt = wall.Add(halfSessionLife), 0
 	}
 	return row, s.db.Write.WithContext(ctx).Create(&row).Error
 }
@@ -58,13 +82,30 @@ func (s *Service) SeenSession(ctx context.Context, row models.Session, v *Viewer
 	return errors.Join(errs...)
 }
 
-// recentSignIn is how long after signing in nobody is asked again who they are.
-const recentSignIn = MailedLinkLife
+// ProofLife is how long somebody who proved who they are is not asked again, in
+// wall time.
+const ProofLife = 10 * time.Minute
 
-// SignedInRecently tells whether a session began so lately that its person need
-// not prove again who they are.
-func (s *Service) SignedInRecently(row models.Session) bool {
-	return s.people.wall.Now().Sub(row.CreatedAt) < recentSignIn
+// ProvedLately tells whether a session's person proved who they are so lately
+// that they need not do it again.
+func (s *Service) ProvedLately(row models.Session) bool { //nolint:gocritic // a request has it by value
+	return !row.Half && row.ProvedAt.IsSet() && s.people.wall.Now().Sub(row.ProvedAt) < ProofLife
+}
+
+// ProveAgain takes a password, or a code of the second step, for a session that
+// has been signed in for a while. Errors: sign_in_failed, wrong_step_code, too_many.
+func (s *Service) ProveAgain(ctx context.Context, row models.Session, user models.User, password, code, address string) error { //nolint:gocritic // as above
+	var err error
+	switch {
+	case user.TwoStep() && code != "":
+		err = s.checkSecondStep(ctx, user.ID, code, address)
+	default:
+		_, err = s.Authenticate(ctx, user.Email, password, address)
+	}
+	if err != nil {
+		return err
+	}
+	return s.db.Write.WithContext(ctx).Model(&models.Session{}).Where("id_hash = ?", row.IDHash).Update("proved_at", s.people.wall.Now()).Error
 }
 
 // KeepSessionData replaces what a live session carries. One that ended
@@ -78,13 +119,71 @@ func (s *Service) EndSession(ctx context.Context, id string) error {
 	return s.db.Write.WithContext(ctx).Where("id_hash = ?", secretHash(id)).Delete(&models.Session{}).Error
 }
 
-// EndSessions signs a person out everywhere.
-func (s *Service) EndSessions(ctx context.Context, user models.UserID) error {
-	return endSessions(s.db.Write.WithContext(ctx), user)
+// SessionsOf lists where a person is signed in, the last seen first.
+func (s *Service) SessionsOf(ctx context.Context, user models.UserID) ([]models.Session, error) {
+	wall := s.people.wall.Now()
+	var out []models.Session
+	return out, s.db.Read.WithContext(ctx).Omit("data").
+		Where("user_id = ? AND half = ? AND expires_at > ? AND last_seen_at > ?", user, false, wall, wall.Add(-SignInIdle)).
+		Order("last_seen_at DESC, created_at DESC, id_hash").Limit(MaxPage).Find(&out).Error
+}
+
+// SessionRef names a session to its person: the hash, which opens nothing.
+func SessionRef(row *models.Session) string { return hex.EncodeToString(row.IDHash) }
+
+// EndSessionOf signs a person out in one browser. Errors: not_found.
+func (s *Service) EndSessionOf(ctx context.Context, user models.UserID, ref string, by Actor) error {
+	hash, err := hex.DecodeString(ref)
+	if err != nil {
+		return problem.Missing("session")
+	}
+	now := s.clock.Now()
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		r := tx.Where("user_id = ? AND id_hash = ?", user, hash).Delete(&models.Session{})
+		if r.Error != nil {
+			return r.Error
+		}
+		if r.RowsAffected == 0 {
+			return problem.Missing("session")
+		}
+		return s.audit(tx, models.AgencyID{}, by, "user.sign_out", user.String(), "one browser", "", now)
+	})
+}
+
+// EndSessions signs a person out everywhere, but for one session if keep is its
+// row; mailed links go with the sessions. Errors: not_found.
+func (s *Service) EndSessions(ctx context.Context, user models.UserID, keep *models.Session, by Actor) error {
+	now := s.clock.Now()
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		var there models.User
+		if err := tx.Where("id = ?", user).Take(&there).Error; err != nil {
+			return missing(err, "user")
+		}
+		q := tx
+		if keep != nil {
+			q = q.Where("id_hash <> ?", keep.IDHash)
+		}
+		if err := endSessions(q, user); err != nil {
+			return err
+		}
+		if err := endMailedLinks(tx, user); err != nil {
+			return err
+		}
+		return s.audit(tx, models.AgencyID{}, by, "user.sign_out", user.String(), "everywhere", "", now)
+	})
 }
 
 func endSessions(tx *gorm.DB, user models.UserID) error {
 	return tx.Where("user_id = ?", user).Delete(&models.Session{}).Error
+}
+
+// endMailedLinks takes back what was mailed to a person to get in or to change
+// their account with.
+func endMailedLinks(tx *gorm.DB, user models.UserID) error {
+	if err := tx.Where("user_id = ? AND mailed = ?", user, true).Delete(&models.SignInLink{}).Error; err != nil {
+		return err
+	}
+	return tx.Where("user_id = ?", user).Delete(&models.AccountLink{}).Error
 }
 
 // sweepEvery is how often what is over is deleted, in wall time.
@@ -105,6 +204,7 @@ func (s *Service) SweepSignIns(ctx context.Context) error {
 	return errors.Join(
 		db.Where("expires_at <= ? OR last_seen_at <= ?", wall, wall.Add(-SignInIdle)).Delete(&models.Session{}).Error,
 		db.Where("expires_at <= ? OR uses_left = 0", wall).Delete(&models.SignInLink{}).Error,
+		db.Where("expires_at <= ?", wall).Delete(&models.AccountLink{}).Error,
 		db.Where("window_start <= ?", wall.Add(-2*attemptWindow)).Delete(&models.SignInAttempt{}).Error,
 		s.sweepMails(ctx, wall),
 		s.sweepHooks(ctx, wall),

@@ -190,11 +190,10 @@ func (s *Service) FirstAdmin(ctx context.Context, in UserInput) (models.User, er
 func (s *Service) checkCode(ctx context.Context, typed, address string) error {
 	where := network(address)
 	limits := []throttle{{"setup@" + where, maxPerPair}, {"setup", maxCodes}}
-	window := s.attemptWindow()
 	if strings.TrimSpace(typed) == "" {
 		return problem.New(problem.Invalid, "wrong_code", "Enter the code from the server's log.").On("code")
 	}
-	if err := s.countAttempt(ctx, limits, window, "Too many wrong codes. Wait 15 minutes, then try again."); err != nil {
+	if err := s.countAttempt(ctx, limits, "Too many wrong codes. Wait 15 minutes, then try again."); err != nil {
 		return err
 	}
 	kept, err := s.Setting(ctx, settingSetupCode)
@@ -205,7 +204,7 @@ func (s *Service) checkCode(ctx context.Context, typed, address string) error {
 		return problem.New(problem.Invalid, "wrong_code",
 			"This is not the code. It is in the server's log, in the line that says set-up; each start of the server writes a new one.").On("code")
 	}
-	return s.db.Write.WithContext(ctx).Where("subject = ? AND window_start = ?", limits[0].subject, window).Delete(&models.SignInAttempt{}).Error
+	return s.db.Write.WithContext(ctx).Where("subject = ?", limits[0].subject).Delete(&models.SignInAttempt{}).Error
 }
 
 // firstAdmin makes the user once: the row that names the first admin is the

@@ -46,6 +46,17 @@ func throttles(email, address string) []throttle {
 	}
 }
 
+// passwordLimits are what a password counts against. Where the person is signed in
+// already, what others tried with their e-mail does not count.
+func (s *Service) passwordLimits(ctx context.Context, email, address string) ([]throttle, error) {
+	limits := throttles(email, address)
+	home, err := s.isAtHome(ctx, email, address)
+	if home {
+		limits = []throttle{limits[0], limits[2]}
+	}
+	return limits, err
+}
+
 // network is the address as one household has it: an IPv6 /64, an IPv4 address.
 func network(address string) string {
 	ip, err := netip.ParseAddr(address)
@@ -68,13 +79,15 @@ func network(address string) string {
 // same answer. Errors: sign_in_failed, too_many.
 func (s *Service) Authenticate(ctx context.Context, email, password, address string) (models.User, error) {
 	email = normalEmail(email)
-	limits := throttles(email, address)
-	window := s.attemptWindow()
-	if err := s.countAttempt(ctx, limits, window, "Too many sign-ins failed. Wait 15 minutes, then try again, or use a sign-in link."); err != nil {
+	limits, err := s.passwordLimits(ctx, email, address)
+	if err != nil {
+		return models.User{}, err
+	}
+	if err := s.countAttempt(ctx, limits, "Too many sign-ins failed. Wait 15 minutes, then try again, or use a sign-in link."); err != nil {
 		return models.User{}, err
 	}
 	var user models.User
-	err := s.db.Read.WithContext(ctx).Where("email = ? AND disabled_at = 0", email).Take(&user).Error
+	err = s.db.Read.WithContext(ctx).Where("email = ? AND disabled_at = 0", email).Take(&user).Error
 	known := err == nil
 	if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
 		return models.User{}, err
@@ -90,63 +103,80 @@ func (s *Service) Authenticate(ctx context.Context, email, password, address str
 	if !match || !known {
 		return models.User{}, problem.New(problem.Unauthorized, "sign_in_failed", "That e-mail and password don't go together. Check both and try again.").On("email")
 	}
-	return user, s.welcome(ctx, &user, password, stale, limits, window)
-}
-
-// attemptWindow is when the running window of attempts began.
-func (s *Service) attemptWindow() models.Time {
-	return models.Time(int64(s.people.wall.Now()) / attemptWindow.Microseconds() * attemptWindow.Microseconds())
+	return user, s.welcome(ctx, &user, password, stale, limits)
 }
 
 // countAttempt counts an attempt before it is tried: a thousand at once must not
-// all pass a limit of ten. refusal says what to do. Errors: too_many.
-func (s *Service) countAttempt(ctx context.Context, limits []throttle, window models.Time, refusal string) error {
-	over := func(tx *gorm.DB) (bool, error) {
-		for _, l := range limits {
-			var row models.SignInAttempt
-			err := tx.Where("subject = ? AND window_start = ?", l.subject, window).Take(&row).Error
-			if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
-				return false, err
-			}
-			if row.Failures >= l.limit {
-				return true, nil
-			}
+// all pass a limit of ten. A window begins with its first failure; whatever fills
+// it begins the wait. refusal says what to do. Errors: too_many.
+func (s *Service) countAttempt(ctx context.Context, limits []throttle, refusal string) error {
+	wall := s.people.wall.Now()
+	old := wall.Add(-attemptWindow)
+	var wait time.Duration
+	look := func(tx *gorm.DB, l throttle, over int) error {
+		var row models.SignInAttempt
+		err := tx.Where("subject = ? AND window_start > ?", l.subject, old).Take(&row).Error
+		if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+			return err
 		}
-		return false, nil
+		if row.Failures >= l.limit+over {
+			wait = max(wait, row.WindowStart.Add(attemptWindow).Sub(wall))
+		}
+		return nil
 	}
-	full, err := over(s.db.Read.WithContext(ctx))
-	if err != nil {
-		return err
-	}
-	if !full {
-		err = s.db.InTx(ctx, func(tx *gorm.DB) error {
-			// The rows are written first: their locks make attempts take turns.
-			for _, l := range limits {
-				if err := tx.Exec("INSERT INTO sign_in_attempts (subject, window_start, failures) VALUES (?, ?, 1) "+
-					"ON CONFLICT (subject, window_start) DO UPDATE SET failures = sign_in_attempts.failures + 1", l.subject, window).Error; err != nil {
-					return err
-				}
-				var row models.SignInAttempt
-				if err := tx.Where("subject = ? AND window_start = ?", l.subject, window).Take(&row).Error; err != nil {
-					return err
-				}
-				full = full || row.Failures > l.limit
-			}
-			return nil
-		})
-		if err != nil {
+	for _, l := range limits {
+		if err := look(s.db.Read.WithContext(ctx), l, 0); err != nil {
 			return err
 		}
 	}
-	if full {
+	if wait == 0 {
+		if err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+			// The rows are written first: their locks make attempts take turns.
+			for _, l := range limits {
+				if err := tx.Exec("INSERT INTO sign_in_attempts AS a (subject, window_start, failures) VALUES (?, ?, 1) ON CONFLICT (subject) DO UPDATE SET "+
+					"failures = CASE WHEN a.window_start <= ? THEN 1 ELSE a.failures + 1 END, "+
+					"window_start = CASE WHEN a.window_start <= ? OR a.failures + 1 = ? THEN ? ELSE a.window_start END",
+					l.subject, wall, old, old, l.limit, wall).Error; err != nil {
+					return err
+				}
+				if err := look(tx, l, 1); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	if wait > 0 {
 		return problem.New(problem.TooMany, "too_many", "%s", refusal).
-			With("retry_after", int64(attemptWindow.Seconds()))
+			With("retry_after", int64((wait+time.Second-1)/time.Second))
 	}
 	return nil
 }
 
+// forgetAttempt takes an attempt that was none back.
+func forgetAttempt(tx *gorm.DB, limits []throttle) error {
+	for _, l := range limits {
+		if err := tx.Model(&models.SignInAttempt{}).Where("subject = ? AND failures > 0", l.subject).
+			Update("failures", gorm.Expr("failures - 1")).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isAtHome tells whether a person is signed in from a network: a stranger's
+// failures elsewhere do not keep them out of it.
+func (s *Service) isAtHome(ctx context.Context, email, address string) (bool, error) {
+	var n int64
+	err := s.db.Read.WithContext(ctx).Model(&models.Session{}).Joins("JOIN users u ON u.id = sessions.user_id AND u.email = ?", email).
+		Where("sessions.address = ? AND sessions.half = ? AND sessions.expires_at > ?", network(address), false, s.people.wall.Now()).Limit(1).Count(&n).Error
+	return n > 0, err
+}
+
 // welcome forgets the failures that led to a success and renews an old hash.
-func (s *Service) welcome(ctx context.Context, user *models.User, password string, stale bool, limits []throttle, window models.Time) error {
+func (s *Service) welcome(ctx context.Context, user *models.User, password string, stale bool, limits []throttle) error {
 	if stale {
 		hash, err := s.hash(ctx, password)
 		if err == nil {
@@ -156,11 +186,8 @@ func (s *Service) welcome(ctx context.Context, user *models.User, password strin
 		}
 	}
 	return s.db.InTx(ctx, func(tx *gorm.DB) error {
-		for _, l := range limits {
-			if err := tx.Model(&models.SignInAttempt{}).Where("subject = ? AND window_start = ? AND failures > 0", l.subject, window).
-				Update("failures", gorm.Expr("failures - 1")).Error; err != nil {
-				return err
-			}
+		if err := forgetAttempt(tx, limits); err != nil {
+			return err
 		}
 		if err := tx.Where("subject = ?", limits[0].subject).Delete(&models.SignInAttempt{}).Error; err != nil {
 			return err
@@ -191,7 +218,10 @@ func (s *Service) SetPassword(ctx context.Context, id models.UserID, password st
 		if err := endSessions(tx, id); err != nil {
 			return err
 		}
-		if err := tx.Where("user_id = ? AND mailed = ?", id, true).Delete(&models.SignInLink{}).Error; err != nil {
+		if err := endMailedLinks(tx, id); err != nil {
+			return err
+		}
+		if err := s.tellHolder(tx, id, "Your password was changed.", now); err != nil {
 			return err
 		}
 		return s.audit(tx, models.AgencyID{}, by, "user.password", id.String(), "", "", now)

@@ -155,14 +155,18 @@ func (s *Service) AddWebhook(ctx context.Context, in WebhookInput) (row models.W
 		}
 		row = models.WebhookEndpoint{
 			ID: models.NewID[models.WebhookEndpointID](now), AgencyID: in.Owner.Agency, URL: in.URL, Note: in.Note, Events: strings.Join(in.Events, " "),
-			Secret: hook.NewSecret(), CreatedBy: string(in.By), CreatedAt: now,
+			CreatedBy: string(in.By), CreatedAt: now,
 		}
+		row.Secret = s.sealHook(row.ID, hook.NewSecret())
 		row.IdempotencyKey, row.Fingerprint = creationKey(in.Key, asked)
 		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
 		return s.audit(tx, in.Owner.Agency, in.By, "webhook.create", row.ID.String(), row.URL, "", now)
 	})
+	if err == nil {
+		err = s.openHook(&row)
+	}
 	return row, replayed, err
 }
 
@@ -252,11 +256,15 @@ func (s *Service) SwitchWebhook(ctx context.Context, o WebhookOwner, id models.W
 // RotateWebhook gives an endpoint a new secret, which is on the row. For a day both
 // sign. Errors: not_found.
 func (s *Service) RotateWebhook(ctx context.Context, o WebhookOwner, id models.WebhookEndpointID, by Actor) (models.WebhookEndpoint, error) {
-	return s.changeWebhook(ctx, o, id, by, "webhook.rotate", func(_ *gorm.DB, row *models.WebhookEndpoint) (map[string]any, string, error) {
+	row, err := s.changeWebhook(ctx, o, id, by, "webhook.rotate", func(_ *gorm.DB, row *models.WebhookEndpoint) (map[string]any, string, error) {
 		return map[string]any{
-			"secret": hook.NewSecret(), "old_secret": row.Secret, "old_until": s.people.wall.Now().Add(SecretOverlap),
+			"secret": s.sealHook(id, hook.NewSecret()), "old_secret": s.sealHook(id, row.Secret), "old_until": s.people.wall.Now().Add(SecretOverlap),
 		}, row.URL, nil
 	})
+	if err == nil {
+		err = s.openHook(&row)
+	}
+	return row, err
 }
 
 // Deliveries lists what went or goes to an owner's endpoint, the newest event

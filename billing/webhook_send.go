@@ -241,6 +241,9 @@ func (s *Service) sendHook(ctx context.Context, d *models.WebhookDelivery) error
 		}
 		return err
 	}
+	if err := s.openHook(&e); err != nil {
+		return err
+	}
 	m := hook.Message{ID: d.EventID.String(), Body: []byte(d.Body), Secrets: []string{e.Secret}}
 	if e.OldSecret != "" && s.people.wall.Now() < e.OldUntil {
 		m.Secrets = append(m.Secrets, e.OldSecret)

@@ -2,6 +2,7 @@
 // accessibility, size and weight. E2E_SHOTS=folder keeps a picture of each.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { before, test } from "node:test";
@@ -118,6 +119,10 @@ test("the pages of a visitor", async () => {
   await visit(window, "sign-in-next", "/usage"); // asked to sign in first
   await visit(window, "sign-in-link", demo.ready.agency.sign_in_url);
   await visit(window, "sign-in-link-expired", `/sign-in/${"A".repeat(43)}`, { status: 410 });
+  await visit(window, "forgotten", "/forgotten");
+  await visit(window, "forgotten-sent", "/forgotten/sent");
+  await visit(window, "forgotten-gone", `/forgotten/${"A".repeat(43)}`, { status: 410 });
+  await visit(window, "confirm-email-gone", `/confirm-email/${"A".repeat(43)}`, { status: 410 });
   await visit(window, "not-found", "/nothing-here", { status: 404 });
   window.seen.expect(422);
   await window.page.goto(`${demo.base}/sign-in`);
@@ -251,7 +256,7 @@ test("the pages of a client", async () => {
   await visit(window, "client-purchases", "/purchases");
   await visit(window, "client-people", "/settings/people");
   await visit(window, "client-billing-details", "/settings/billing");
-  await visit(window, "client-password", "/settings/password");
+  await visit(window, "client-security", "/settings/security");
   await visit(window, "client-notices", "/notices");
   await visit(window, "client-notifications", "/settings/notifications");
   await visit(window, "client-notifications-sent", "/settings/notifications/sent");
@@ -296,7 +301,15 @@ test("the pages about people, their mails and archived accounts", async () => {
   await page.locator(".flash").waitFor();
   await visit(window, "webhook", new URL(page.url()).pathname);
   await visit(window, "webhooks", "/settings/webhooks");
-  await visit(window, "password", "/settings/password");
+  await visit(window, "security", "/settings/security");
+  await visit(window, "two-step", "/settings/security/two-step");
+  await page.goto(`${demo.base}/settings/api-keys`);
+  await page.getByLabel("Name").fill("Reports");
+  await page.getByRole("button", { name: "Make key" }).click();
+  await page.getByRole("heading", { name: "Your new key" }).waitFor();
+  await holdToBars(window, "api-key-made");
+  await visit(window, "api-key", new URL(page.url()).pathname);
+  await visit(window, "api-keys", "/settings/api-keys");
   await visit(window, "switch", "/switch");
   await visit(window, "archive", `${acme}/archive`);
   await visit(window, "monthly", `${acme}/monthly`);
@@ -371,7 +384,47 @@ test("the pages of the catalogue", async () => {
   await page.getByRole("heading", { name: "Signing secret" }).waitFor();
   await visit(window, "admin-webhook", new URL(page.url()).pathname);
   await visit(window, "admin-webhooks", "/admin/webhooks");
+  await page.goto(`${demo.base}/admin/api-keys`);
+  await visit(window, "admin-api-key", await href(page, "table th a"));
   await visit(window, "rate-version", `${card}/versions/1`);
+  window.seen.clean();
+  await window.close();
+});
+
+// shown is the code of an authenticator app that took a secret.
+function shown(secret) {
+  const bits = [...secret.replaceAll(" ", "")].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const sum = createHmac("sha1", key).update(step).digest();
+  return String((sum.readUInt32BE(sum.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}
+
+test("the pages of somebody who signs in in two steps", async () => {
+  const window = await open(demo);
+  const { page } = window;
+  window.home = demo.base;
+  const enter = async () => {
+    await page.goto(`${demo.base}/sign-in`);
+    await page.getByLabel("E-mail").fill("sam@refill.example");
+    await page.getByLabel("Password").fill(demo.ready.admin.password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+  };
+  await enter();
+  await page.goto(`${demo.base}/settings/security/two-step`);
+  await page.getByLabel("The six digits").fill(shown(await page.locator("#secret").textContent()));
+  await page.getByRole("button", { name: "Turn on" }).click();
+  await page.getByRole("heading", { name: "Recovery codes" }).waitFor();
+  await holdToBars(window, "recovery-codes");
+  const [code] = (await page.locator("#codes").textContent()).split("\n");
+  await visit(window, "security-on", "/settings/security");
+  await page.context().clearCookies();
+  await enter();
+  await visit(window, "sign-in-code", "/sign-in/code");
+  await page.getByLabel("Code").fill(code);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL((url) => url.pathname === "/admin");
   window.seen.clean();
   await window.close();
 });

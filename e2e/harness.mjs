@@ -117,7 +117,7 @@ export async function startServer({ env = {}, data, port = 0 } = {}) {
   assert.ok(binary, "REFILL_BINARY names the binary to test; make e2e sets it");
   const dir = data ?? mkdtempSync(path.join(tmpdir(), "refill-e2e-serve-"));
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(REFILL_|STRIPE_|DATABASE_URL)/.test(name)));
-  const child = spawn(binary, ["serve", "--addr", `127.0.0.1:${port}`, "--data", dir], { stdio: ["ignore", "ignore", "pipe"], env: { ...clean, ...env } });
+  const child = spawn(binary, ["serve", "--addr", `127.0.0.1:${port}`, "--data", dir], { stdio: ["ignore", "ignore", "pipe"], env: { ...clean, REFILL_ADMIN_TWO_STEP: "false", ...env } });
   let said = "";
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const stop = async () => {

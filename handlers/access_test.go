@@ -61,6 +61,15 @@ GET  /sign-in                                                         200    303
 POST /sign-in                                                         422    422   422     422    422    422   422       422
 POST /sign-in/link                                                    422    422   422     422    422    422   422       422
 GET  /sign-in/sent                                                    200    200   200     200    200    200   200       200
+GET  /sign-in/code                                                    in     in    in      in     in     in    in        in
+POST /sign-in/code                                                    303    303   303     303    303    303   303       303
+GET  /forgotten                                                       200    200   200     200    200    200   200       200
+POST /forgotten                                                       422    422   422     422    422    422   422       422
+GET  /forgotten/sent                                                  200    200   200     200    200    200   200       200
+GET  /forgotten/{reset}                                               200    200   200     200    410    200   410       200      | 410   410     410    410    410
+POST /forgotten/{reset}                                               422    422   422     422    410    422   410       422      | 410   410     410    410    410
+GET  /confirm-email/{confirm}                                         200    200   200     200    410    200   410       200      | 410   410     410    410    410
+POST /confirm-email/{confirm}                                         303    303   303     303    410    303   410       303      | 410   410     410    410    410
 GET  /sign-in/{link}                                                  200    200   200     200    410    200   410       200      | 410   410     410    410    410
 POST /sign-in/{link}                                                  303    303   303     303    410    303   410       303      | 410   410     410    410    410
 POST /sign-out                                                        303    303   303     303    303    303   303       303
@@ -238,7 +247,20 @@ POST /settings/webhooks/{hook}/off                                    in   303  
 POST /settings/webhooks/{hook}/rotate                                 in   303    403    403    403    403    403    404      | 404   403   403   403   403
 POST /settings/webhooks/{old-hook}/remove                             in   303    403    403    403    403    403    404      | 404   403   403   403   403
 POST /settings/webhooks/{hook}/deliveries/{told}                      in   303    403    403    403    403    403    404      | 404   403   403   403   403
-GET  /settings/password                                               in     200   200     200    200    200   200       200
+GET  /settings/api-keys                                               in     200   403     403    403    403   403       200
+POST /settings/api-keys                                               in     422   403     403    403    403   403       422
+GET  /settings/api-keys/{key}                                         in     200   403     403    403    403   403       404      | 404   403     403    403    403
+POST /settings/api-keys/{key}/rotate                                  in     422   403     403    403    403   403       404      | 404   403     403    403    403
+POST /settings/api-keys/{old-key}/revoke                              in     303   403     403    403    403   403       404      | 404   403     403    403    403
+GET  /settings/security                                               in     200   200     200    200    200   200       200
+GET  /settings/security/two-step                                      in     200   200     200    200    200   200       200
+POST /settings/security/two-step                                      in     422   422     422    422    422   422       422
+POST /settings/security/two-step/off                                  in     303   303     303    303    303   303       303
+POST /settings/security/recovery-codes                                in     409   409     409    409    409   409       409
+POST /settings/security/team                                          in     303   403     403    403    403   403       303
+POST /settings/security/email                                         in     422   422     422    422    422   422       422
+POST /settings/security/sessions                                      in     303   303     303    303    303   303       303
+POST /settings/security/link                                          in     303   303     303    303    303   303       303
 POST /settings/password                                               in     422   422     422    422    422   422       422
 GET  /switch                                                          in     200   200     200    403    200   403       200
 POST /switch?agency={house}                                           in     303   303     303    403    404   403       404      | 404   404     404    403    404
@@ -284,6 +306,11 @@ POST /admin/webhooks/{their-hook}/off                                 in   403  
 POST /admin/webhooks/{their-hook}/rotate                              in   403    403    403    403    303    403    403      | 403   403   403   403   404
 POST /admin/webhooks/{gone-hook}/remove                               in   403    403    403    403    303    403    403      | 403   403   403   403   404
 POST /admin/webhooks/{their-hook}/deliveries/{their-told}             in   403    403    403    403    303    403    403      | 403   403   403   403   404
+GET  /admin/api-keys                                                  in     403   403     403    403    200   403       403
+POST /admin/api-keys                                                  in     403   403     403    403    422   403       403
+GET  /admin/api-keys/{their-key}                                      in     403   403     403    403    200   403       403      | 403   403     403    403    404
+POST /admin/api-keys/{their-key}/rotate                               in     403   403     403    403    422   403       403      | 403   403     403    403    404
+POST /admin/api-keys/{gone-key}/revoke                                in     403   403     403    403    303   403       403      | 403   403     403    403    404
 GET  /admin/audit                                                     in     403   403     403    403    200   403       403
 GET  /admin/audit.csv                                                 in     403   403     403    403    200   403       403
 GET  /admin/plans                                                     in     403   403     403    403    200   403       403
@@ -429,6 +456,26 @@ func (p *portal) things() map[string]thing {
 		must(err)
 		return token
 	}
+	reset := func(email string, portal models.AgencyID) string {
+		must(p.billing.RequestPasswordReset(ctx, email, portal, "203.0.113.1"))
+		_, to := p.mailed(email)
+		return path.Base(to)
+	}
+	confirm := func(a models.Agency) string {
+		n++
+		name := fmt.Sprint("mover", n)
+		p.person(ctx, name, a, models.RoleMember, models.SubAccountID{})
+		v := billing.Viewer{User: p.users[name]}
+		must(p.billing.RequestEmailChange(ctx, &v, name+"@elsewhere.test", models.AgencyID{}, fmt.Sprintf("10.0.0.%d", n)))
+		_, to := p.mailed(name + "@elsewhere.test")
+		return path.Base(to)
+	}
+	confirmAt := func(a models.Agency) string {
+		v := billing.Viewer{User: p.users["guest"]}
+		must(p.billing.RequestEmailChange(ctx, &v, "guest@elsewhere.test", a.ID, "10.0.1.1"))
+		_, to := p.mailed("guest@elsewhere.test")
+		return path.Base(to)
+	}
 	person := func(name string) string { return p.users[name].ID.String() }
 	off := func(agency models.AgencyID, name string) string {
 		path, err := p.billing.MailsOffPath(ctx, agency, p.users[name].ID, models.NoticeLow)
@@ -467,6 +514,12 @@ func (p *portal) things() map[string]thing {
 		return d.EventID.String()
 	}
 	ours, strangers, operators := billing.WebhookOwner{Agency: p.northwind.ID}, billing.WebhookOwner{Agency: p.bluebird.ID}, billing.WebhookOwner{}
+	key := func(o billing.Scope) string {
+		_, row, err := p.billing.CreateAPIKey(ctx, o, "Program", "test")
+		must(err)
+		return row.ID.String()
+	}
+	keyOurs, keyTheirs, keyPlatform := key(billing.Scope{Agency: p.northwind.ID}), key(billing.Scope{Agency: p.bluebird.ID}), key(billing.Scope{})
 	hook, theirHook, platformHook := listen(ours), listen(strangers), listen(operators)
 	toldOurs, toldStrangers, toldOperators := told(ours, hook), told(strangers, theirHook), told(operators, platformHook)
 	branded := func(a models.Agency) string {
@@ -497,6 +550,8 @@ func (p *portal) things() map[string]thing {
 		"shown":         is("balance", "everything"),
 		"file":          is("app.css", "nothing.css", "..%2fgo.mod"),
 		"link":          {func() string { return link("owner") }, []string{link("guest")}},
+		"reset":         is(reset("owner@example.test", models.AgencyID{}), reset("guest@example.test", p.bluebird.ID)),
+		"confirm":       {func() string { return confirm(p.northwind) }, []string{confirmAt(p.bluebird)}},
 		"off":           is(off(p.northwind.ID, "owner"), off(p.bluebird.ID, "client")),
 		"letter":        {func() string { return letter(team) }, []string{letter(maples)}},
 		"code":          is("acme", "maple", p.maple.ID.String()),
@@ -540,6 +595,10 @@ func (p *portal) things() map[string]thing {
 		"gift":          is(gift.ID.String(), models.NewID[models.GiftID](begin).String(), plan),
 		"referral":      is(referral, "NOSUCHCODE", p.northwind.ID.String()),
 		"mail":          is("1", "0", "999999", "x"),
+		"key":           is(keyOurs, keyTheirs, keyPlatform),
+		"old-key":       {func() string { return key(billing.Scope{Agency: p.northwind.ID}) }, []string{keyTheirs, keyPlatform}},
+		"their-key":     is(keyPlatform, keyTheirs, keyOurs),
+		"gone-key":      {func() string { return key(billing.Scope{}) }, []string{keyTheirs, keyOurs}},
 		"hook":          is(hook, theirHook, platformHook),
 		"old-hook":      {func() string { return listen(ours) }, []string{theirHook, platformHook}},
 		"told":          is(toldOurs, toldStrangers, toldOperators),
@@ -746,7 +805,7 @@ func (p *portal) hall(who []string) *hall {
 // enter opens a new browser for somebody.
 func (h *hall) enter(who string) {
 	h.p.t.Helper()
-	from := "/settings/password"
+	from := "/settings/security"
 	switch who {
 	case "nobody":
 		h.browsers[who], from = h.p.visitor(home), "/sign-in"
@@ -767,7 +826,8 @@ func (h *hall) try(x *attempt) string {
 			return strconv.Itoa(a.StatusCode) + ", which shows " + secret
 		}
 	}
-	to, _, asked := strings.Cut(a.to(), "?")
+	to, query, asked := strings.Cut(a.to(), "?")
+	asked = asked && strings.HasPrefix(query, "next=")
 	switch {
 	case a.StatusCode == http.StatusSeeOther && to == "/sign-in" && (asked || x.line.method == http.MethodGet):
 		return "in"

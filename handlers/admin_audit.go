@@ -71,6 +71,8 @@ func (a *app) auditLog(c echo.Context) error {
 		out.Pager.Older = address("/admin/audit", values)
 	}
 	a.auditChoices(c, &out)
+	proof, checked := a.Billing.AuditProved()
+	out.Proof = views.AuditProof{Entries: proof.Entries, Until: proof.At, Checked: checked, Head: proof.Head, Broken: proof.Broken}
 	if out.Frame, err = a.adminFrame(c, "Audit", "audit"); err != nil {
 		return err
 	}

@@ -167,7 +167,7 @@ func TestAnExpiredSessionKeepsTheForm(t *testing.T) {
 	p := sqlite(t)
 	b := p.as("owner")
 	form := url.Values{"csrf_token": {b.get("/buy").token()}, "pack": {p.pack()}, "attempt": {"x"}}
-	require.NoError(t, p.billing.EndSessions(t.Context(), p.users["owner"].ID))
+	require.NoError(t, p.billing.EndSessions(t.Context(), p.users["owner"].ID, nil, "test"))
 	a := b.post("/buy", form)
 	require.Equal(t, http.StatusSeeOther, a.StatusCode)
 	u, err := url.Parse(a.to())

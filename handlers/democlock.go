@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"refill/billing"
 	"refill/billing/problem"
 	"refill/models"
 )
@@ -79,7 +80,10 @@ func (a *app) platformOnly(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
 		return problem.New(problem.Unauthorized, "api_key_missing", "Send the header Authorization: Bearer {API key}.")
 	}
-	scope, _, err := a.Billing.AuthenticateKey(c.Request().Context(), strings.TrimSpace(key))
+	scope, row, err := a.Billing.AuthenticateKey(c.Request().Context(), strings.TrimSpace(key))
+	if err == nil {
+		err = a.Billing.KeyMay(&row, billing.KeyManages, c.RealIP())
+	}
 	if err != nil {
 		return err
 	}

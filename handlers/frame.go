@@ -131,6 +131,7 @@ func navigation(r role, current string) []views.NavItem {
 			{Key: "rates", Label: "Rate cards", Href: "/admin/rates"},
 			{Key: "promotions", Label: "Promotions", Href: "/admin/gifts"},
 			{Key: "billing-details", Label: "Billing details", Href: "/admin/billing-details"},
+			{Key: "api-keys", Label: "API keys", Href: "/admin/api-keys"},
 			{Key: "webhooks", Label: "Webhooks", Href: "/admin/webhooks"},
 			{Key: "audit", Label: "Audit", Href: "/admin/audit"},
 		}
@@ -142,7 +143,7 @@ func navigation(r role, current string) []views.NavItem {
 			views.NavItem{Key: "packages", Label: "Packages", Href: "/packages"}, views.NavItem{Key: "sales", Label: "Sales", Href: "/sales"})
 	}
 	if r != "" {
-		settings := map[role]string{roleAdmin: "/settings/password", roleClient: "/settings/people"}
+		settings := map[role]string{roleAdmin: securityPath, roleClient: "/settings/people"}
 		nav = append(nav, views.NavItem{Key: "settings", Label: "Settings", Href: cmp.Or(settings[r], "/settings/team")})
 	}
 	for i := range nav {
@@ -163,11 +164,17 @@ func (a *app) failure(c echo.Context, what, keeps string, err error) *views.Sect
 	return &views.SectionFailure{What: what, Keeps: keeps, Retry: c.Request().URL.RequestURI(), Ref: visitOf(c).ref}
 }
 
+// flashPurpose seals what a message shows once.
+const flashPurpose = "flash"
+
 // say leaves a message for the next page.
 func (a *app) say(c echo.Context, flash views.Flash) error {
 	s := visitOf(c).session
 	carry := carriedBy(s)
-	carry.Flash = &message{Tone: flash.Tone, Text: flash.Text, Secret: flash.Secret}
+	carry.Flash = &message{Tone: flash.Tone, Text: flash.Text}
+	if flash.Secret != "" { // shown once, and until then sealed
+		carry.Flash.Secret = a.Billing.Seal(flashPurpose, flash.Secret)
+	}
 	if flash.Link != nil {
 		carry.Flash.Label, carry.Flash.Href = flash.Link.Label, flash.Link.Href
 	}
@@ -183,7 +190,13 @@ func (a *app) takeFlash(c echo.Context) (*views.Flash, error) {
 	if kept == nil {
 		return nil, nil //nolint:nilnil // no message is no error
 	}
-	flash := &views.Flash{Tone: kept.Tone, Text: kept.Text, Secret: kept.Secret}
+	flash := &views.Flash{Tone: kept.Tone, Text: kept.Text}
+	if kept.Secret != "" {
+		var err error
+		if flash.Secret, err = a.Billing.Open(flashPurpose, kept.Secret); err != nil {
+			return nil, err
+		}
+	}
 	if kept.Href != "" {
 		flash.Link = &views.Link{Label: kept.Label, Href: kept.Href}
 	}

@@ -31,17 +31,21 @@ type Config struct {
 	// AskFrom may ask at /internal/tls which names are served here, beside this
 	// machine itself.
 	AskFrom []netip.Prefix
-	API     func(e *echo.Echo) error // mounts /v1; nil: no API
-	Demo    *Demo                    // nil: the real thing
-	Wall    models.Clock             // wall time, for logs; nil: the system's
-	Metrics *metrics.Metrics         // told of every request; nil: nobody is
-	Log     *slog.Logger
+	// EasyAdmins lets admins sign in without a second step. For a demonstration or a
+	// test: everywhere else they are asked to set one up before anything else.
+	EasyAdmins bool
+	API        func(e *echo.Echo) error // mounts /v1; nil: no API
+	Demo       *Demo                    // nil: the real thing
+	Wall       models.Clock             // wall time, for logs; nil: the system's
+	Metrics    *metrics.Metrics         // told of every request; nil: nobody is
+	Log        *slog.Logger
 }
 
 // Demo is what only a demonstration has.
 type Demo struct {
 	Banner  string                                          // one line on top of every page
 	Receipt string                                          // said on receipts: that no money was moved
+	Hint    string                                          // said where a password is asked for: what it is
 	Advance func(ctx context.Context, to models.Time) error // moves domain time, and does everything due
 }
 

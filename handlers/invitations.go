@@ -93,8 +93,12 @@ func (a *app) accept(c echo.Context) error {
 	if v.host.portal == nil {
 		chosen = row.AgencyID
 	}
-	if err := a.store.beginIn(c.Request(), c.Response(), v.session, user.ID, v.host.id(), chosen); err != nil {
+	half := user.TwoStep() && (v.viewer == nil || v.viewer.User.ID != user.ID)
+	if err := a.begin(c, user.ID, chosen, half); err != nil {
 		return err
+	}
+	if half {
+		return seeOther(c, secondStepPath)
 	}
 	if err := a.say(c, views.Flash{Tone: views.ToneOK, Text: "Welcome. You now have access to " + o.Place() + "."}); err != nil {
 		return err

@@ -51,9 +51,13 @@ func (a *app) askToSignIn(c echo.Context) error {
 		}
 		next = (&url.URL{Path: r.URL.Path, RawQuery: kept.Encode()}).String()
 	}
-	to := "/sign-in"
+	return c.Redirect(http.StatusSeeOther, withNext("/sign-in", next))
+}
+
+// withNext is an address that goes on to another of ours.
+func withNext(to, next string) string {
 	if next = localPath(next); next != "" && next != "/" {
 		to += "?" + url.Values{"next": {next}}.Encode()
 	}
-	return c.Redirect(http.StatusSeeOther, to)
+	return to
 }

@@ -11,39 +11,21 @@ import (
 	"refill/views"
 )
 
-// signedInRecently tells whether the person proved who they are a moment ago.
-func (a *app) signedInRecently(v *visit) bool {
-	row, ok := v.session.Values[rowKey].(models.Session)
-	return ok && a.Billing.SignedInRecently(row)
-}
-
-func (a *app) passwordForm(c echo.Context) error { return a.showPassword(c, http.StatusOK, nil) }
-
-func (a *app) showPassword(c echo.Context, code int, wrong views.FieldErrors) error {
-	v := visitOf(c)
-	out := views.PasswordForm{
-		Tabs: a.settings(c, "/settings/password"), Email: v.viewer.User.Email, Ask: !a.signedInRecently(v), Mail: a.Billing.CanMail(), Errors: wrong,
-	}
-	var err error
-	if out.Frame, err = a.frame(c, "Password", "settings", nil); err != nil {
-		return err
-	}
-	out.Frame.Failed = len(wrong) > 0
-	return page(c, code, views.PasswordPage(out))
-}
-
 // setPassword gives the person another password and signs them out everywhere
 // else; this browser goes on under a new session.
 func (a *app) setPassword(c echo.Context) error {
 	v, ctx := visitOf(c), c.Request().Context()
-	if !a.signedInRecently(v) {
+	refuse := func(status int, text string) error {
+		return a.showSecurity(c, status, views.Security{Errors: views.FieldErrors{{Field: "current", Text: text}}})
+	}
+	if !a.provedLately(v) {
 		_, err := a.Billing.Authenticate(ctx, v.viewer.User.Email, c.FormValue("current"), c.RealIP())
 		switch p := problem.Of(err); {
 		case p != nil && p.Kind == problem.Unauthorized:
-			return a.showPassword(c, http.StatusUnprocessableEntity, views.FieldErrors{{Field: "current", Text: "That is not your current password. Try again."}})
+			return refuse(http.StatusUnprocessableEntity, "That is not your current password. Try again.")
 		case p != nil && p.Kind == problem.TooMany:
 			c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter(err))
-			return a.showPassword(c, http.StatusTooManyRequests, views.FieldErrors{{Field: "current", Text: p.Message}})
+			return refuse(http.StatusTooManyRequests, p.Message)
 		case err != nil:
 			return err
 		}
@@ -53,15 +35,12 @@ func (a *app) setPassword(c echo.Context) error {
 		if !ok {
 			return err
 		}
-		return a.showPassword(c, statusOf(err), wrong)
+		return a.showSecurity(c, statusOf(err), views.Security{Errors: wrong})
 	}
-	if err := a.store.beginIn(c.Request(), c.Response(), v.session, v.viewer.User.ID, v.host.id(), carriedBy(v.session).Agency); err != nil {
+	if err := a.begin(c, v.viewer.User.ID, carriedBy(v.session).Agency, false); err != nil {
 		return err
 	}
-	if err := a.say(c, views.Flash{Tone: views.ToneOK, Text: "Your password is set. Other browsers were signed out."}); err != nil {
-		return err
-	}
-	return seeOther(c, "/settings/password")
+	return a.saidAt(c, securityPath, views.Flash{Tone: views.ToneOK, Text: "Your password is set. Other browsers were signed out."})
 }
 
 // switchForm offers the places of somebody who has several.

@@ -87,13 +87,14 @@ func (a *app) settings(c echo.Context, current string) []views.Tab {
 	if r := v.role(); r == roleOwner || r == roleBilling || r == roleMember {
 		out = append(out, views.Tab{Label: "Messages", Href: "/settings/messages"})
 		if r == roleOwner {
-			out = append(out, views.Tab{Label: "Brand", Href: "/settings/brand"}, views.Tab{Label: "Domain", Href: "/settings/domain"}, views.Tab{Label: "Webhooks", Href: "/settings/webhooks"})
+			out = append(out, views.Tab{Label: "Brand", Href: "/settings/brand"}, views.Tab{Label: "Domain", Href: "/settings/domain"},
+				views.Tab{Label: "API keys", Href: "/settings/api-keys"}, views.Tab{Label: "Webhooks", Href: "/settings/webhooks"})
 		}
 	}
 	if v.role() != roleAdmin {
 		out = append(out, views.Tab{Label: "Billing details", Href: "/settings/billing"})
 	}
-	out = append(out, views.Tab{Label: "Password", Href: "/settings/password"})
+	out = append(out, views.Tab{Label: "Security", Href: securityPath})
 	if v.viewer.Places > 1 {
 		out = append(out, views.Tab{Label: "Switch agency", Href: "/switch"})
 	}

@@ -65,7 +65,7 @@ func (p *portal) withoutMail() *portal {
 	bare := *p
 	bare.billing, err = billing.New(billing.Config{DB: p.db, Ledger: led, Clock: p.clock, Wall: p.wall, BaseURL: home})
 	require.NoError(p.t, err)
-	h, err := handlers.New(handlers.Config{Billing: bare.billing, BaseURL: home, Wall: p.wall})
+	h, err := handlers.New(handlers.Config{EasyAdmins: true, Billing: bare.billing, BaseURL: home, Wall: p.wall})
 	require.NoError(p.t, err)
 	bare.server = httptest.NewServer(h)
 	p.t.Cleanup(bare.server.Close)
@@ -301,7 +301,7 @@ func TestMailedLinkPages(t *testing.T) {
 		require.Equal(t, "/", b.fill(path, path, url.Values{}).to())
 		page := b.get("/").doc()
 		require.Contains(t, page.Find("header .account").Text(), c.account)
-		require.Equal(t, "/settings/password", page.Find(".flash a").AttrOr("href", ""))
+		require.Equal(t, "/settings/security", page.Find(".flash a").AttrOr("href", ""))
 	}
 	b := p.visitor(home)
 	require.Equal(t, http.StatusUnprocessableEntity, b.fill("/sign-in", "/sign-in/link", url.Values{"email": {"no address"}}).StatusCode)
@@ -319,24 +319,24 @@ func TestAPasswordIsSetBySomebodyWhoJustProvedWhoTheyAre(t *testing.T) {
 	p := sqlite(t)
 	other, b := p.as("owner"), p.as("owner")
 	id := b.cookie()
-	require.Zero(t, b.get("/settings/password").doc().Find("#current").Length())
-	require.Equal(t, http.StatusUnprocessableEntity, b.fill("/settings/password", "/settings/password", url.Values{"password": {"short"}}).StatusCode)
-	require.Equal(t, "/settings/password", b.fill("/settings/password", "/settings/password", url.Values{"password": {"another good one"}}).to())
+	require.Zero(t, b.get("/settings/security").doc().Find("#current").Length())
+	require.Equal(t, http.StatusUnprocessableEntity, b.fill("/settings/security", "/settings/password", url.Values{"password": {"short"}}).StatusCode)
+	require.Equal(t, "/settings/security", b.fill("/settings/security", "/settings/password", url.Values{"password": {"another good one"}}).to())
 	require.NotEqual(t, id, b.cookie(), "a new session")
 	require.Equal(t, http.StatusOK, b.get("/").StatusCode)
 	require.Equal(t, http.StatusSeeOther, other.get("/").StatusCode, "others are signed out")
 
 	p.wall.set(begin.Add(time.Hour))
-	require.Equal(t, 1, b.get("/settings/password").doc().Find("#current").Length())
+	require.Equal(t, 1, b.get("/settings/security").doc().Find("#current").Length())
 	for _, current := range []string{"", "wrong horse", password} {
-		a := b.fill("/settings/password", "/settings/password", url.Values{"current": {current}, "password": {password}})
+		a := b.fill("/settings/security", "/settings/password", url.Values{"current": {current}, "password": {password}})
 		require.Equal(t, http.StatusUnprocessableEntity, a.StatusCode, current)
 	}
-	require.Equal(t, "/settings/password", b.fill("/settings/password", "/settings/password", url.Values{"current": {"another good one"}, "password": {password}}).to())
+	require.Equal(t, "/settings/security", b.fill("/settings/security", "/settings/password", url.Values{"current": {"another good one"}, "password": {password}}).to())
 	fresh := p.visitor(home)
 	require.Equal(t, "/", fresh.fill("/sign-in", "/sign-in", credentials("owner@example.test", password)).to())
-	require.Equal(t, http.StatusOK, p.as("client").get("/settings/password").StatusCode)
-	require.Equal(t, http.StatusOK, p.as("admin").get("/settings/password").StatusCode)
+	require.Equal(t, http.StatusOK, p.as("client").get("/settings/security").StatusCode)
+	require.Equal(t, http.StatusOK, p.as("admin").get("/settings/security").StatusCode)
 }
 
 // The outbox has pages in a demonstration only, on the platform's own host.
@@ -410,4 +410,11 @@ func TestArchivePages(t *testing.T) {
 		require.Equal(t, acme, owner.fill("/sub-accounts/archived", acme+"/restore", url.Values{}).to())
 		require.Equal(t, http.StatusOK, client.get("/").StatusCode)
 	})
+}
+
+// has tells whether a mail went to an address.
+func (r *tray) has(to string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.got, func(m mail.Message) bool { return m.To == to })
 }

@@ -30,6 +30,21 @@ type policy struct {
 	entry    entry
 	roles    []role // of entry people
 	founding bool   // stands open while nobody administers the platform
+	lately   bool   // what it changes takes somebody who proved lately who they are
+	early    bool   // stands open to who has yet to set their second step up
+}
+
+// proven asks whoever sends a form for their password or a code, unless they gave
+// one in the last ten minutes.
+func (p policy) proven() policy {
+	p.name, p.lately = p.name+", proved lately", true
+	return p
+}
+
+// beforeTwoStep lets in who has to set their second step up first.
+func (p policy) beforeTwoStep() policy {
+	p.early = true
+	return p
 }
 
 // entry is how one enters.
@@ -116,6 +131,14 @@ func (a *app) guard(p policy, next echo.HandlerFunc) echo.HandlerFunc {
 		if v.viewer.Assisting && !isSafe(c.Request().Method) && c.Path() != assistEnd {
 			return billing.OnlyLooking()
 		}
+		if !p.early && a.needsTwoStep(v) != "" {
+			return seeOther(c, twoStepPath)
+		}
+		if p.lately && !isSafe(c.Request().Method) {
+			if proved, err := a.proveFirst(c); err != nil || !proved {
+				return err
+			}
+		}
 		return next(c)
 	}
 }
@@ -145,6 +168,13 @@ func (a *app) recognise(c echo.Context) error {
 	if user.IsZero() || carriedBy(v.session).Portal != v.host.id() {
 		return nil
 	}
+	row, ok := v.session.Values[rowKey].(models.Session)
+	if !ok {
+		return errors.New("a session without its row")
+	}
+	if row.Half {
+		return nil // nobody yet
+	}
 	viewer, err := a.Billing.ViewerIn(r.Context(), user, v.host.id(), carriedBy(v.session).Agency)
 	if problem.Is(err, "no_entry") {
 		return nil
@@ -153,10 +183,6 @@ func (a *app) recognise(c echo.Context) error {
 		return err
 	}
 	v.viewer = &viewer
-	row, ok := v.session.Values[rowKey].(models.Session)
-	if !ok {
-		return errors.New("a session without its row")
-	}
 	if err := a.Billing.SeenSession(r.Context(), row, &viewer); err != nil {
 		a.sectionFailed(c, "session", err) // at worst it ends a little early
 	}

@@ -96,7 +96,7 @@ func (p *portal) start(t *testing.T, db *models.DB, change ...func(*handlers.Con
 	require.NoError(t, err)
 	p.seed(ctx)
 
-	c := handlers.Config{Billing: p.billing, BaseURL: home, Wall: p.wall, Log: slog.New(slog.NewTextHandler(p.log, nil))}
+	c := handlers.Config{Billing: p.billing, BaseURL: home, Wall: p.wall, EasyAdmins: true, Log: slog.New(slog.NewTextHandler(p.log, nil))}
 	for _, f := range change {
 		f(&c)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gorilla/sessions"
+	"github.com/labstack/echo/v4"
 
 	"refill/billing"
 	"refill/billing/problem"
@@ -68,7 +69,14 @@ const (
 	userKey    valueKey = iota // models.UserID
 	rowKey                     // models.Session
 	carriedKey                 // carried
+	originKey                  // startedAt, of one that begins
 )
+
+// startedAt is where a session begins, and whether the second proof is still to come.
+type startedAt struct {
+	agent, address string
+	half           bool
+}
 
 func carriedBy(s *sessions.Session) carried {
 	c, _ := s.Values[carriedKey].(carried)
@@ -140,25 +148,32 @@ func (s *store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 		return s.billing.KeepSessionData(ctx, session.ID, data)
 	}
 	session.ID = billing.NewSecret()
-	if session.Values[rowKey], err = s.billing.StartSession(ctx, session.ID, user, data); err != nil {
+	from, _ := session.Values[originKey].(startedAt)
+	row, err := s.billing.StartSession(ctx, session.ID, billing.SessionInput{
+		User: user, Data: data, Half: from.half, Agent: from.agent, Address: from.address,
+	})
+	if err != nil {
 		return err
 	}
-	session.IsNew = false
+	session.Values[rowKey], session.IsNew = row, false
 	session.Options.MaxAge = int(billing.SignInLife / time.Second)
 	http.SetCookie(w, sessions.NewCookie(s.cookie, session.ID, session.Options))
 	return nil
 }
 
 // begin signs a browser in: what it held before is worth nothing afterwards.
-func (s *store) begin(r *http.Request, w http.ResponseWriter, session *sessions.Session, user models.UserID, portal models.AgencyID) error {
-	return s.beginIn(r, w, session, user, portal, models.AgencyID{})
-}
-
-// beginIn is begin for somebody of several agencies who chose one.
-func (s *store) beginIn(r *http.Request, w http.ResponseWriter, session *sessions.Session, user models.UserID, portal, chosen models.AgencyID) error {
-	if session == nil {
+func (a *app) begin(c echo.Context, user models.UserID, chosen models.AgencyID, half bool) error {
+	v := visitOf(c)
+	if v.session == nil {
 		return errors.New("sign-in without a session")
 	}
+	v.session.Values[originKey] = startedAt{agent: c.Request().UserAgent(), address: c.RealIP(), half: half}
+	return a.store.beginIn(c.Request(), c.Response(), v.session, user, v.host.id(), chosen)
+}
+
+// beginIn begins a session at a portal, of somebody who may have chosen one of
+// their agencies.
+func (s *store) beginIn(r *http.Request, w http.ResponseWriter, session *sessions.Session, user models.UserID, portal, chosen models.AgencyID) error {
 	if !session.IsNew {
 		if err := s.billing.EndSession(r.Context(), session.ID); err != nil {
 			return err

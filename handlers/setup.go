@@ -138,7 +138,7 @@ func (a *app) makeAdmin(c echo.Context) error {
 		}
 		return a.showSetupAdmin(c, statusOf(err), out)
 	}
-	if err := a.store.begin(c.Request(), c.Response(), v.session, user.ID, v.host.id()); err != nil {
+	if err := a.begin(c, user.ID, models.AgencyID{}, false); err != nil {
 		return err
 	}
 	return seeOther(c, setupPath(billing.SetupAddress))

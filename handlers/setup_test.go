@@ -33,7 +33,7 @@ func newEmptyPortal(t *testing.T, db *models.DB, change ...func(*handlers.Config
 	t.Cleanup(func() { require.NoError(t, led.Close()) })
 	p.billing, err = billing.New(billing.Config{DB: db, Ledger: led, Clock: p.clock, Wall: p.wall, BaseURL: home})
 	require.NoError(t, err)
-	c := handlers.Config{Billing: p.billing, BaseURL: home, Wall: p.wall, Log: slog.New(slog.NewTextHandler(p.log, nil))}
+	c := handlers.Config{EasyAdmins: true, Billing: p.billing, BaseURL: home, Wall: p.wall, Log: slog.New(slog.NewTextHandler(p.log, nil))}
 	for _, f := range change {
 		f(&c)
 	}

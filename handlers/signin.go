@@ -19,6 +19,12 @@ func (a *app) signInForm(c echo.Context) error {
 		return seeOther(c, cmp.Or(next, "/"))
 	}
 	in := views.SignIn{Next: next}
+	switch c.QueryParam("done") {
+	case "password":
+		in.Notice = "Your password is set. Sign in with it."
+	case "email":
+		in.Notice = "Your address is changed. Sign in with the new one from now on."
+	}
 	if next != "" {
 		in.Notice = "Sign in to see that page."
 	}
@@ -48,7 +54,10 @@ func (a *app) signIn(c echo.Context) error {
 	}
 	user, err := a.Billing.Authenticate(c.Request().Context(), in.Email, password, c.RealIP())
 	if err == nil {
-		err = a.enter(c, user, models.AgencyID{})
+		var half bool
+		if half, err = a.enter(c, user, models.AgencyID{}); half && err == nil {
+			return seeOther(c, withNext(secondStepPath, in.Next))
+		}
 	}
 	if err == nil {
 		return seeOther(c, cmp.Or(in.Next, "/"))
@@ -86,7 +95,12 @@ func (a *app) mailLink(c echo.Context) error {
 
 // linkSent says where to look, to everybody alike.
 func (a *app) linkSent(c echo.Context) error {
-	out := views.SignInSent{Minutes: int(billing.MailedLinkLife.Minutes())}
+	return a.sayLook(c, int(billing.MailedLinkLife.Minutes()))
+}
+
+// sayLook says that a link may be on its way, and how many minutes it holds.
+func (a *app) sayLook(c echo.Context, minutes int) error {
+	out := views.SignInSent{Minutes: minutes}
 	if a.Demo != nil {
 		out.Outbox, out.Link = "/demo/mail", a.showsMail(c)
 		if !out.Link { // a portal links to nothing of the platform's
@@ -101,28 +115,29 @@ func (a *app) linkSent(c echo.Context) error {
 }
 
 // enter begins a session for a person who proved who they are, at the door they
-// stand at, in the agency they chose (zero: none). Errors: sign_in_failed, where they have no access here; a client at
-// the platform's door is told where theirs is.
-func (a *app) enter(c echo.Context, user models.User, chosen models.AgencyID) error {
+// stand at, in the agency they chose (zero: none). It is half a session for who
+// signs in in two steps. Errors: sign_in_failed, where they have no access here; a
+// client at the platform's door is told where theirs is.
+func (a *app) enter(c echo.Context, user models.User, chosen models.AgencyID) (half bool, err error) { //nolint:gocritic // once per sign-in
 	v, ctx := visitOf(c), c.Request().Context()
-	_, err := a.Billing.Viewer(ctx, user.ID, v.host.id())
+	_, err = a.Billing.Viewer(ctx, user.ID, v.host.id())
 	if err == nil {
-		return a.store.beginIn(c.Request(), c.Response(), v.session, user.ID, v.host.id(), chosen)
+		return user.TwoStep(), a.begin(c, user.ID, chosen, user.TwoStep())
 	}
 	if !problem.Is(err, "no_entry") {
-		return err
+		return false, err
 	}
 	text := "That e-mail and password don't go together. Check both and try again."
 	if v.host.portal == nil {
 		portal, err := a.Billing.PortalOf(ctx, user.ID)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if portal != nil {
 			text = "This account signs in at " + a.Billing.PortalURL(portal) + "/sign-in."
 		}
 	}
-	return problem.New(problem.Unauthorized, "sign_in_failed", "%s", text).On("email")
+	return false, problem.New(problem.Unauthorized, "sign_in_failed", "%s", text).On("email")
 }
 
 // linkForm shows one button: a mail scanner that opens the link uses nothing up.
@@ -166,14 +181,17 @@ func (a *app) useLink(c echo.Context) error {
 		var user models.User
 		var joined models.AgencyID
 		if user, joined, err = a.Billing.UseSignInLink(c.Request().Context(), token); err == nil {
-			err = a.enter(c, user, joined)
+			var half bool
+			if half, err = a.enter(c, user, joined); half && err == nil {
+				return seeOther(c, secondStepPath)
+			}
 		}
 	}
 	if problem.Is(err, "link_expired") {
 		return a.showLink(c, http.StatusGone)
 	}
 	if err == nil && offer.Mailed {
-		err = a.say(c, views.Flash{Tone: views.ToneOK, Text: "You are signed in.", Link: &views.Link{Label: "Set a new password", Href: "/settings/password"}})
+		err = a.say(c, views.Flash{Tone: views.ToneOK, Text: "You are signed in.", Link: &views.Link{Label: "Set a new password", Href: securityPath}})
 	}
 	if err != nil {
 		return err

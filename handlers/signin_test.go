@@ -114,7 +114,7 @@ func TestAccessEndsAtOnce(t *testing.T) {
 	}{
 		"membership removed":    {"member", func() error { return p.billing.RemoveMember(ctx, p.northwind.ID, p.users["member"].ID, "test") }},
 		"person disabled":       {"billing", func() error { return p.billing.DisableUser(ctx, p.users["billing"].ID, "test") }},
-		"signed out everywhere": {"stranger", func() error { return p.billing.EndSessions(ctx, p.users["stranger"].ID) }},
+		"signed out everywhere": {"stranger", func() error { return p.billing.EndSessions(ctx, p.users["stranger"].ID, nil, "test") }},
 		"password changed":      {"owner", func() error { return p.billing.SetPassword(ctx, p.users["owner"].ID, "another good one", "test") }},
 	}
 	for name, c := range cases {

@@ -29,7 +29,7 @@ func (p *portal) withHooks() *portal {
 		DB: p.db, Ledger: p.ledger, Clock: p.clock, Wall: p.wall, BaseURL: home, Hooks: hook.New(hook.Options{Loopback: true}),
 	})
 	require.NoError(p.t, err)
-	h, err := handlers.New(handlers.Config{Billing: near.billing, BaseURL: home, Wall: p.wall})
+	h, err := handlers.New(handlers.Config{EasyAdmins: true, Billing: near.billing, BaseURL: home, Wall: p.wall})
 	require.NoError(p.t, err)
 	near.server = httptest.NewServer(h)
 	p.t.Cleanup(near.server.Close)

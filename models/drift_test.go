@@ -33,6 +33,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.Gift{}, &models.GiftCode{}, &models.GiftRedemption{}, &models.PlanPayment{},
 		&models.PlanClaim{}, &models.CreditNote{}, &models.SavedQuote{},
 		&models.Brand{}, &models.Logo{}, &models.Domain{}, &models.Host{}, &models.Embed{},
+		&models.RecoveryCode{}, &models.AccountLink{}, &models.AuditSeal{}, &models.AuditUnsealed{},
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		var tables int

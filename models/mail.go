@@ -9,6 +9,8 @@ const (
 	MailSignIn     MailKind = "sign_in"
 	MailNotice     MailKind = "notice"
 	MailWebhook    MailKind = "webhook"
+	MailPassword   MailKind = "password" // to set a forgotten one
+	MailSecurity   MailKind = "security" // an account was changed, or an address is to be confirmed
 )
 
 // MailState is where a mail stands.

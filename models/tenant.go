@@ -26,6 +26,7 @@ type Agency struct {
 	Slots         string     // chart colours by name, JSON; kept so that a model keeps its colour
 	UsageRolled   Time       // days before this instant are in usage_days
 	TryLater      string     // what a visitor is told while the AI is paused; "" the usual words
+	TwoStep       bool       // its team has to sign in in two steps
 	Brand         int        // the published Brand; 0: none
 	Domain        string     // of its own, which links lead to; "" under the platform's
 
@@ -177,6 +178,19 @@ type User struct {
 	PlatformRole string // "" or PlatformAdmin
 	DisabledAt   Time
 	CreatedAt    Time `gorm:"autoCreateTime:false"`
+
+	TwoStepSecret string // sealed; it counts once TwoStepAt is set
+	TwoStepAt     Time   // wall time; 0: a password or a link is enough
+	TwoStepUsed   int64  // the last step of time whose code was taken
+}
+
+// TwoStep tells whether signing in takes a code as well.
+func (u *User) TwoStep() bool { return u.TwoStepAt.IsSet() }
+
+// RecoveryCode stands in for a code once; we hold its SHA-256.
+type RecoveryCode struct {
+	UserID   UserID `gorm:"primaryKey"`
+	CodeHash []byte `gorm:"primaryKey"`
 }
 
 // Role is what a member may do in an agency.
@@ -209,6 +223,30 @@ type Session struct {
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
 	LastSeenAt Time
 	ExpiresAt  Time
+	Half       bool   // it has the first of two proofs, and opens nothing
+	ProvedAt   Time   // when its person last proved who they are
+	Agent      string // the browser's name for itself
+	Address    string // the network it was begun from
+}
+
+// AccountLinkKind is what a mailed link does to an account.
+type AccountLinkKind string
+
+// The kinds of account links.
+const (
+	LinkPassword AccountLinkKind = "password" // sets a new one
+	LinkEmail    AccountLinkKind = "email"    // confirms another address
+)
+
+// AccountLink is mailed to an address and works once. A newer one of a kind
+// replaces it.
+type AccountLink struct {
+	TokenHash []byte `gorm:"primaryKey"`
+	UserID    UserID
+	Kind      AccountLinkKind
+	Email     string   // the address that it was mailed to
+	AgencyID  AgencyID // at whose door it was asked for; zero: the platform's
+	ExpiresAt Time     // wall time
 }
 
 // SignInLink signs a user in without a password, UsesLeft times.
@@ -228,7 +266,7 @@ type SignInLink struct {
 // one window of wall time.
 type SignInAttempt struct {
 	Subject     string `gorm:"primaryKey"`
-	WindowStart Time   `gorm:"primaryKey;autoIncrement:false"`
+	WindowStart Time   // of the first failure; of the last one, once the window is full
 	Failures    int
 }
 
@@ -241,6 +279,13 @@ type APIKey struct {
 	Hint      string // the last four characters
 	CreatedAt Time   `gorm:"autoCreateTime:false"`
 	RevokedAt Time
+	CreatedBy string
+
+	Scopes     string   // names separated by spaces; "" everything
+	Networks   string   // CIDRs separated by spaces; "" from anywhere
+	ExpiresAt  Time     // wall time; 0: never
+	LastUsedAt Time     // wall time, to the minute
+	ReplacedBy APIKeyID // the key that took its place
 }
 
 // TableName keeps the initialism in one word.
@@ -260,3 +305,20 @@ type AuditEntry struct {
 
 // TableName says that rows are a log.
 func (AuditEntry) TableName() string { return "audit_log" }
+
+// AuditSeal makes an entry of the audit log part of a chain: Hash covers the seal
+// before it and the entry.
+type AuditSeal struct {
+	Seq     int64 `gorm:"primaryKey;autoIncrement:false"` // 1, 2, 3 …
+	AuditID AuditID
+	Hash    []byte
+	At      Time // wall time
+}
+
+// AuditUnsealed is an entry that waits for its seal.
+type AuditUnsealed struct {
+	AuditID AuditID `gorm:"primaryKey"`
+}
+
+// TableName says that rows wait.
+func (AuditUnsealed) TableName() string { return "audit_unsealed" }

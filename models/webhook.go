@@ -13,7 +13,7 @@ type WebhookEndpoint struct {
 	URL      string
 	Note     string // whatever people want to remember of it
 	Events   string // names separated by spaces; "" hears of everything
-	Secret   string // whsec_…
+	Secret   string // sealed; whsec_… where it is shown or signs
 
 	// The secret before, while both sign.
 

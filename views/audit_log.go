@@ -19,6 +19,16 @@ type AuditLog struct {
 	Rows  []AuditLine
 	Pager Pager
 	CSV   string
+	Proof AuditProof
+}
+
+// AuditProof is how far the log was found to be whole.
+type AuditProof struct {
+	Entries int64       // walked, from the first on
+	Until   models.Time // when the last of them was sealed
+	Checked models.Time // 0: not yet
+	Head    string      // hash of the last seal
+	Broken  string      // what is wrong; "" for nothing
 }
 
 // AuditFilter is what the log's address says.
@@ -81,7 +91,9 @@ func AuditWords(code string) string {
 		"agency.pause":        "Agency paused",
 		"agency.resume":       "Agency resumed",
 		"api_key.create":      "API key made",
+		"agency.two_step":     "Two steps asked of a team",
 		"api_key.revoke":      "API key revoked",
+		"api_key.rotate":      "API key replaced",
 		"catalogue.import":    "Catalogue imported",
 		"credits.adjust":      "Credits adjusted",
 		"member.add":          "Person added",
@@ -117,7 +129,15 @@ func AuditWords(code string) string {
 		"sub_account.restore": "Sub-account restored",
 		"user.create":         "User made",
 		"user.disable":        "User disabled",
+		"user.email":          "E-mail address changed",
+		"user.email_request":  "E-mail address to be changed",
 		"user.password":       "Password changed",
+		"user.password_reset": "Forgotten password set",
+		"user.recovery_code":  "Recovery code used",
+		"user.recovery_codes": "Recovery codes made",
+		"user.sign_out":       "Signed out",
+		"user.two_step_off":   "Two-step sign-in turned off",
+		"user.two_step_on":    "Two-step sign-in turned on",
 	}[code]
 	if words == "" {
 		return code

@@ -138,16 +138,6 @@ func (a Access) sentence() string {
 	return ""
 }
 
-// PasswordForm sets another password. Fields: current, password.
-type PasswordForm struct {
-	Frame  Frame
-	Tabs   []Tab
-	Email  string
-	Ask    bool // for the password there is: the person has been signed in for a while
-	Mail   bool // a link can be mailed to whoever does not know it
-	Errors FieldErrors
-}
-
 // Switch is the choice of somebody who belongs to several places. Field: agency.
 type Switch struct {
 	Frame  Frame

@@ -155,3 +155,60 @@ func (v SignIn) Letter() Letter {
 		},
 	}
 }
+
+// NewPassword sets a forgotten password.
+type NewPassword struct {
+	Brand   string
+	URL     string
+	Minutes int // how long the link holds
+}
+
+// Letter says it.
+func (v NewPassword) Letter() Letter {
+	return Letter{
+		Brand: v.Brand, Subject: "Set a new password for " + v.Brand,
+		Lines:  []string{"Hello,", "Somebody, hopefully you, forgot the password of this address. Here you set a new one."},
+		Button: "Set a new password", URL: v.URL,
+		After: []string{
+			fmt.Sprintf("The link works once, within %d minutes. A newer one replaces it.", v.Minutes),
+			"If you did not ask for it, you need not do anything: your password stays as it is.",
+		},
+	}
+}
+
+// ConfirmEmail asks whoever has a mailbox whether it may become their address.
+type ConfirmEmail struct {
+	Brand   string
+	URL     string
+	Minutes int // how long the link holds
+}
+
+// Letter says it.
+func (v ConfirmEmail) Letter() Letter {
+	return Letter{
+		Brand: v.Brand, Subject: "Confirm your address at " + v.Brand,
+		Lines:  []string{"Hello,", "This address was entered as the new one of an account at " + v.Brand + ". It opens a page with one button, which confirms it."},
+		Button: "Confirm this address", URL: v.URL,
+		After: []string{
+			fmt.Sprintf("The link works once, within %d minutes. Nothing changes before.", v.Minutes),
+			"If you did not expect it, you need not do anything.",
+		},
+	}
+}
+
+// AccountChanged tells somebody what was done to their account.
+type AccountChanged struct {
+	Brand string
+	What  string // one sentence
+	URL   string // of the page on how one signs in
+}
+
+// Letter says it.
+func (v AccountChanged) Letter() Letter {
+	return Letter{
+		Brand: v.Brand, Subject: "Your account at " + v.Brand + " was changed",
+		Lines:  []string{"Hello,", v.What},
+		Button: "See how you sign in", URL: v.URL,
+		After: []string{"If it was not you, tell " + v.Brand + " at once: somebody else may have got in."},
+	}
+}

@@ -169,10 +169,26 @@ func (a *api) authenticate(c echo.Context, may Who) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
+	if err := a.s.KeyMay(&row, scopeOf(c.Request()), c.RealIP()); err != nil {
+		return caller{}, err
+	}
 	if may == PlatformKey && !scope.Platform() {
 		return caller{}, problem.New(problem.Forbidden, "platform_key_needed", "Only the platform's own keys may do this; this key belongs to an agency.")
 	}
 	return caller{scope: scope, by: actor(row), requestID: requestID(c)}, nil
+}
+
+// scopeOf is what a key needs for a request.
+func scopeOf(r *http.Request) string {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return billing.KeyReads
+	}
+	noun, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/"), "/")
+	switch noun {
+	case "charges", "holds", "estimates":
+		return billing.KeyCharges
+	}
+	return billing.KeyManages
 }
 
 func actor(row models.APIKey) billing.Actor { return billing.Actor("key:…" + row.Hint) }

@@ -25,7 +25,7 @@ func noticePages() []Page {
 		}
 	}
 	tabs := []views.Tab{
-		{Label: "Team", Href: "/settings/team"}, {Label: "Notifications", Href: "/settings/notifications", Current: true}, {Label: "Password", Href: "/settings/password"},
+		{Label: "Team", Href: "/settings/team"}, {Label: "Notifications", Href: "/settings/notifications", Current: true}, {Label: "Security", Href: "/settings/security"},
 	}
 	sent := []views.SentRow{
 		{At: at(24, 9, 0), Title: "AI replies are paused", Name: "Olive Owner", How: "Mail to olive@northwind.example", State: "Sent", Tone: views.ToneOK},

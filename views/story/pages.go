@@ -29,6 +29,8 @@ func Pages() []Page {
 	pages = append(pages, promotions()...)
 	pages = append(pages, doors()...)
 	pages = append(pages, peoplePages()...)
+	pages = append(pages, securityPages()...)
+	pages = append(pages, apiKeyPages()...)
 	pages = append(pages, noticePages()...)
 	pages = append(pages, webhooks()...)
 	pages = append(pages, brand()...)

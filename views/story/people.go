@@ -11,7 +11,7 @@ func invitedFrame(title string) views.Frame { return signedOut(title, "Northwind
 func peoplePages() []Page {
 	roles := views.TeamRoles()
 	tabs := []views.Tab{
-		{Label: "Team", Href: "/settings/team", Current: true}, {Label: "Password", Href: "/settings/password"}, {Label: "Switch agency", Href: "/switch"},
+		{Label: "Team", Href: "/settings/team", Current: true}, {Label: "Security", Href: "/settings/security"}, {Label: "Switch agency", Href: "/switch"},
 	}
 	team := views.People{
 		Frame: agencyFrame("Team", ""), Tabs: tabs, Lede: "Owners change this list.", Action: "/settings/team", Roles: roles, Role: "member",
@@ -38,7 +38,7 @@ func peoplePages() []Page {
 		Lede: "They sign in at https://northwind.example, and see this account only.",
 	}
 	own := views.People{
-		Frame: clientFrame("People", ""), Tabs: []views.Tab{{Label: "People", Href: "/settings/people", Current: true}, {Label: "Password", Href: "/settings/password"}},
+		Frame: clientFrame("People", ""), Tabs: []views.Tab{{Label: "People", Href: "/settings/people", Current: true}, {Label: "Security", Href: "/settings/security"}},
 		Lede: "Everybody here sees the same. To take somebody's access away, ask Northwind Agency.", Action: "/settings/people",
 		Rows: []views.PersonRow{{Name: "Ada Dental", Email: "ada@acme.example", Seen: "3 days ago", You: true}},
 	}
@@ -49,12 +49,6 @@ func peoplePages() []Page {
 	last := single
 	last.Frame, last.Row, last.Role = failed(agencyFrame("Olive Owner", "")), team.Rows[0], "owner"
 	last.Errors = views.FieldErrors{{Field: "role", Text: "This is the last owner. Make somebody else an owner first."}}
-	password := views.PasswordForm{Frame: agencyFrame("Password", ""), Tabs: tabs, Email: "olive@northwind.example"}
-	ask := password
-	ask.Frame, ask.Ask, ask.Mail = failed(password.Frame), true, true
-	ask.Errors = views.FieldErrors{
-		{Field: "current", Text: "That is not your current password. Try again."}, {Field: "password", Text: "A password has 8 to 128 characters."},
-	}
 	pages := []Page{
 		{"people-team", views.PeoplePage(team)},
 		{"people-team-member", views.PeoplePage(seen)},
@@ -64,8 +58,6 @@ func peoplePages() []Page {
 		{"client-people", views.PeoplePage(own)},
 		{"person", views.PersonPage(single)},
 		{"person-last-owner", views.PersonPage(last)},
-		{"password", views.PasswordPage(password)},
-		{"password-wrong", views.PasswordPage(ask)},
 		{"switch", views.SwitchPage(views.Switch{Frame: agencyFrame("Switch agency", ""), Tabs: tabs, Places: []views.SwitchPlace{
 			{Name: "Bright Ideas", Role: "Member", Value: "agy_1"}, {Name: "Northwind Agency", Role: "Owner", Value: "agy_2", Current: true},
 		}})},

@@ -15,7 +15,7 @@ func webhooks() []Page {
 		{Label: "Team", Href: "/settings/team"},
 		{Label: "Messages", Href: "/settings/messages"},
 		{Label: "Webhooks", Href: "/settings/webhooks", Current: true},
-		{Label: "Password", Href: "/settings/password"},
+		{Label: "Security", Href: "/settings/security"},
 	}
 	list := views.Webhooks{
 		Frame: agencyFrame("Webhooks", "settings"), Tabs: tabs, Base: "/settings/webhooks", Scope: "They hear of your wallet and of your clients' wallets.",
