@@ -159,6 +159,13 @@ test("the pages of an agency", async () => {
   }
   await visit(window, "buy", "/buy");
   await visit(window, "calculator", "/calculator?c=4000&r=6.5&x=20");
+  await page.goto(`${demo.base}/calculator?c=4000&r=6.5&x=20`);
+  await page.getByLabel("Name").fill("Acme Dental");
+  await page.getByRole("button", { name: "Save quote" }).click();
+  await page.waitForURL("**/quotes");
+  await visit(window, "quotes", "/quotes");
+  const quoted = await page.locator("#quote-0, [id^='quote-0']").evaluateAll((all) => all.map((e) => e.value || e.textContent).find((text) => /\/q\//.test(text)));
+  await visit(window, "quote", quoted.trim());
   await visit(window, "calculator-wrong", "/calculator?c=many", { status: 422 });
   await visit(window, "referral", "/referral");
   await visit(window, "referral-invite", new URL(await page.locator("#referral-link").textContent()).pathname);

@@ -103,6 +103,10 @@ GET  /buy?cancelled={acme-open}                                       in     404
 POST /buy                                                             in     422   422     403    422    403   422       422
 POST /buy?pack={offer}                                                in     422   422     403    303    403   303       422      | 422   422     403    422    403
 GET  /calculator                                                      in     200   200     200    200    403   200       200
+POST /calculator/quotes                                               in     303   303     403    403    403   403       303
+GET  /quotes                                                          in     200   200     200    403    403   403       200
+POST /quotes/{quote}/end                                              in     303   303     403    403    403   403       404          | 404   404     403    403    403
+GET  /q/{quote-link}                                                  404    404   404     404    200    404   200       404          | 404   404     404    404    404
 GET  /buy/return?s={session}                                          in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /buy/return?s={acme-session}                                     in     404   404     404    200    403   404       404      | 404   404     404    404    403
 GET  /buy/automatic                                                   in     200     200     200     200     403     200     200
@@ -537,6 +541,12 @@ func (p *portal) things() map[string]thing {
 		return d.Name
 	}
 	logo, theirLogo := branded(p.northwind), branded(p.bluebird)
+	quote := func(a models.Agency) models.SavedQuote {
+		q, err := p.billing.SaveQuote(ctx, billing.QuoteInput{Agency: a.ID, Name: "Acme", Query: "c=500", Sheet: "{}", Days: 14, By: "test"})
+		must(err)
+		return q
+	}
+	quoted, quotedThere := quote(p.northwind), quote(p.bluebird)
 	for _, given := range []models.Purchase{purchase, acmeSale} {
 		must(p.db.Write.Create(&models.CreditNote{
 			AgencyID: given.AgencyID, PurchaseID: given.ID, Refund: "re_1", Account: given.Account, Number: 1, Amount: 1, Currency: "usd", RefundedAt: begin, CreatedAt: begin,
@@ -572,6 +582,8 @@ func (p *portal) things() map[string]thing {
 		"endpoint":      is("platform", "connect"),
 		"event":         is("evt_access", "evt_nothing"),
 		"note":          is("1"),
+		"quote":         is(quoted.ID.String(), quotedThere.ID.String()),
+		"quote-link":    is(quoted.Token, quotedThere.Token),
 		"acme-purchase": is(acmeSale.ID.String(), mapleSale.ID.String(), spareSale.ID.String()),
 		"acme":          is(p.acme.ID.String(), p.maple.ID.String()),
 		"away":          is(away.ID.String(), p.maple.ID.String()),

@@ -177,6 +177,9 @@ func (a *app) workOut(c echo.Context, agency *models.Agency, account *billing.Ac
 		out.Share = strings.TrimRight(a.Billing.PortalURL(agency), "/") + out.Address()
 		if visitOf(c).role() != roleMember && e.Total.Usual > 0 {
 			whole := (e.Total.Usual + models.Credit - 1) / models.Credit * models.Credit
+			if out.Query = strings.TrimPrefix(out.Address(), "/calculator?"); strings.HasPrefix(out.Query, "/") {
+				out.Query = ""
+			}
 			r.Package = "/packages/new?" + url.Values{"credits": {format.Typed(whole)}}.Encode()
 		}
 	}

@@ -28,6 +28,7 @@ type Calculator struct {
 
 	Result *CalculatorResult // nil while there is something wrong, or no rates
 	Share  string            // address for clients; "" leaves it out
+	Query  string            // of this page, for a quote that is saved of it; "" leaves that out
 }
 
 // CalculatorFor says who reads the page.

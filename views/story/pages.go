@@ -337,7 +337,13 @@ func purchases() []Page {
 	}
 	void := note
 	void.Void, void.Tax, void.Total = true, usd(0), usd(1_000)
+	quotes := views.Quotes{Frame: agencyFrame("Quotes", "calculator"), Rows: []views.QuoteRow{
+		{Name: "Acme Dental", At: at(24, 9, 12), Until: at(28, 9, 12), Holds: true, Link: "https://northwind.example/q/abc", Again: "/calculator?c=500", End: "/quotes/1/end"},
+		{Name: "Old Mill", At: at(4, 9, 12), Until: at(18, 9, 12), Again: "/calculator?c=100"},
+	}}
 	return []Page{
+		{"quotes", views.QuotesPage(quotes)},
+		{"quotes-none", views.QuotesPage(views.Quotes{Frame: quotes.Frame})},
 		{"receipt-bonus", views.ReceiptPage(bonus)},
 		{"credit-note", views.CreditNotePage(note)},
 		{"credit-note-void", views.CreditNotePage(void)},
