@@ -546,7 +546,7 @@ func (p *portal) things() map[string]thing {
 		must(err)
 		return q
 	}
-	quoted, quotedThere := quote(p.northwind), quote(p.bluebird)
+	quoted, shown, quotedThere := quote(p.northwind), quote(p.northwind), quote(p.bluebird)
 	for _, given := range []models.Purchase{purchase, acmeSale} {
 		must(p.db.Write.Create(&models.CreditNote{
 			AgencyID: given.AgencyID, PurchaseID: given.ID, Refund: "re_1", Account: given.Account, Number: 1, Amount: 1, Currency: "usd", RefundedAt: begin, CreatedAt: begin,
@@ -583,7 +583,7 @@ func (p *portal) things() map[string]thing {
 		"event":         is("evt_access", "evt_nothing"),
 		"note":          is("1"),
 		"quote":         is(quoted.ID.String(), quotedThere.ID.String()),
-		"quote-link":    is(quoted.Token, quotedThere.Token),
+		"quote-link":    is(shown.Token, quotedThere.Token),
 		"acme-purchase": is(acmeSale.ID.String(), mapleSale.ID.String(), spareSale.ID.String()),
 		"acme":          is(p.acme.ID.String(), p.maple.ID.String()),
 		"away":          is(away.ID.String(), p.maple.ID.String()),
