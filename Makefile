@@ -125,6 +125,20 @@ faults: ## Run the fault runs at their nightly size (RUN=name for one)
 	@.ci/install database
 	@REFILL_FAULTS=1 $(TESTPG) go test -timeout 180m -parallel 6 -run '$(or $(RUN),$(FAULTS))' $(or $(PKG),./billing/...)
 
+# The disk-full runs mount small file systems of their own, in a mount namespace
+# that ends with the run; who is not root gets one in a user namespace.
+UNSHARE := unshare --mount $(if $(filter-out 0,$(shell id -u)),--user --map-current-user --keep-caps)
+
+.PHONY: crash
+crash: build ## Kill, cut and fill under load: KILLS=2000 (about an hour and a half on two quiet cores), SEED=n, RUN=name for one
+	@.ci/install database
+	@KILLS=$(or $(KILLS),2000) REFILL_BINARY=$(CURDIR)/$(BINARY) $(UNSHARE) go test -count=1 -v -parallel 1 -timeout 12h -run '$(or $(RUN),.)' ./handlers/crash | grep -vE '^=== '
+
+.PHONY: mutations
+mutations: ## Break the program in each guarded place and see the tests fail (DEFECT=words of its name for one)
+	@.ci/install database
+	@MUTATIONS=1 $(TESTPG) go test -count=1 -v -timeout 120m -run TestEveryDefect ./billing/mutation
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@.ci/fuzz $(FUZZTIME)

@@ -97,6 +97,43 @@ func TestAFreshProcessAnswersAsTheOneBeforeIt(t *testing.T) {
 	})
 }
 
+// A key is kept for ever: whoever asks again after a year hears the same.
+func TestAKeyIsKnownAfterFourHundredDays(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		w.grant(t, w.wallet, models.SourcePurchase, 10)
+		first := w.charge(t, w.request("old", 3))
+		late := start + 400*24*hour
+		w.charge(t, of(w.request("new", 1), w.wallet, late))
+		for _, process := range []*world{w, w.neighbour(t)} {
+			again := process.charge(t, of(w.request("old", 3), w.wallet, late+hour))
+			require.True(t, again.Replayed)
+			require.Equal(t, first.Charge.ID, again.Charge.ID)
+		}
+		w.audit(t)
+	})
+}
+
+// The database refuses a second grant of one purchase, whoever asks for it.
+func TestAPurchaseIsGrantedOnce(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		purchase := models.NewID[models.PurchaseID](start)
+		grant := func() error {
+			return db.InTx(t.Context(), func(tx *gorm.DB) error {
+				_, err := w.ledger.Grant(t.Context(), tx, ledger.GrantRequest{
+					Agency: w.agency, Wallet: w.wallet, Source: models.SourcePurchase, Credits: credits(5), Purchase: purchase, Kind: "purchase", Actor: "test", At: start,
+				})
+				return err
+			})
+		}
+		require.NoError(t, grant())
+		require.True(t, models.IsDuplicate(grant()))
+	})
+}
+
 // Two processes charge the same wallets at once, dry wallets among them.
 func TestTwoProcessesThatRememberNeverOversell(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,181 @@
+package mutation
+
+// defect is one deliberate fault and the tests that must notice it.
+type defect struct {
+	name  string
+	edits []edit
+	pkg   string // whose tests
+	tests string // which
+}
+
+type edit struct{ file, from, to string }
+
+const (
+	ledgerTests = "./billing/ledger"
+	billingTest = "./billing"
+)
+
+// defects stand in the order of RELIABILITY.md's list.
+var defects = []defect{
+	{
+		name:  "a wallet is written whatever it has become",
+		edits: []edit{{"billing/ledger/tables.go", `	t.wallets.guardBy("version")` + "\n", ""}},
+		pkg:   ledgerTests, tests: "TestWhatIsRememberedIsNever|TestTwoProcessesThatRemember",
+	},
+	{
+		name: "wallets are read without a lock",
+		edits: []edit{{
+			"billing/ledger/tables.go", `	t.lock.pg += " ORDER BY t.agency_id, t.id FOR NO KEY UPDATE OF t"
+	t.skip.pg = t.lock.pg + " SKIP LOCKED"`, `	t.lock.pg += " ORDER BY t.agency_id, t.id"
+	t.skip.pg = t.lock.pg`,
+		}},
+		pkg: ledgerTests, tests: "TestChargesQueuedBehindALock|TestABusyWallet|TestWaitingIsSeen",
+	},
+	{
+		name: "a purchase may be granted twice",
+		edits: []edit{
+			{"models/migrations/sqlite/00001_schema.sql", "CREATE UNIQUE INDEX lots_one_grant", "CREATE INDEX lots_one_grant"},
+			{"models/migrations/postgres/00001_schema.sql", "CREATE UNIQUE INDEX lots_one_grant", "CREATE INDEX lots_one_grant"},
+		},
+		pkg: ledgerTests, tests: "TestAPurchaseIsGrantedOnce",
+	},
+	{
+		name: "an event is done before its purchase is settled",
+		edits: []edit{{
+			"billing/inbox.go", "		e.Note = err.Error()\n		e.NextAt =", "		e.State, e.Note = models.EventProcessed, err.Error()\n		e.NextAt =",
+		}},
+		pkg: billingTest, tests: "TestADeadEventIsReplayed|TestBuyingThroughFaults|TestEveryOrderOf",
+	},
+	{
+		name: "an answer is given whatever became of the commit",
+		edits: []edit{{
+			"billing/ledger/charger.go", "		return tx.commit(ctx, a.book.writes(l.db.Dialect))", "		_ = tx.commit(ctx, a.book.writes(l.db.Dialect))\n		return nil",
+		}},
+		pkg: ledgerTests, tests: "TestWhatIsRememberedIsNever|TestABadCommandNever|TestADeadDatabase",
+	},
+	{
+		name:  "what is taken back is added to what was taken",
+		edits: []edit{{"billing/ledger/revoke.go", "want.Taken = min(v.r.Revoked, left)", "want.Taken = min(v.is.Taken+v.r.Revoked, left)"}},
+		pkg:   billingTest, tests: "TestCase1|TestCase4|TestEventsTakeCreditsBack",
+	},
+	{
+		name:  "the 31st of a short month is the 3rd of the next",
+		edits: []edit{{"billing/period/period.go", "dayOf(year, month, min(dom, daysIn(year, month)))", "dayOf(year, month, min(dom, 31))"}},
+		pkg:   "./billing/period", tests: "TestAtKnownAnswers",
+	},
+	{
+		name:  "a lot can be spent at the instant it expires",
+		edits: []edit{{"billing/ledger/book.go", "l.EffectiveAt <= at && l.ExpiresAt > at", "l.EffectiveAt <= at && l.ExpiresAt >= at"}},
+		pkg:   ledgerTests, tests: "TestExpiryToTheMicrosecond",
+	},
+	{
+		name:  "a failed top-up leaves no claim",
+		edits: []edit{{"billing/top_up_run.go", `"paused_at": 0, "attempted_at": now,`, `"paused_at": 0, "attempted_at": t.AttemptedAt,`}},
+		pkg:   billingTest, tests: "TestADecliningCardForThirtyDays|TestADeclinedCardRests|TestTopUpBuysAtOnce",
+	},
+	{
+		name:  "a key is answered whatever is asked with it",
+		edits: []edit{{"billing/ledger/charge.go", "if !bytes.Equal(c.Fingerprint, fingerprint) {", "if false && !bytes.Equal(c.Fingerprint, fingerprint) {"}},
+		pkg:   ledgerTests, tests: "TestWhatIsRememberedIsNever|TestOneKeyManyTimes",
+	},
+	{
+		name:  "an event of any account settles a purchase",
+		edits: []edit{{"billing/inbox.go", "		if p.Account != e.Account {", "		if false && p.Account != e.Account {"}},
+		pkg:   billingTest, tests: "TestForeignEventsSettleNothing|TestASaleIsPaidToItsOwnAccountOnly",
+	},
+	{
+		name:  "a session's own word for what it pays is taken",
+		edits: []edit{{"billing/purchase.go", "	case session.Reference != p.ID.String():", "	case session.Reference == \"nobody's\":"}},
+		pkg:   billingTest, tests: "TestAPaymentThatDoesNotMatch|TestCase7",
+	},
+	{
+		name:  "any amount pays a purchase",
+		edits: []edit{{"billing/purchase.go", "	case session.AmountSubtotal != p.Total():", "	case session.AmountSubtotal.Amount < 0:"}},
+		pkg:   billingTest, tests: "TestAPaymentThatDoesNotMatch|TestCase7",
+	},
+	{
+		name:  "a test payment makes live credits",
+		edits: []edit{{"billing/purchase.go", "	case session.Live != p.Live:", "	case session.Live && !session.Live:"}},
+		pkg:   billingTest, tests: "TestCase9|TestAPaymentThatDoesNotMatch",
+	},
+	{
+		name:  "a server that may forget is taken",
+		edits: []edit{{"models/db.go", `[]string{"fsync", "synchronous_commit", "full_page_writes"}`, `[]string{"fsync", "full_page_writes"}`}},
+		pkg:   "./models", tests: "TestAServerThatMayForget",
+	},
+	{
+		name:  "SQLite locks late",
+		edits: []edit{{"models/db.go", `sqliteDSN(o.SQLitePath, "immediate", common)`, `sqliteDSN(o.SQLitePath, "deferred", common)`}},
+		pkg:   "./models", tests: "TestTwoProcessesOnOneFile",
+	},
+	{
+		name:  "credits are given before the money is there",
+		edits: []edit{{"billing/purchase.go", "if session.Paid() && session.Status == checkout.StatusComplete {", "if session.Status == checkout.StatusComplete {"}},
+		pkg:   billingTest, tests: "TestWaysNotToBeCredited|TestPaymentsThatClear|TestASalePaidLater",
+	},
+	{
+		name:  "what is held can be spent",
+		edits: []edit{{"billing/ledger/kind.go", `{"hold", "available", "held", -1, 1, 0}`, `{"hold", "available", "held", 0, 1, 0}`}},
+		pkg:   ledgerTests, tests: "TestCaptureBelowAtAndAbove|TestAHoldEndsOnce",
+	},
+	{
+		name: "lots are drawn by age alone",
+		edits: []edit{{
+			"billing/ledger/book.go", "		cmp.Compare(a.Priority, b.Priority),\n		cmp.Compare(a.ExpiresAt, b.ExpiresAt),\n		cmp.Compare(a.UnitCost, b.UnitCost),\n", "",
+		}},
+		pkg: ledgerTests, tests: "TestChargeDrawsInOrder",
+	},
+	{
+		name:  "credits arrive that never left",
+		edits: []edit{{"billing/ledger/grant.go", "	c.move(from, parent, out, d.Credits, act, at)\n", ""}},
+		pkg:   ledgerTests, tests: "TestAssignedLotsInherit|TestAFamilysCredits",
+	},
+	{
+		name: "keys are forgotten after a week",
+		edits: []edit{{
+			"billing/ledger/tables.go", `newSearch(byKey, t.charges.all.names("t."), "charges", "")`,
+			`newSearch(byKey, t.charges.all.names("t."), "charges", " AND t.created_at > (SELECT MAX(x.created_at) - 604800000000 FROM charges x)")`,
+		}},
+		pkg: ledgerTests, tests: "TestAKeyIsKnownAfterFourHundredDays",
+	},
+	{
+		name: "shares are rounded through a float",
+		edits: []edit{{
+			"models/credits.go", "	q, _ := bits.Div64(hi, lo, uint64(c))\n	if q > math.MaxInt64 {", "	q := uint64(float64(a)*float64(b)/float64(c) + 0.5)\n	_ = lo\n	if q > math.MaxInt64 {",
+		}},
+		pkg: "./models", tests: "TestPartsAddUp|TestAddNeverWraps",
+	},
+	{
+		name: "a line is told again each time it is seen",
+		edits: []edit{
+			{"models/migrations/sqlite/00017_notices.sql", "    UNIQUE (agency_id, wallet_id, event, occasion)", "    CHECK (length(occasion) > 0)"},
+			{"models/migrations/postgres/00017_notices.sql", "    UNIQUE (agency_id, wallet_id, event, occasion)", "    CHECK (length(occasion) > 0)"},
+		},
+		pkg: billingTest, tests: "TestThresholdsAreToldOncePerPeriod|TestManyChargesCrossAThresholdOnce|TestDaysLeft|TestCreditsThatExpireAreTold",
+	},
+	{
+		name:  "who remembers a wallet is not told that it was suspended",
+		edits: []edit{{"billing/ledger/grant.go", `	columns["version"] = gorm.Expr("version + 1")` + "\n", ""}},
+		pkg:   ledgerTests, tests: "TestWhatIsRememberedIsNever",
+	},
+	{
+		name:  "a suspended wallet is charged",
+		edits: []edit{{"billing/ledger/charge.go", "	if a.Status != models.WalletActive {\n		return nil, paused(&a.Wallet)", "	if false && a.Status != models.WalletActive {\n		return nil, paused(&a.Wallet)"}},
+		pkg:   ledgerTests, tests: "TestWhatIsRememberedIsNever",
+	},
+	{
+		name:  "a refusal comes before the key is looked up",
+		edits: []edit{{"billing/ledger/charger.go", "case c.err != nil && a.trusting:", "case c.err != nil && a.trusting && b.accounts[own] != nil && b.accounts[own].known:"}},
+		pkg:   ledgerTests, tests: "TestAFreshProcessAnswers",
+	},
+	{
+		name:  "a signature from the future is taken",
+		edits: []edit{{"billing/checkout/event.go", "age > signatureWindow || age < -signatureWindow", "age > signatureWindow"}},
+		pkg:   "./billing/checkout", tests: "TestSignatures|TestForgedDeliveries",
+	},
+	{
+		name:  "an empty secret signs",
+		edits: []edit{{"billing/checkout/event.go", "		if secret == \"\" {\n			continue\n		}\n", ""}},
+		pkg:   "./billing/checkout", tests: "TestSignatures|TestForgedDeliveries|TestConfigIsRefused",
+	},
+}
