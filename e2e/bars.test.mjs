@@ -483,6 +483,9 @@ test("the pages of an admin", async () => {
   await visit(window, "promotion-new", "/admin/gifts/new");
   await visit(window, "rewards", "/admin/referrals");
   await visit(window, "admin-approval", request);
+  await page.goto(`${demo.base}/admin/people?q=sam`);
+  await visit(window, "admin-person", await href(page, "table th a"));
+  await visit(window, "admin-people-no-match", "/admin/people?q=nobody-of-that-name");
   await visit(window, "admin-audit-no-match", "/admin/audit?action=nothing");
   await visit(window, "admin-audit-wrong", "/admin/audit?from=soon", { status: 422 });
   await visit(window, "admin-usage-models", "/admin/usage?p=90d&g=model&cmp=1");

@@ -315,6 +315,10 @@ POST /admin/api-keys                                                  in     403
 GET  /admin/api-keys/{their-key}                                      in     403   403     403    403    200   403       403      | 403   403     403    403    404
 POST /admin/api-keys/{their-key}/rotate                               in     403   403     403    403    422   403       403      | 403   403     403    403    404
 POST /admin/api-keys/{gone-key}/revoke                                in     403   403     403    403    303   403       403      | 403   403     403    403    404
+GET  /admin/people                                                    in     403   403     403    403    200   403       403
+GET  /admin/people/{anybody}                                          in     403   403     403    403    200   403       403      | 403   403     403    403    404
+POST /admin/people/{anybody}/two-step/off                             in     403   403     403    403    303   403       403      | 403   403     403    403    404
+POST /admin/people/{gone}/sign-out                                    in     403   403     403    403    303   403       403      | 403   403     403    403    404
 GET  /admin/audit                                                     in     403   403     403    403    200   403       403
 GET  /admin/audit.csv                                                 in     403   403     403    403    200   403       403
 GET  /admin/plans                                                     in     403   403     403    403    200   403       403
@@ -607,6 +611,8 @@ func (p *portal) things() map[string]thing {
 		"gift":          is(gift.ID.String(), models.NewID[models.GiftID](begin).String(), plan),
 		"referral":      is(referral, "NOSUCHCODE", p.northwind.ID.String()),
 		"mail":          is("1", "0", "999999", "x"),
+		"anybody":       is(person("member"), models.NewID[models.UserID](begin).String(), plan),
+		"gone":          {func() string { return leaver(models.RoleMember, models.SubAccountID{}) }, []string{models.NewID[models.UserID](begin).String(), plan}},
 		"key":           is(keyOurs, keyTheirs, keyPlatform),
 		"old-key":       {func() string { return key(billing.Scope{Agency: p.northwind.ID}) }, []string{keyTheirs, keyPlatform}},
 		"their-key":     is(keyPlatform, keyTheirs, keyOurs),

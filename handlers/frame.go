@@ -133,6 +133,7 @@ func navigation(r role, current string) []views.NavItem {
 			{Key: "billing-details", Label: "Billing details", Href: "/admin/billing-details"},
 			{Key: "api-keys", Label: "API keys", Href: "/admin/api-keys"},
 			{Key: "webhooks", Label: "Webhooks", Href: "/admin/webhooks"},
+			{Key: "people", Label: "People", Href: "/admin/people"},
 			{Key: "audit", Label: "Audit", Href: "/admin/audit"},
 		}
 	case roleClient:

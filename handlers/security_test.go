@@ -385,3 +385,21 @@ func TestStrangersLockNobodyOut(t *testing.T) {
 	require.Error(t, err, "their e-mail is guarded everywhere else")
 	require.Equal(t, "/", p.visitor(home).fill("/sign-in", "/sign-in", credentials("owner@example.test", password)).to())
 }
+
+// An admin signs somebody out everywhere, and helps who lost their device.
+func TestAnAdminHelpsPeople(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	owner, admin := p.as("owner"), p.as("admin")
+	owner.enrol()
+	list := admin.get("/admin/people?q=OWNER").doc().Find("tbody tr")
+	require.Equal(t, 1, list.Length())
+	require.Equal(t, 1, admin.get("/admin/people?q=%25").doc().Find(".empty").Length(), "a percent sign is a letter")
+	at := list.Find("th a").AttrOr("href", "")
+	require.Equal(t, at, admin.fill(at, at+"/sign-out", url.Values{}).to())
+	require.Equal(t, "/sign-in", owner.get("/").to())
+	require.Equal(t, at, admin.fill(at, at+"/two-step/off", url.Values{}).to())
+	require.Equal(t, "/", p.visitor(home).fill("/sign-in", "/sign-in", credentials("owner@example.test", password)).to())
+	_, told := p.mailed("owner@example.test")
+	require.Equal(t, security, told, "and they are told")
+}

@@ -55,7 +55,18 @@ func securityPages() []Page {
 	mail := views.EmailLink{Frame: invitedFrame("Confirm your address"), Action: "/confirm-email/t0k3n", Email: "ada@new.example"}
 	used := mail
 	used.Expired = true
+	row := views.SomebodyRow{Name: "Olive Owner", Email: "olive@northwind.example", Href: "/admin/people/1", TwoStep: true, Agencies: 2, Browsers: 2, Seen: "just now"}
+	all := views.Everybody{Frame: adminFrame("People"), Match: "ol", Rows: []views.SomebodyRow{
+		row, {Name: "Polly Gone", Email: "polly@refill.example", Href: "/admin/people/2", Admin: true, Disabled: true},
+	}}
+	somebody := views.Somebody{Frame: adminFrame("Olive Owner"), Row: row, Browsers: plain.Browsers}
+	nowhere := somebody
+	nowhere.Row, nowhere.Browsers = all.Rows[1], nil
 	return []Page{
+		{"everybody", views.EverybodyPage(all)},
+		{"everybody-none", views.EverybodyPage(views.Everybody{Frame: all.Frame, Match: "zzz"})},
+		{"somebody", views.SomebodyPage(somebody)},
+		{"somebody-nowhere", views.SomebodyPage(nowhere)},
 		{"security", views.SecurityPage(plain)},
 		{"security-on", views.SecurityPage(on)},
 		{"security-codes", views.SecurityPage(codes)},
