@@ -28,7 +28,7 @@ before(async () => {
 // routes is every page a browser can be led to, from the program's own table.
 function routes() {
   const lines = execFileSync(process.env.REFILL_BINARY, ["routes"], { encoding: "utf8" }).split("\n");
-  return lines.map((line) => line.split(/\s+/)).filter(([method, address]) => method === "GET" && !/^\/(v1|static|brand|internal|healthz|readyz|metrics|openapi)|\.(csv|pdf|json)$/.test(address)).map(([, address]) => address);
+  return lines.map((line) => line.split(/\s+/)).filter(([method, address]) => method === "GET" && !/^\/(v1|static|brand|embed|internal|healthz|readyz|metrics|openapi)|\.(csv|pdf|json)$/.test(address)).map(([, address]) => address);
 }
 
 // mark notes which line of the table an address came from: the most exact one.
@@ -297,6 +297,7 @@ test("the pages about people, their mails and archived accounts", async () => {
   await page.getByRole("button", { name: "Add domain" }).click();
   await page.locator(".flash").waitFor();
   await visit(window, "domain", "/settings/domain");
+  await visit(window, "embed-settings", "/settings/embed");
   for (const shown of ["balance", "buy", "sign-in", "mail"]) await visit(window, `brand-${shown}`, `/settings/brand/preview/${shown}`);
   await visit(window, "billing-details", "/settings/billing");
   await page.goto(`${demo.base}/settings/webhooks`);

@@ -41,6 +41,7 @@ GET  /readyz                                                          200    200
 GET  /internal/tls                                                    404    404   404     404    404    404   404       404
 GET  /static/{file}                                                   200    200   200     200    200    200   200       200      | 404   404     404    404    404
 
+GET  /embed/{embedded}                                                404    404   404     404    403    404   403       404      | 404   404     404    404    404
 GET  /brand/{sheet}                                                   200    200   200     200    200    200   200       200      | 404   404     404    404    404
 GET  /brand/logo/{logo}                                               404    200   200     200    200    404   200       404      | 404   404     404    404    404
 
@@ -235,6 +236,9 @@ POST /settings/brand/publish                                          in   303  
 POST /settings/brand/discard                                          in   303    403    403    403    403    403    303
 POST /settings/brand/undo                                             in   303    403    403    403    403    403    303
 GET  /settings/brand/preview/{shown}                                  in   200    403    403    403    403    403    200      | 404   403   403   403   403
+GET  /settings/embed                                                  in   200    403    403    403    403    403    200
+POST /settings/embed                                                  in   303    403    403    403    403    403    303
+POST /settings/embed/secret                                           in   200    403    403    403    403    403    200
 GET  /settings/domain                                                 in   200    403    403    403    403    403    200
 POST /settings/domain                                                 in   422    403    403    403    403    403    422
 POST /settings/domain/{domain}/check                                  in   303    403    403    403    403    403    404      | 404   403   403   403   403
@@ -561,6 +565,7 @@ func (p *portal) things() map[string]thing {
 		"logo":          is(logo, theirLogo, strings.TrimSuffix(logo, ".png")),
 		"domain":        is(claimed(p.northwind, "credits.orbit.example"), claimed(p.bluebird, "credits.comet.example")),
 		"gone-domain":   {func() string { return claimed(p.northwind, "gone.orbit.example") }, []string{claimed(p.bluebird, "gone.comet.example")}},
+		"embedded":      is("balance", "everything"),
 		"shown":         is("balance", "everything"),
 		"file":          is("app.css", "nothing.css", "..%2fgo.mod"),
 		"link":          {func() string { return link("owner") }, []string{link("guest")}},
@@ -1001,7 +1006,7 @@ func TestEveryRouteOnEveryHost(t *testing.T) {
 				want = []int{http.StatusNotFound}
 			case r.Path == "/setup" && r.Method == http.MethodPost:
 				want = []int{http.StatusConflict, http.StatusForbidden} // there is an admin
-			case strings.HasPrefix(r.Path, "/brand/"): // no such colour, and no such picture
+			case strings.HasPrefix(r.Path, "/embed/"), strings.HasPrefix(r.Path, "/brand/"): // no such colour, and no such picture
 				want = []int{http.StatusNotFound}
 			case r.Path == "/r/:code": // nothing that a client's portal has, and no code anywhere
 				want = []int{http.StatusNotFound}

@@ -85,7 +85,7 @@ func (a *app) checkDomain(c echo.Context) error {
 func (a *app) useDomain(on bool) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		v, name := visitOf(c), c.Param("domain")
-		done := "Links, mails and payments lead to "+name+" now."
+		done := "Links, mails and payments lead to " + name + " now."
 		if !on {
 			done = "Links, mails and payments lead to the usual address again."
 		}

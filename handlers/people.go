@@ -88,7 +88,7 @@ func (a *app) settings(c echo.Context, current string) []views.Tab {
 		out = append(out, views.Tab{Label: "Messages", Href: "/settings/messages"})
 		if r == roleOwner {
 			out = append(out, views.Tab{Label: "Brand", Href: "/settings/brand"}, views.Tab{Label: "Domain", Href: "/settings/domain"},
-				views.Tab{Label: "API keys", Href: "/settings/api-keys"}, views.Tab{Label: "Webhooks", Href: "/settings/webhooks"})
+				views.Tab{Label: "Embed", Href: "/settings/embed"}, views.Tab{Label: "API keys", Href: "/settings/api-keys"}, views.Tab{Label: "Webhooks", Href: "/settings/webhooks"})
 		}
 	}
 	if v.role() != roleAdmin {

@@ -26,6 +26,7 @@ func (a *app) table() []route {
 		{get, "/internal/tls", anybody, a.mayGetCertificate},
 		{get, "/static/:name", anybody, a.asset},
 
+		{get, "/embed/:view", anybody, a.embed},
 		{get, "/brand/:name", anybody, a.brandSheet},
 		{get, "/brand/logo/:name", visitors, a.logo},
 
@@ -197,6 +198,9 @@ func (a *app) table() []route {
 		{post, "/settings/brand/discard", owners, a.discardBrand},
 		{post, "/settings/brand/undo", owners, a.undoBrand},
 		{get, "/settings/brand/preview/:page", owners, a.previewBrand},
+		{get, "/settings/embed", owners, a.embedForm},
+		{post, "/settings/embed", owners, a.saveEmbed},
+		{post, "/settings/embed/secret", owners, a.newEmbedSecret},
 		{get, "/settings/domain", owners, a.domains},
 		{post, "/settings/domain", owners, a.claimDomain},
 		{post, "/settings/domain/:domain/check", owners, a.checkDomain},

@@ -85,6 +85,8 @@ POST  /v1/purchases                                      401  401     201       
 POST  /v1/purchases                                      401  401     201       404     201      | 401  401     422       422      {"wallet":"sub:northwind/acme","package":"<offer>"}
 GET   /v1/purchases/<purchase>                           401  401     200       404     200      | 401  401     404       200
 
+POST  /v1/portal-sessions                                401  401     409       404     409                                       {"agency":"northwind","sub_account":"acme"}
+
 GET   /v1/webhook-endpoints                              401  401     200       200     200
 POST  /v1/webhook-endpoints                              401  401     201       201     201                                       {"url":"https://example.com/hooks"}
 GET   /v1/webhook-endpoints/<endpoint>                   401  401     200       404     404      | 401  401     404       404

@@ -16,6 +16,8 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/stretchr/testify/require"
 
+	"refill/billing"
+
 	"refill/models/modelstest"
 )
 
@@ -121,6 +123,8 @@ func TestEveryOperation(t *testing.T) {
 	w.get(w.key, "/v1/packs").ok(t, 200)
 	w.get(w.key, "/v1/rates").ok(t, 200)
 	w.post(w.platform, "/v1/rates", "rc1", `{"note":"cheaper","rates":[{"action":"ai.reply","base":"2","components":[{"measure":"characters","above":100,"size":0.5,"credits":"0.25"}],"maximum":"9"}]}`).ok(t, 201)
+	require.NoError(t, w.s.SetEmbedOrigins(t.Context(), billing.Scope{}, w.agency.ID, []string{"https://app.example.com"}, "test"))
+	w.post(w.key, "/v1/portal-sessions", "ps1", `{"sub_account":"acme"}`).ok(t, 201)
 	endpoint := w.post(w.key, "/v1/webhook-endpoints", "wh1", `{"url":"https://example.com/hooks"}`).ok(t, 201)
 	w.get(w.key, "/v1/webhook-endpoints").ok(t, 200)
 	w.get(w.key, "/v1/webhook-endpoints/"+endpoint.text("id")).ok(t, 200)

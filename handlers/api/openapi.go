@@ -46,6 +46,7 @@ func (a *api) reading() {
 	a.purchases()
 	a.packages()
 	a.webhooks()
+	a.portal()
 	a.catalogue()
 }
 

@@ -41,7 +41,14 @@ func brand() []Page {
 	none := domains
 	none.Frame, none.Rows, none.Name, none.Now = failed(domains.Frame), nil, "https://x", domains.Usual
 	none.Errors = views.FieldErrors{{Field: "domain", Text: "Write a name such as credits.example.com."}}
+	embedTabs := []views.Tab{{Label: "Brand", Href: "/settings/brand"}, {Label: "Embed", Href: "/settings/embed", Current: true}}
+	embed := views.EmbedForm{Frame: agencyFrame("Embed", "settings"), Tabs: embedTabs, Origins: "https://app.example.com", Ready: true, Secret: "0123456789abcdef0123456789abcdef"}
+	frame := signedOut("Balance", "Orbit Credits")
+	frame.Still, frame.Sheet, frame.Demo = true, worn.Sheet, ""
 	return []Page{
+		{"embed-settings", views.EmbedFormPage(embed)},
+		{"client-embed", views.EmbedPage(views.Embed{Frame: frame, Agency: "Northwind Agency", Open: "https://credits.orbit.example/", Balance: views.Balance{State: views.StateHealthy, Left: 1_234 * models.Credit, BuyHref: "/buy"}})},
+		{"client-embed-ended", views.EmbedPage(views.Embed{Frame: frame, Ended: true, Open: "https://credits.orbit.example/"})},
 		{"domains", views.DomainsPage(domains)},
 		{"domains-wrong", views.DomainsPage(none)},
 		{"brand-draft", views.BrandPage(yellow)},
