@@ -58,6 +58,7 @@ type cli struct {
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's schema up to date."`
 	Audit       auditCmd       `cmd:"" help:"Prove the ledger's invariants on a live database. Exit 0 clean, 1 breach, 2 could not check."`
 	AuditLog    auditLogCmd    `cmd:"" name:"audit-log" help:"Prove that nobody altered or removed an entry of the audit log."`
+	Readmit     readmitCmd     `cmd:"" help:"Put a wallet that was taken out of service back, once its books add up again."`
 	Replay      replayCmd      `cmd:"" help:"Charge a recorded trace through the API."`
 	Bench       benchGroup     `cmd:"" help:"Measure the portal: the charge path, and how it keeps up as history grows."`
 	Routes      routesCmd      `cmd:"" help:"Print every route and who may enter."`
@@ -1108,6 +1109,35 @@ func (c *auditLogVerifyCmd) Run(ctx context.Context, o *out) error {
 		return exitError(1)
 	}
 	_, err = fmt.Fprintf(o.stdout, "Whole: %d entries sealed, %d waiting.\nLast seal: %s\n", proof.Entries, proof.Waiting, proof.Head)
+	return err
+}
+
+type readmitCmd struct {
+	storage
+	Wallet string `arg:"" help:"Id of the wallet, as the mail and refill audit name it."`
+	Reason string `help:"Why its books add up again, for the audit log."`
+}
+
+// Run looks at every entry of the wallet again before it is charged again.
+func (c *readmitCmd) Run(ctx context.Context, o *out) error {
+	wallet, err := models.ParseID[models.WalletID](c.Wallet)
+	if err != nil {
+		return fmt.Errorf("%q is not the id of a wallet", c.Wallet)
+	}
+	log := newLog(o.stderr)
+	db, err := c.open(ctx, log, true)
+	if err != nil {
+		return err
+	}
+	p, err := newPortal(ctx, db, models.SystemClock{}, nil, handlers.Config{BaseURL: "http://localhost", Log: log}, log)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	defer func() { _ = p.close() }()
+	if err := p.billing.ReadmitWallet(ctx, wallet, "operator", c.Reason); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(o.stdout, "The wallet is in service again.")
 	return err
 }
 

@@ -199,9 +199,9 @@ func linesOf(row *models.Alarm, client bool) ([]AlarmLine, error) {
 func (a *alarmed) plight() plight {
 	w := &a.Wallet
 	switch {
-	case w.Status == models.WalletSuspended && a.client():
+	case (w.Status == models.WalletSuspended || w.QuarantinedAt > 0) && a.client():
 		return plightUpstream
-	case w.Status == models.WalletSuspended:
+	case w.Status == models.WalletSuspended, w.QuarantinedAt > 0:
 		return plightHalted
 	case !a.own() && a.pool.stopped():
 		return plightUpstream

@@ -14,6 +14,7 @@ type Backlog struct {
 	EventsPending int64         // Stripe's, stored and not dealt with yet
 	EventsDead    int64         // given up: somebody has to look
 	EventAge      time.Duration // of the oldest pending one, in domain time; 0: none is
+	Quarantined   int64         // wallets out of service: somebody has to look
 	MailsQueued   int64
 	MailsDead     int64         // given up in the last seven days
 	MailAge       time.Duration // of the oldest queued one, in domain time; 0: none is
@@ -33,6 +34,7 @@ func (s *Service) Backlog(ctx context.Context) (Backlog, error) {
 	}{
 		{"SELECT COUNT(*), MIN(received_at) FROM stripe_events WHERE state = 'pending'", &out.EventsPending, &out.EventAge, nil},
 		{"SELECT COUNT(*), NULL FROM stripe_events WHERE state = 'dead'", &out.EventsDead, nil, nil},
+		{"SELECT COUNT(*), NULL FROM wallets WHERE quarantined_at > 0", &out.Quarantined, nil, nil},
 		{"SELECT COUNT(*), MIN(created_at) FROM mails WHERE state = 'queued'", &out.MailsQueued, &out.MailAge, nil},
 		{
 			"SELECT COUNT(*), NULL FROM mails WHERE state <> 'queued' AND ended_at > ? AND state = 'dead'",

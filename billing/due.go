@@ -42,6 +42,7 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		s.sweepSignInsDue(ctx),
 		s.keysUsed(ctx),
 		s.sealAudit(ctx),
+		s.patrolDue(ctx, now), // last: what was just booked is looked at too
 	)
 }
 

@@ -197,20 +197,24 @@ func (s *Service) mailFraud(tx *gorm.DB, p *models.Purchase, now models.Time) er
 	if err := tx.Where("id = ?", p.AgencyID).Take(&agency).Error; err != nil {
 		return err
 	}
+	f := models.NoticeFacts{Amount: p.Paid, Currency: p.Currency}
+	return s.mailAdmins(tx, mail.Letter{
+		Brand: s.post.platform, Subject: "A payment of " + agency.Name + " may be fraud",
+		Lines: []string{
+			"The card network takes the payment" + ofMoney(&f) + " of " + agency.Name + " for fraud. Its credits stay as they are.",
+			"A refund now takes them back and avoids a dispute and its fee. If you know the buyer, nothing has to be done.",
+		},
+		Button: "See the payments", URL: s.home(nil) + "/admin/payments",
+	}, now)
+}
+
+// mailAdmins writes to every admin of the platform.
+func (s *Service) mailAdmins(tx *gorm.DB, l mail.Letter, now models.Time) error { //nolint:gocritic // once per act
 	var to []string
 	if err := tx.Model(&models.User{}).Where("platform_role = ? AND disabled_at = 0", models.PlatformAdmin).Order("email").Pluck("email", &to).Error; err != nil {
 		return err
 	}
-	f := models.NoticeFacts{Amount: p.Paid, Currency: p.Currency}
 	for _, address := range to {
-		l := mail.Letter{
-			Brand: s.post.platform, Subject: "A payment of " + agency.Name + " may be fraud",
-			Lines: []string{
-				"The card network takes the payment" + ofMoney(&f) + " of " + agency.Name + " for fraud. Its credits stay as they are.",
-				"A refund now takes them back and avoids a dispute and its fee. If you know the buyer, nothing has to be done.",
-			},
-			Button: "See the payments", URL: s.home(nil) + "/admin/payments",
-		}
 		if err := s.postMail(tx, envelope{kind: models.MailNotice, to: address, life: webhookFor}, &l, now); err != nil {
 			return err
 		}

@@ -68,7 +68,8 @@ type Service struct {
 	topUps    bell
 	lookups   bell
 	resolver  Resolver
-	founded   atomic.Bool // there is an admin, for good
+	founded   atomic.Bool  // there is an admin, for good
+	patrolled atomic.Int64 // wall time of the last round of checks
 }
 
 // New wires a Service.

@@ -49,7 +49,7 @@ func (s *Service) watchTopUp(_ context.Context, tx *gorm.DB, v *ledger.View, now
 		return ledger.Window{Below: t.Threshold, From: math.MaxInt64}, nil
 	}
 	below := ledger.Window{Below: math.MinInt64, From: t.Threshold}
-	if t.State != models.TopUpOn || t.DueAt > 0 {
+	if t.State != models.TopUpOn || t.DueAt > 0 || v.Wallet.QuarantinedAt > 0 {
 		return below, nil
 	}
 	s.topUps.ring() // too early by the rest of this transaction, and the tick finds it anyway

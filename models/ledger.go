@@ -61,7 +61,22 @@ type Wallet struct {
 	Drawn         Credits // by so much
 	WatchBelow    Credits // left outside [WatchBelow, WatchFrom) wakes whoever watches;
 	WatchFrom     Credits // empty: nobody does
+	QuarantinedAt Time    // its books did not add up then; 0: in service
 	CreatedAt     Time    `gorm:"autoCreateTime:false"`
+}
+
+// InService tells a wallet that may be charged, as far as it alone says.
+func (w *Wallet) InService() bool { return w.Status == WalletActive && w.QuarantinedAt == 0 }
+
+// Patrol is how far a wallet was checked in passing.
+type Patrol struct {
+	AgencyID AgencyID `gorm:"primaryKey"`
+	WalletID WalletID `gorm:"primaryKey"`
+	Seq      int64    // of the last entry that was found whole
+	Balance  Credits  // there
+	BookedAt Time     // of it
+	LookedAt Time
+	Broken   string // why the wallet was taken out of service
 }
 
 // Stirred is a wallet that left its watch and is to be looked at.

@@ -276,7 +276,7 @@ const (
 func StateOf(w models.Wallet, b Balance) State {
 	left := b.Left()
 	switch {
-	case w.Status != models.WalletActive:
+	case !w.InService():
 		return StatePaused
 	case left < 0 && w.Excess+w.Promised < w.ExcessLimit:
 		return StateExcess

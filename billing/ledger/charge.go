@@ -90,7 +90,7 @@ func (b *book) chain(a *account, dayStart models.Time, over models.Credits) ([]s
 	if pool == nil {
 		return []stage{own}, errNeedsPool
 	}
-	if pool.Status != models.WalletActive { // a suspended agency lends nothing
+	if !pool.InService() { // a suspended agency lends nothing
 		if pooled {
 			return nil, paused(&pool.Wallet)
 		}
@@ -230,7 +230,7 @@ func (b *book) usable(id models.WalletID, at models.Time) (*account, error) {
 	if a == nil {
 		return nil, problem.Missing("wallet")
 	}
-	if a.Status != models.WalletActive {
+	if !a.InService() {
 		return nil, paused(&a.Wallet)
 	}
 	// Excess is paid off before anything is drawn; that touches the agency's sum.
@@ -242,6 +242,9 @@ func (b *book) usable(id models.WalletID, at models.Time) (*account, error) {
 }
 
 func paused(w *models.Wallet) error {
+	if w.QuarantinedAt > 0 {
+		return quarantined()
+	}
 	return problem.New(problem.Forbidden, "wallet_paused", "This wallet is %s; it can be charged again once it is active.", w.Status)
 }
 
@@ -341,7 +344,7 @@ func (b *book) finish(a *account, c *models.Charge, draws []Draw, k key, at mode
 func (b *book) stateAfter(a *account, after Balance, draws []Draw) State {
 	if a.Funding != models.Pooled {
 		s := StateOf(a.Wallet, after)
-		if s == StatePaused && a.Status == models.WalletActive && b.fallsBack(a, draws) {
+		if s == StatePaused && a.InService() && b.fallsBack(a, draws) {
 			return StateLow
 		}
 		return s
@@ -362,7 +365,7 @@ func (b *book) fallsBack(a *account, draws []Draw) bool {
 		return false
 	}
 	pool := b.accounts[a.PoolWalletID]
-	if pool != nil && (pool.Status != models.WalletActive || pool.available(pool.LastAt) == 0) {
+	if pool != nil && (!pool.InService() || pool.available(pool.LastAt) == 0) {
 		return false
 	}
 	for i := range draws {

@@ -252,6 +252,7 @@ func (t *tables) searches() {
 		integer("agency_ceiling", func(r *wallet) *models.Credits { return &r.AgencyCeiling }),
 		integer("watch_below", func(r *wallet) *models.Credits { return &r.WatchBelow }),
 		integer("watch_from", func(r *wallet) *models.Credits { return &r.WatchFrom }),
+		integer("quarantined_at", func(r *wallet) *models.Time { return &r.QuarantinedAt }),
 		integer("created_at", func(r *wallet) *models.Time { return &r.CreatedAt }),
 	)
 	ofAgency := ident("agency_id", func(k *walletKey) *models.AgencyID { return &k.agency })

@@ -30,7 +30,7 @@ type standing struct {
 
 	queued, capacity, wallets, aside     *prometheus.Desc
 	events, eventAge, eventsDone         *prometheus.Desc
-	mails, mailAge                       *prometheus.Desc
+	mails, mailAge, quarantined          *prometheus.Desc
 	conns, connLimit, connWaits, connSec *prometheus.Desc
 	answers                              *prometheus.Desc
 }
@@ -47,11 +47,12 @@ func (m *Metrics) Watch(ctx context.Context, s Sources) error {
 		wallets:  desc("held_up_wallets", "Wallets that commands wait for because another transaction holds them."),
 		aside:    desc("held_up_commands", "Commands that wait for a wallet that another transaction holds."),
 
-		events:     desc("webhook_events", "Stripe's events in the inbox: pending ones are still to be dealt with, dead ones were given up and need a person.", "state"),
-		eventAge:   desc("webhook_oldest_pending_seconds", "Age of the oldest event of Stripe's that is still to be dealt with; 0 when none is."),
-		eventsDone: desc("webhook_events_settled_total", "Stripe's events that this process dealt with, by what became of them.", "state"),
-		mails:      desc("mails", "Mails in the outbox: queued ones are still to be sent, dead ones were given up in the last seven days.", "state"),
-		mailAge:    desc("mail_oldest_queued_seconds", "Age of the oldest mail that is still to be sent; 0 when none is."),
+		events:      desc("webhook_events", "Stripe's events in the inbox: pending ones are still to be dealt with, dead ones were given up and need a person.", "state"),
+		eventAge:    desc("webhook_oldest_pending_seconds", "Age of the oldest event of Stripe's that is still to be dealt with; 0 when none is."),
+		eventsDone:  desc("webhook_events_settled_total", "Stripe's events that this process dealt with, by what became of them.", "state"),
+		quarantined: desc("quarantined_wallets", "Wallets that are not charged because their books do not add up."),
+		mails:       desc("mails", "Mails in the outbox: queued ones are still to be sent, dead ones were given up in the last seven days.", "state"),
+		mailAge:     desc("mail_oldest_queued_seconds", "Age of the oldest mail that is still to be sent; 0 when none is."),
 
 		conns:     desc("database_connections", "Open connections to the database, by pool; charges have a pool of their own on PostgreSQL.", "pool", "state"),
 		connLimit: desc("database_connections_limit", "How many connections a pool may open.", "pool"),
@@ -64,7 +65,7 @@ func (m *Metrics) Watch(ctx context.Context, s Sources) error {
 // Describe tells of the metrics.
 func (s *standing) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		s.queued, s.capacity, s.wallets, s.aside, s.events, s.eventAge, s.eventsDone, s.mails, s.mailAge,
+		s.queued, s.capacity, s.wallets, s.aside, s.events, s.eventAge, s.eventsDone, s.mails, s.mailAge, s.quarantined,
 		s.conns, s.connLimit, s.connWaits, s.connSec, s.answers,
 	} {
 		out <- d
@@ -108,6 +109,7 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 	gauge(s.events, float64(b.EventsPending), string(models.EventPending))
 	gauge(s.events, float64(b.EventsDead), string(models.EventDead))
 	gauge(s.eventAge, b.EventAge.Seconds())
+	gauge(s.quarantined, float64(b.Quarantined))
 	gauge(s.mails, float64(b.MailsQueued), string(models.MailQueued))
 	gauge(s.mails, float64(b.MailsDead), string(models.MailDead))
 	gauge(s.mailAge, b.MailAge.Seconds())

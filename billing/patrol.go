@@ -1,0 +1,82 @@
+package billing
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"gorm.io/gorm"
+
+	"refill/billing/ledger"
+	"refill/billing/mail"
+	"refill/models"
+)
+
+// How often wallets that were booked are checked in passing, in wall time, and how
+// many in one go.
+const (
+	patrolEvery = time.Minute
+	patrolBatch = 500
+)
+
+// patrolDue checks what was booked since the last round, once a minute. A wallet
+// that does not add up is taken out of service, alone, and the admins are told;
+// nothing is ever corrected by itself.
+func (s *Service) patrolDue(ctx context.Context, now models.Time) error {
+	wall := int64(s.people.wall.Now())
+	if last := s.patrolled.Load(); last > 0 && wall-last < patrolEvery.Microseconds() || !s.patrolled.CompareAndSwap(last, max(wall, 1)) {
+		return nil
+	}
+	for {
+		suspects, next, err := s.ledger.Patrol(ctx, now, patrolBatch)
+		if err != nil {
+			return err
+		}
+		for i := range suspects {
+			if err := s.quarantine(ctx, &suspects[i], now); err != nil {
+				return err
+			}
+		}
+		if !next || ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Service) quarantine(ctx context.Context, q *ledger.Suspect, now models.Time) error {
+	s.log.LogAttrs(ctx, slog.LevelError, "a wallet does not add up and is out of service",
+		slog.String("agency", q.Agency.String()), slog.String("wallet", q.Wallet.String()), slog.String("why", q.Broken))
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		fresh, err := s.ledger.Quarantine(ctx, tx, q.Agency, q.Wallet, now)
+		if err != nil || !fresh {
+			return err
+		}
+		if err := s.audit(tx, q.Agency, ActorClock, "wallet.quarantine", q.Wallet.String(), "", q.Broken, now); err != nil {
+			return err
+		}
+		return s.mailAdmins(tx, mail.Letter{
+			Brand: s.post.platform, Subject: "A wallet does not add up and is out of service",
+			Lines: []string{
+				"Wallet " + q.Wallet.String() + " is not charged until somebody has looked. " + q.Broken,
+				"Run refill audit to see everything that is wrong. Once it adds up again: refill readmit " + q.Wallet.String(),
+			},
+			Button: "See the audit log", URL: s.home(nil) + "/admin/audit?target=" + q.Wallet.String(),
+		}, now)
+	})
+}
+
+// ReadmitWallet puts a wallet that adds up again back into service. Errors:
+// not_found, wallet_broken with why.
+func (s *Service) ReadmitWallet(ctx context.Context, wallet models.WalletID, by Actor, reason string) error {
+	now := s.clock.Now()
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		var place models.WalletPlace
+		if err := tx.Where("wallet_id = ?", wallet).Take(&place).Error; err != nil {
+			return missing(err, "wallet")
+		}
+		if err := s.ledger.Readmit(ctx, tx, place.AgencyID, wallet, now); err != nil {
+			return err
+		}
+		return s.audit(tx, place.AgencyID, by, "wallet.readmit", wallet.String(), "", reason, now)
+	})
+}
