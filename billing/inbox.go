@@ -84,6 +84,10 @@ func (s *Service) eventRow(endpoint string, e *checkout.Event, payload []byte, n
 		if row.Reference == "" {
 			row.Reference = e.Subscription
 		}
+	case isPlanEvent(e.Type): // an agency's own business, or a client's monthly package
+		if _, err := models.ParseID[models.PackageSubID](row.Reference); err != nil {
+			row.State, row.Note, row.ProcessedAt = models.EventIgnored, "about a subscription that is not ours", now
+		}
 	case !isPurchaseEvent(e.Type) && !isConnectionEvent(endpoint, e.Type, e.Account):
 		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase or a connection", now
 	}
@@ -138,7 +142,7 @@ func (s *Service) purchasesDue(ctx context.Context, now models.Time) error {
 	if s.payments == nil {
 		return nil
 	}
-	return errors.Join(s.workEvents(ctx, now), s.pollPurchases(ctx, now), s.refundsDue(ctx, now), s.reconcileDue(ctx, now), s.connectionsDue(ctx, now), s.waitingDue(ctx, now))
+	return errors.Join(s.workEvents(ctx, now), s.pollPurchases(ctx, now), s.refundsDue(ctx, now), s.reconcileDue(ctx, now), s.connectionsDue(ctx, now), s.waitingDue(ctx, now), s.monthsDue(ctx, now))
 }
 
 // workEvents handles each stored event that is due. One that fails waits and
@@ -213,6 +217,10 @@ func (s *Service) settleEvent(ctx context.Context, e *models.StripeEvent) error 
 		}
 		if p.CheckoutSession == "" && !p.Automatic() {
 			return errors.New("the purchase has no session yet")
+		}
+		if p.Month() && !isMoneyBackEvent(e.Type) {
+			_, err = s.SettleMonthly(ctx, p.AgencyID, p.SubscriptionID)
+			return err
 		}
 		_, err = s.settle(ctx, p.AgencyID, p.ID, isMoneyBackEvent(e.Type))
 		return err

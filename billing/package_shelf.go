@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -21,6 +22,7 @@ type ShelfPackage struct {
 	Limited bool        // there is a monthly limit
 	Left    int         // of it, this month; 0: used up
 	OpensAt models.Time // when a used-up limit opens again
+	Running bool        // of a monthly one: the client has it
 	Later   bool        // it is paid now, and its credits come when the agency has them
 }
 
@@ -57,9 +59,25 @@ func (s *Service) PackagesFor(ctx context.Context, a *Account) ([]ShelfPackage, 
 		for i := range rows {
 			out = append(out, onShelf(&rows[i], a.SubAccount, bought[rows[i].ID], now))
 		}
+		if err := markRunning(tx, a, out); err != nil {
+			return err
+		}
 		return s.markLater(ctx, tx, a, out, now)
 	})
 	return out, err
+}
+
+// markRunning marks the monthly packages that a client has.
+func markRunning(tx *gorm.DB, a *Account, shelf []ShelfPackage) error {
+	var has []models.PackageID
+	if err := tx.Model(&models.PackageSubscription{}).Where("agency_id = ? AND wallet_id = ? AND status IN ?", a.Agency.ID, a.Wallet,
+		[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}).Pluck("package_id", &has).Error; err != nil {
+		return err
+	}
+	for i := range shelf {
+		shelf[i].Running = slices.Contains(has, shelf[i].ID)
+	}
+	return nil
 }
 
 // markLater marks what is beyond the agency's stock and may wait for it.

@@ -24,7 +24,8 @@ type PackageEdit struct {
 	ID           models.PackageID // zero: a new one
 	Name         string
 	Credits      models.Credits
-	Price        int64 // minor units of the agency's currency
+	Price        int64               // minor units of the agency's currency
+	Every        models.PackageEvery // "": as it was, or once
 	Badge        string
 	Note         string // shown to the client
 	Audience     models.Audience
@@ -42,6 +43,9 @@ func (in *PackageEdit) digest() []byte {
 	parts := []string{
 		"package", in.Name, in.Credits.String(), strconv.FormatInt(in.Price, 10), in.Badge, in.Note, string(in.Audience),
 		strconv.Itoa(in.MonthlyLimit), string(in.CostBasis), strconv.FormatInt(int64(in.OwnCost), 10), flag(in.LossAccepted), flag(in.OnSale),
+	}
+	if in.Every == models.PackageMonthly {
+		parts = append(parts, string(in.Every))
 	}
 	for _, v := range in.Viewers {
 		parts = append(parts, v.String())
@@ -130,13 +134,16 @@ func (s *Service) savePackage(ctx context.Context, tx *gorm.DB, in *PackageEdit,
 	} else if len(rows) >= maxPackages {
 		return out, problem.New(problem.Conflict, "too_many_packages", "There are %d packages; change one that is there instead.", len(rows))
 	}
+	if in.Every == "" {
+		in.Every = cmp.Or(old.Every, models.PackageOnce)
+	}
 	lossy, err := s.checkPackage(ctx, tx, &agency, in, in.OnSale && !old.OnSale, now)
 	if err != nil {
 		return out, err
 	}
 	out.Package = models.Package{
 		AgencyID: in.Agency, ID: in.ID, Name: in.Name, Credits: in.Credits, Price: in.Price, Currency: agency.Currency, Badge: in.Badge, Note: in.Note,
-		Audience: in.Audience, MonthlyLimit: in.MonthlyLimit, Position: old.Position, OnSale: in.OnSale, LossAccepted: lossy,
+		Audience: in.Audience, MonthlyLimit: in.MonthlyLimit, Every: in.Every, Position: old.Position, OnSale: in.OnSale, LossAccepted: lossy,
 		CostBasis: in.CostBasis, OwnCost: in.OwnCost, CreatedAt: old.CreatedAt, IdempotencyKey: old.IdempotencyKey, Fingerprint: old.Fingerprint,
 	}
 	out.Repriced = old.Credits != in.Credits || old.Price != in.Price || old.Currency != agency.Currency
@@ -208,6 +215,9 @@ func nextPosition(rows []models.Package) int {
 func (s *Service) checkPackage(ctx context.Context, tx *gorm.DB, agency *models.Agency, in *PackageEdit, putOn bool, now models.Time) (lossy bool, err error) {
 	wrong := []error{checkName(in.Name), checkSize(in.Credits), checkPackagePrice(in.Price, agency.Currency), in.checkTexts(), in.checkReach()}
 	wrong = append(wrong, in.checkBasis())
+	if in.Every != models.PackageOnce && in.Every != models.PackageMonthly {
+		wrong = append(wrong, problem.New(problem.Invalid, "invalid_every", "A package is paid once or every month.").On("every"))
+	}
 	if errors.Join(wrong...) == nil { // a margin of sound amounts only
 		costs, err := s.costsOf(ctx, tx, agency, now)
 		if err != nil {
@@ -404,6 +414,7 @@ func packageChange(old, p *models.Package, was, viewers []models.SubAccountID) s
 	add("name", old.Name, p.Name)
 	add("credits", old.Credits.String(), p.Credits.String())
 	add("price", old.Total().Decimal()+" "+old.Currency, p.Total().Decimal()+" "+p.Currency)
+	add("paid", string(cmp.Or(old.Every, models.PackageOnce)), string(p.Every))
 	add("badge", old.Badge, p.Badge)
 	add("note", old.Note, p.Note)
 	add("audience", string(old.Audience), string(p.Audience))
@@ -468,7 +479,7 @@ func (s *Service) checkSellable(ctx context.Context, tx *gorm.DB, agency *models
 	}
 	in := PackageEdit{
 		Agency: p.AgencyID, ID: p.ID, Name: p.Name, Credits: p.Credits, Price: p.Price, Badge: p.Badge, Note: p.Note, Audience: p.Audience,
-		MonthlyLimit: p.MonthlyLimit, CostBasis: p.CostBasis, OwnCost: p.OwnCost, LossAccepted: p.LossAccepted, OnSale: true,
+		MonthlyLimit: p.MonthlyLimit, CostBasis: p.CostBasis, OwnCost: p.OwnCost, Every: p.Every, LossAccepted: p.LossAccepted, OnSale: true,
 	}
 	for _, v := range viewers {
 		in.Viewers = append(in.Viewers, v.SubAccountID)

@@ -124,7 +124,12 @@ func (s *Service) checkOut(ctx context.Context, in attempt) (models.Purchase, er
 			params.Customer = in.recovers.Customer
 		}
 	}
-	session, err := s.payments.CreateSession(ctx, params)
+	var session checkout.Session
+	if p.Month() {
+		session, err = s.openMonthly(ctx, &p, &params)
+	} else {
+		session, err = s.payments.CreateSession(ctx, params)
+	}
 	if err != nil {
 		s.doubtConnection(ctx, &p, err)
 		return p, paymentUnavailable(err)
@@ -240,7 +245,7 @@ func progress(st models.PurchaseStatus) int {
 func (s *Service) Cancel(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
 	now := s.clock.Now()
 	p, err := s.Purchase(ctx, agency, id)
-	if err != nil || p.Status != models.PurchaseOpen || s.payments == nil || p.Automatic() { // nobody can walk away from those
+	if err != nil || p.Status != models.PurchaseOpen || s.payments == nil || p.Automatic() || p.Renewal() { // nobody can walk away from those
 		return p, err
 	}
 	if p.CheckoutSession == "" { // no payment page was ever shown
@@ -276,6 +281,9 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 			out.Looked = l.number
 		}
 		out.CheckedAt = now
+		if out.Month() && l.session.Invoice != "" {
+			out.Invoice = l.session.Invoice
+		}
 		if out.CreditedAt == 0 {
 			was := out.Status
 			if err := s.bookPayment(ctx, tx, &out, &l, now, cancelled); err != nil {
@@ -396,6 +404,11 @@ func mismatch(p *models.Purchase, session checkout.Session) string {
 // once, and the ledger books one grant or sale per purchase: whoever comes second
 // changes nothing.
 func (s *Service) deliver(ctx context.Context, tx *gorm.DB, p *models.Purchase, session checkout.Session, now models.Time) error {
+	if p.Invoice != "" {
+		if err := knowPayment(tx, p, p.Invoice); err != nil {
+			return err
+		}
+	}
 	if session.PaymentIntent != "" {
 		if err := knowPayment(tx, p, session.PaymentIntent); err != nil {
 			return err

@@ -33,7 +33,7 @@ type PackageInput struct {
 // credits. A client has one checkout open: an earlier one is closed first, and
 // credited all the same if it was paid meanwhile. Errors: not_for_sale,
 // unknown_package, package_not_on_sale, package_limit_reached, not_connected,
-// out_of_stock, idempotency_key_reused, payment_unavailable (nothing was charged).
+// out_of_stock, idempotency_key_reused, subscribed_already, payment_unavailable (nothing was charged).
 func (s *Service) BuyPackage(ctx context.Context, in PackageInput) (models.Purchase, error) {
 	if in.Account.SubAccount == nil {
 		return models.Purchase{}, problem.New(problem.Forbidden, "not_for_sale", "Packages are sold to sub-accounts; an agency buys packs.").On("wallet")
@@ -118,6 +118,9 @@ func (s *Service) offerPackage(ctx context.Context, tx *gorm.DB, in PackageInput
 		p.Title = fmt.Sprintf("%d × %s", in.times, pkg.Name)
 		p.Credits, p.Price = pkg.Credits*models.Credits(in.times), pkg.Price*in.times
 	}
+	if pkg.Monthly() && in.times > 0 {
+		return none, problem.New(problem.Conflict, "package_not_on_sale", "%s is paid every month; choose one that is bought once.", pkg.Name).On("package")
+	}
 	_, err = s.ledger.HoldStock(ctx, tx, ledger.StockRequest{
 		Agency: p.AgencyID, Wallet: agency.WalletID, Purchase: p.ID, Credits: p.Credits, At: p.CreatedAt,
 	})
@@ -132,12 +135,17 @@ func (s *Service) offerPackage(ctx context.Context, tx *gorm.DB, in PackageInput
 	}
 	// The agency's wallet is locked now: no other checkout of hers opens meanwhile.
 	var open models.Purchase
-	err = tx.Where("agency_id = ? AND wallet_id = ? AND status = ?", p.AgencyID, p.WalletID, models.PurchaseOpen).Where("origin <> ?", models.OriginAutomatic).Take(&open).Error
+	err = tx.Where("agency_id = ? AND wallet_id = ? AND status = ?", p.AgencyID, p.WalletID, models.PurchaseOpen).Where("origin <> ? AND invoice = ''", models.OriginAutomatic).Take(&open).Error
 	switch {
 	case err == nil && open.IdempotencyKey != p.IdempotencyKey: // else the same request, sent twice at once
 		return open.ID, errCheckoutOpen
 	case err != nil && !errors.Is(err, gorm.ErrRecordNotFound):
 		return none, err
+	}
+	if pkg.Monthly() {
+		if err := beginMonthly(tx, &pkg, p); err != nil {
+			return none, err
+		}
 	}
 	return none, tx.Create(p).Error
 }
@@ -165,9 +173,13 @@ func (s *Service) sell(ctx context.Context, tx *gorm.DB, p *models.Purchase, ses
 	if err != nil {
 		return false, err
 	}
-	sold, err := s.ledger.Sell(ctx, tx, ledger.SaleRequest{
+	request := ledger.SaleRequest{
 		Agency: p.AgencyID, From: stock, To: p.WalletID, Purchase: p.ID, Credits: p.Credits, Actor: p.BoughtBy, Note: p.Title, At: now,
-	})
+	}
+	if p.Month() {
+		request.ExpiresAt = term(&session, now)
+	}
+	sold, err := s.ledger.Sell(ctx, tx, request)
 	if refused := problem.Of(err); refused != nil {
 		p.Status, p.StatusNote = models.PurchaseReview, "Paid, but the credits do not fit: "+refused.Message
 		if refused.Code == "out_of_stock" {
@@ -180,6 +192,7 @@ func (s *Service) sell(ctx context.Context, tx *gorm.DB, p *models.Purchase, ses
 		return false, fmt.Errorf("book sale %s: %w", p.ID, err)
 	}
 	p.ActID, p.BalanceBefore, p.BalanceAfter, p.Cost = sold.Act.ID, sold.ToBefore.Left(), sold.ToAfter.Left(), sold.Cost
+	p.TermEnd = request.ExpiresAt
 	if session.Fee.Currency == p.Currency {
 		p.Fee = session.Fee.Amount
 	}

@@ -43,7 +43,8 @@ type Service struct {
 	ledger   *ledger.Ledger
 	clock    models.Clock
 	payments Payments
-	plans    PlanPayments // nil: plans are not sold
+	plans    PlanPayments    // nil: plans are not sold
+	months   MonthlyPayments // nil: nothing is sold every month
 	baseURL  string
 	log      *slog.Logger
 
@@ -91,6 +92,7 @@ func New(c Config) (*Service, error) {
 	s.directory.ttl, s.tenants.ttl = directoryTTL, tenantsTTL
 	s.periods.ttl, s.brands.ttl = periodTTL, brandTTL
 	s.plans, _ = c.Payments.(PlanPayments)
+	s.months, _ = c.Payments.(MonthlyPayments)
 	s.cards = newCards(s)
 	s.apiKeys = newAPIKeys(c.Wall)
 	s.purchases = newPurchaseDesk()

@@ -32,7 +32,13 @@ type look struct {
 // run any number of times, at once. A purchase that is booked, or waits for a
 // person, is left as it is. Errors: not_found, payment_unavailable.
 func (s *Service) Settle(ctx context.Context, agency models.AgencyID, id models.PurchaseID) (models.Purchase, error) {
-	return s.settle(ctx, agency, id, false)
+	p, err := s.settle(ctx, agency, id, false)
+	if err == nil && p.Month() {
+		if _, err := s.SettleMonthly(ctx, agency, p.SubscriptionID); err != nil { // its event does it too
+			s.log.LogAttrs(ctx, slog.LevelWarn, "settle the subscription of a purchase", slog.Any("error", err))
+		}
+	}
+	return p, err
 }
 
 // SettleWhole is Settle for a purchase in any state, with everything that
@@ -58,9 +64,12 @@ func (s *Service) settle(ctx context.Context, agency models.AgencyID, id models.
 	if err != nil {
 		return p, err
 	}
-	if p.Automatic() {
+	switch {
+	case p.Automatic():
 		l.session, err = s.lookAutomatic(ctx, &p, l.number, now)
-	} else {
+	case p.Month():
+		l.session, err = s.lookMonth(ctx, &p)
+	default:
 		l.session, err = s.payments.Session(ctx, p.Account, p.CheckoutSession)
 	}
 	if err == nil && l.session.PaymentIntent != "" && l.session.Paid() &&

@@ -57,7 +57,7 @@ func (s *Service) Shopfront(ctx context.Context, a *Account) (Shopfront, error) 
 func (f *Shopfront) suggest() models.PackageID {
 	var smallest *PackageOffer
 	for i, o := range f.Offers {
-		if o.After <= 0 || o.Limited && o.Left == 0 {
+		if o.After <= 0 || o.Limited && o.Left == 0 || o.Running {
 			continue
 		}
 		if f.Last != nil && f.Last.PackageID == o.ID {

@@ -159,7 +159,7 @@ func topUpOffers(tx *gorm.DB, a *Account) ([]TopUpOffer, error) {
 		return out, nil
 	}
 	var packages []models.Package
-	if err := shownTo(tx, a.SubAccount).Where("packages.on_sale").Order("packages.position, packages.id").Find(&packages).Error; err != nil {
+	if err := shownTo(tx, a.SubAccount).Where("packages.on_sale AND packages.every = ?", models.PackageOnce).Order("packages.position, packages.id").Find(&packages).Error; err != nil {
 		return nil, err
 	}
 	out := make([]TopUpOffer, 0, len(packages))

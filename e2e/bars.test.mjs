@@ -112,6 +112,28 @@ async function person(who, home = demo.base) {
   return window;
 }
 
+// takeMonthly has the agency sell a small monthly package, and a client take it.
+async function takeMonthly(client) {
+  const agency = await person(demo.ready.agency);
+  await agency.page.goto(`${demo.base}/packages/new`);
+  await agency.page.getByLabel("Name").fill("Care plan");
+  await agency.page.getByLabel("Credits", { exact: true }).fill("100");
+  await agency.page.getByLabel("Price in USD").fill("9.00");
+  await agency.page.getByLabel("Every month").check();
+  await agency.page.getByRole("button", { name: "Save and put on sale" }).click();
+  await agency.page.waitForURL(/\/packages$/);
+  await client.page.goto(`${client.home}/buy`);
+  await client.page.locator(".offer", { hasText: "Care plan" }).getByRole("radio").check();
+  await client.page.locator(".review:visible button.primary").click();
+  await client.page.waitForURL(/cs_test/);
+  const session = client.page.url().match(/cs_test_[A-Za-z0-9_]+/)[0];
+  await demo.sim(`checkout/sessions/${session}/pay`, { card: "4242424242424242" });
+  await client.page.goto(`${client.home}/buy/return?s=${session}`);
+  await visit(agency, "sales-monthly", "/sales");
+  await visit(agency, "sales-monthly-cancel", await href(agency.page, "a[href^='/sales/monthly/']"));
+  await agency.close();
+}
+
 test("the pages of a visitor", async () => {
   const window = await open(demo);
   window.home = demo.base;
@@ -259,6 +281,9 @@ test("the pages of a client", async () => {
   await visit(window, "client-history", "/history");
   await visit(window, "client-line", await href(window.page, "table.lines a"));
   await visit(window, "client-buy", "/buy");
+  await takeMonthly(window);
+  await visit(window, "client-buy-monthly", "/buy");
+  await visit(window, "client-monthly-cancel", await href(window.page, "a[href^='/buy/monthly/']"));
   await visit(window, "client-calculator", "/calculator?c=1200&o.ai.knowledge_sync=3");
   await visit(window, "client-purchases", "/purchases");
   await visit(window, "client-people", "/settings/people");

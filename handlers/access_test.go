@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -110,6 +111,9 @@ POST /quotes/{quote}/end                                              in     303
 GET  /q/{quote-link}                                                  404    404   404     404    200    404   200       404          | 404   404     404    404    404
 GET  /buy/return?s={session}                                          in     200   200     200    404    403   404       404      | 404   404     404    404    403
 GET  /buy/return?s={acme-session}                                     in     404   404     404    200    403   404       404      | 404   404     404    404    403
+GET  /buy/monthly/{month}                                             in     404     404     403     200     403     404     404      | 404   404   403   404   403
+POST /buy/monthly/{month}                                             in     404     404     403     303     403     404     404      | 404   404   403   404   403
+POST /buy/monthly/{month}/card                                        in     404     404     403     303     403     404     404      | 404   404   403   404   403
 GET  /buy/automatic                                                   in     200     200     200     200     403     200     200
 POST /buy/automatic                                                   in     422     422     403     422     403     422     422
 GET  /buy/automatic/card?s=cs_none                                    in     404     404     403     404     403     404     404
@@ -183,6 +187,8 @@ GET  /sales                                                           in     200
 GET  /sales.csv                                                       in     200   200     200    403    403   403       200
 GET  /sales/packages.csv                                              in     200   200     200    403    403   403       200
 GET  /sales/clients.csv                                               in     200   200     200    403    403   403       200
+GET  /sales/monthly/{month}                                           in     200   200     403    403    403   403       404      | 404   404   403   403   403
+POST /sales/monthly/{month}                                           in     303   303     403    403    403   403       404      | 404   404   403   403   403
 GET  /sales/rule                                                      in     200   200     403    403    403   403       200
 POST /sales/rule                                                      in     422   422     403    403    403   403       422
 GET  /sales/{sale}/refund                                               in     200   403     403     403    403   403       404      | 404   403   403   403   403
@@ -425,6 +431,15 @@ func (p *portal) things() map[string]thing {
 	purchase, theirs := bought(p.northwind, "credits-2000", true), bought(p.bluebird, "credits-2000", true)
 	bought(p.northwind, "credits-35000", true) // enough for every sale
 	acmeSale, spareSale, mapleSale := sale(p.acme.WalletID, growth, true), sale(spare.WalletID, growth, true), sale(p.maple.WalletID, other, true)
+	month := func(of models.Purchase) string {
+		row := models.PackageSubscription{
+			AgencyID: of.AgencyID, ID: models.NewID[models.PackageSubID](of.CreatedAt), WalletID: of.WalletID, PackageID: of.PackageID, Title: of.Title,
+			Credits: of.Credits, Price: of.Price, Currency: of.Currency, Account: of.Account, Status: models.PackageSubActive, PurchaseID: of.ID,
+			PeriodStart: of.CreatedAt, PeriodEnd: of.CreatedAt.Add(30 * 24 * time.Hour), CheckedAt: of.CreatedAt, CreatedAt: of.CreatedAt,
+		}
+		must(p.db.Write.Create(&row).Error)
+		return row.ID.String()
+	}
 	open, openTheirs := bought(p.northwind, "credits-2000", false), bought(p.bluebird, "credits-2000", false)
 	acmeOpen, mapleOpen := sale(p.acme.WalletID, growth, false), sale(p.maple.WalletID, other, false)
 	moved := func(a models.Agency, s models.SubAccount) string {
@@ -586,6 +601,7 @@ func (p *portal) things() map[string]thing {
 		"session":       is(purchase.CheckoutSession, theirs.CheckoutSession, mapleSale.CheckoutSession),
 		"acme-session":  is(acmeSale.CheckoutSession, mapleSale.CheckoutSession, spareSale.CheckoutSession),
 		"purchase":      is(purchase.ID.String(), theirs.ID.String(), mapleSale.ID.String()),
+		"month":         is(month(acmeSale), month(mapleSale)),
 		"sale":          is(acmeSale.ID.String(), mapleSale.ID.String(), purchase.ID.String()),
 		"bought":        is(purchase.ID.String(), theirs.ID.String(), nothing.String()),
 		"endpoint":      is("platform", "connect"),

@@ -44,6 +44,9 @@ func (a *app) showPackages(c echo.Context, code int, chosen choice) error {
 	if len(out.Offers) == 0 {
 		out.Closed = views.ClosedNothing
 	}
+	if out.Monthly, err = a.ownMonthlies(c, account); err != nil {
+		return err
+	}
 	if out.Frame, err = a.frame(c, "Buy credits", "buy", &front.Wallet); err != nil {
 		return err
 	}
@@ -53,10 +56,16 @@ func (a *app) showPackages(c echo.Context, code int, chosen choice) error {
 
 func packageOffer(o *billing.PackageOffer, account *billing.Account) views.Offer {
 	out := views.Offer{ID: o.ID.String(), Name: o.Name, Credits: o.Credits, Price: o.Total(), Badge: o.Badge, Note: o.Note}
+	if o.Monthly() {
+		out.Month = true
+		out.Note = strings.TrimSpace("Paid every month until you cancel; each month's credits last until the next payment. " + out.Note)
+	}
 	if o.Later {
 		out.Note = strings.TrimSpace(out.Note + " You pay now, and the credits come as soon as " + account.Agency.Name + " has them ready.")
 	}
 	switch {
+	case o.Running:
+		out.Shut = "You get this every month."
 	case o.Limited && o.Left == 0:
 		out.Shut = "Bought for this month. It opens again on " + o.OpensAt.In(account.Zone).Format("January 2") + "."
 	case o.Limited:

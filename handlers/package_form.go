@@ -17,7 +17,7 @@ import (
 )
 
 func packageFields() []string {
-	return []string{"name", "credits", "price", "cost_basis", "own_cost", "audience", "monthly_limit", "badge", "note", "on_sale"}
+	return []string{"name", "credits", "price", "cost_basis", "own_cost", "audience", "monthly_limit", "badge", "note", "on_sale", "every"}
 }
 
 // typedMoney reads a price as people type it: "60", "$60.00", "1,200.00".
@@ -52,10 +52,11 @@ func typedPackage(c echo.Context, currency string) (views.PackageForm, billing.P
 		Name: c.FormValue("name"), Credits: strings.TrimSpace(c.FormValue("credits")), Price: strings.TrimSpace(c.FormValue("price")),
 		OwnCost: strings.TrimSpace(c.FormValue("own_cost")), Limit: strings.TrimSpace(c.FormValue("monthly_limit")), Badge: c.FormValue("badge"),
 		Note: c.FormValue("note"), Basis: models.CostBasis(c.FormValue("cost_basis")), Audience: models.Audience(c.FormValue("audience")),
+		Every:  models.PackageEvery(c.FormValue("every")),
 		Accept: c.FormValue("accept_loss") != "", Attempt: c.FormValue("attempt"),
 	}
 	edit := billing.PackageEdit{
-		Agency: visitOf(c).viewer.Agency.ID, Name: f.Name, Badge: f.Badge, Note: f.Note, Audience: f.Audience, CostBasis: f.Basis,
+		Agency: visitOf(c).viewer.Agency.ID, Name: f.Name, Badge: f.Badge, Note: f.Note, Audience: f.Audience, CostBasis: f.Basis, Every: f.Every,
 		LossAccepted: f.Accept, OnSale: c.FormValue("on_sale") == "1", By: visitOf(c).viewer.Actor(),
 	}
 	wrong := func(field, text string) { f.Errors = append(f.Errors, views.FieldError{Field: field, Text: text}) }

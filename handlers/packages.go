@@ -49,7 +49,7 @@ func packagePath(id models.PackageID) string { return "/packages/" + id.String()
 
 func packageRow(r *billing.PackageRow) views.PackageRow {
 	out := views.PackageRow{
-		Name: r.Name, Path: packagePath(r.ID), Badge: r.Badge, Credits: r.Credits, Price: r.Total(), Sold: r.Sold, OnSale: r.OnSale, Short: r.Short,
+		Name: r.Name, Path: packagePath(r.ID), Badge: r.Badge, Credits: r.Credits, Price: r.Total(), Sold: r.Sold, OnSale: r.OnSale, Short: r.Short, Month: r.Monthly(),
 	}
 	if r.Audience == models.AudienceChosen {
 		out.Chosen = r.Viewers
@@ -137,7 +137,7 @@ func (a *app) packageForm(c echo.Context) error {
 	edit := editOf(c, &found)
 	f := views.PackageForm{
 		Name: found.Name, Credits: format.Typed(found.Credits), Price: found.Total().Decimal(), Badge: found.Badge, Note: found.Note,
-		Basis: found.CostBasis, Audience: found.Audience, Accept: found.LossAccepted,
+		Basis: found.CostBasis, Audience: found.Audience, Every: found.Every, Accept: found.LossAccepted,
 	}
 	if found.MonthlyLimit > 0 {
 		f.Limit = format.Count(int64(found.MonthlyLimit))
@@ -152,7 +152,7 @@ func (a *app) packageForm(c echo.Context) error {
 func editOf(c echo.Context, p *billing.PackageDetail) billing.PackageEdit {
 	return billing.PackageEdit{
 		Agency: p.AgencyID, ID: p.ID, Name: p.Name, Credits: p.Credits, Price: p.Price, Badge: p.Badge, Note: p.Note, Audience: p.Audience,
-		Viewers: p.Chosen, MonthlyLimit: p.MonthlyLimit, CostBasis: p.CostBasis, OwnCost: p.OwnCost, LossAccepted: p.LossAccepted,
+		Viewers: p.Chosen, MonthlyLimit: p.MonthlyLimit, CostBasis: p.CostBasis, OwnCost: p.OwnCost, Every: p.Every, LossAccepted: p.LossAccepted,
 		OnSale: p.OnSale, By: visitOf(c).viewer.Actor(),
 	}
 }

@@ -54,6 +54,9 @@ func (a *app) sales(c echo.Context) error {
 	if err == nil {
 		err = a.salesSums(c, account, &out)
 	}
+	if err == nil {
+		out.Monthly, err = a.soldMonthlies(c, account.Agency.ID)
+	}
 	if err != nil {
 		out.Failure = a.failure(c, "Sales", "Your balance is not affected.", err)
 	}

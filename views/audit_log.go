@@ -88,6 +88,8 @@ func AuditWords(code string) string {
 		"agency.connect":      "Stripe account connected",
 		"agency.create":       "Agency added",
 		"agency.excess_limit": "Excess allowance changed",
+		"sales.oversell":      "Rule for selling beyond the stock changed", "sales.platform_fee": "Platform fee changed",
+		"sales.monthly": "Monthly package changed", "sales.monthly_cancel": "Monthly package cancelled", "sales.monthly_keep": "Monthly package taken up again",
 		"agency.pause":        "Agency paused",
 		"agency.resume":       "Agency resumed",
 		"api_key.create":      "API key made",

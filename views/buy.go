@@ -36,12 +36,13 @@ type Buy struct {
 	Plan   string // name of the plan, for ClosedPlan
 	Ask    *Link  // who can help when this person cannot buy
 
-	Action     string // where the form goes; "" means "/buy"
-	Seller     string // on a client's page: the agency's name
-	Descriptor string // what the card statement will show; "" leaves it out
-	Automatic  bool   // it can be had by itself
-	Calculator string // href of the calculator; "" leaves it out
-	Beside     []Link // other ways to credits
+	Action     string           // where the form goes; "" means "/buy"
+	Seller     string           // on a client's page: the agency's name
+	Descriptor string           // what the card statement will show; "" leaves it out
+	Automatic  bool             // it can be had by itself
+	Calculator string           // href of the calculator; "" leaves it out
+	Beside     []Link           // other ways to credits
+	Monthly    []MonthlyPackage // what the client gets every month
 }
 
 // Closed says why the page sells nothing.
@@ -72,6 +73,7 @@ type Offer struct {
 	Version    int // of a pack: the form says which one was looked at; 0: none
 
 	// Of a package only.
+	Month bool // paid every month
 	Badge string
 	Note  string // the agency's words, or how many more may be bought
 	Shut  string // why this client cannot buy it now; "" when it can

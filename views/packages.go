@@ -34,7 +34,8 @@ type PackageRow struct {
 	Basis   string // what the cost is reckoned with; "" when it is not known
 	Cost    models.Money
 	Keep    models.Money
-	Chosen  int // sub-accounts that see it; 0: all
+	Chosen  int  // sub-accounts that see it; 0: all
+	Month   bool // paid every month
 	Sold    int64
 	OnSale  bool
 	Thin    bool // little is kept
@@ -92,7 +93,7 @@ func (v Packages) columns() []Column {
 
 // PackageForm makes a package or changes one. Field names: name, credits, price,
 // cost_basis (held, last, best, plan, own), own_cost, audience (all, chosen), sub
-// (ids), monthly_limit, badge, note, accept_loss and attempt. A post
+// (ids), monthly_limit, every (once, month), badge, note, accept_loss and attempt. A post
 // with preview=1 only wants the sums; with target=50 at the price for that margin;
 // with fragment=1 only what follows the numbers. on_sale=1 in the address puts it
 // on sale.
@@ -107,6 +108,7 @@ type PackageForm struct {
 	Name, Credits, Price, OwnCost, Limit, Badge, Note string // as typed
 	Basis                                             models.CostBasis
 	Audience                                          models.Audience
+	Every                                             models.PackageEvery
 	Accept                                            bool // a loss is accepted on purpose
 	OnSale                                            bool // now
 

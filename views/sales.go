@@ -20,9 +20,10 @@ type Sales struct {
 	CSV     string
 	Start   *Link // the next step of an agency that sold nothing yet
 	Unused  Unused
-	Rule    string // for selling beyond the stock, in a sentence
-	Change  string // href of its form; "" when this person may only look
-	Shared  bool   // the platform has a share of some sale
+	Monthly []MonthlyPackage // that run
+	Rule    string           // for selling beyond the stock, in a sentence
+	Change  string           // href of its form; "" when this person may only look
+	Shared  bool             // the platform has a share of some sale
 }
 
 // Unused is what clients have bought and not used yet.

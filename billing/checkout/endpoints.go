@@ -42,7 +42,10 @@ func paymentEvents() []string {
 // ConnectEvents are the same of connected accounts, and what changes about the
 // accounts themselves.
 func ConnectEvents() []string {
-	return append([]string{"account.application.deauthorized", "account.updated", "capability.updated"}, paymentEvents()...)
+	return append([]string{
+		"account.application.deauthorized", "account.updated", "capability.updated", "customer.subscription.deleted", "customer.subscription.updated",
+		"invoice.created", "invoice.paid", "invoice.payment_failed", "invoice.voided",
+	}, paymentEvents()...)
 }
 
 // Console is the operator's side of Stripe: the account a key belongs to and

@@ -53,7 +53,8 @@ type Invoice struct {
 	Status        string // draft, open, paid, void or uncollectible
 	Paid          bool
 	Total         models.Money
-	Due           int64 // still to be paid, in minor units
+	Subtotal      models.Money // without tax
+	Due           int64        // still to be paid, in minor units
 	URL           string
 	PaymentIntent string
 	CreatedAt     models.Time
@@ -171,15 +172,19 @@ func (g *Gateway) CreatePlanSession(ctx context.Context, p PlanSessionParams) (S
 
 // Subscription asks for a subscription's current state.
 func (g *Gateway) Subscription(ctx context.Context, id string) (Subscription, error) {
+	return g.subscription(ctx, "", id)
+}
+
+func (g *Gateway) subscription(ctx context.Context, account, id string) (Subscription, error) {
 	if id == "" {
 		return Subscription{}, &Error{Kind: KindNotFound, Message: "The payment provider does not know this subscription.", Detail: "empty subscription id"}
 	}
 	params := &stripe.SubscriptionParams{}
-	params.Context = ctx
+	as(ctx, &params.Params, account)
 	params.AddExpand("latest_invoice")
 	got, err := g.api.Subscriptions.Get(id, params)
 	if err != nil {
-		return Subscription{}, g.failed(ctx, "get subscription", "", err)
+		return Subscription{}, g.failed(ctx, "get subscription", account, err)
 	}
 	return readSubscription(got), nil
 }
@@ -207,24 +212,24 @@ func (g *Gateway) SwitchPlan(ctx context.Context, p PlanSwitch) (Subscription, e
 			params.ProrationDate = new(p.At.Go().Unix())
 		}
 	}
-	return g.updatePlan(ctx, p.Subscription, p.IdempotencyKey, params)
+	return g.updatePlan(ctx, "", p.Subscription, p.IdempotencyKey, params)
 }
 
 // CancelPlan has a subscription end with its paid period, or takes that back.
 func (g *Gateway) CancelPlan(ctx context.Context, subscription string, atEnd bool, idempotencyKey string) (Subscription, error) {
-	return g.updatePlan(ctx, subscription, idempotencyKey, &stripe.SubscriptionParams{CancelAtPeriodEnd: &atEnd})
+	return g.updatePlan(ctx, "", subscription, idempotencyKey, &stripe.SubscriptionParams{CancelAtPeriodEnd: &atEnd})
 }
 
-func (g *Gateway) updatePlan(ctx context.Context, id, key string, params *stripe.SubscriptionParams) (Subscription, error) {
+func (g *Gateway) updatePlan(ctx context.Context, account, id, key string, params *stripe.SubscriptionParams) (Subscription, error) {
 	if id == "" || key == "" {
 		return Subscription{}, &Error{Kind: KindRefused, Message: "The plan cannot be changed.", Detail: "a subscription and a key are needed"}
 	}
-	params.Context = ctx
+	as(ctx, &params.Params, account)
 	params.AddExpand("latest_invoice")
 	params.SetIdempotencyKey(key)
 	got, err := g.api.Subscriptions.Update(id, params)
 	if err != nil {
-		return Subscription{}, g.failed(ctx, "update subscription", "", err)
+		return Subscription{}, g.failed(ctx, "update subscription", account, err)
 	}
 	return readSubscription(got), nil
 }
@@ -250,39 +255,43 @@ func (g *Gateway) SwitchCost(ctx context.Context, p PlanSwitch) (models.Money, e
 // EndPlan ends a subscription at once and voids what of it is still to be paid, so
 // that nothing is collected any more. What is over already is not an error.
 func (g *Gateway) EndPlan(ctx context.Context, id string) (Subscription, error) {
-	now, err := g.Subscription(ctx, id)
+	return g.endPlan(ctx, "", id)
+}
+
+func (g *Gateway) endPlan(ctx context.Context, account, id string) (Subscription, error) {
+	now, err := g.subscription(ctx, account, id)
 	if err != nil {
 		return now, err
 	}
 	if now.Status != SubscriptionCanceled && now.Status != SubscriptionNeverPaid {
 		params := &stripe.SubscriptionCancelParams{}
-		params.Context = ctx
+		as(ctx, &params.Params, account)
 		if _, err := g.api.Subscriptions.Cancel(id, params); err != nil && KindOf(explain(err)) != KindNotFound {
-			return now, g.failed(ctx, "cancel subscription", "", err)
+			return now, g.failed(ctx, "cancel subscription", account, err)
 		}
 	}
 	open := &stripe.InvoiceListParams{Subscription: &id, Status: stripe.String(string(stripe.InvoiceStatusOpen))}
-	open.Context = ctx
+	prepare(ctx, &open.ListParams, account)
 	list := g.api.Invoices.List(open)
 	for list.Next() {
-		if err := g.voidInvoice(ctx, list.Invoice().ID); err != nil {
+		if err := g.voidInvoice(ctx, account, list.Invoice().ID); err != nil {
 			return now, err
 		}
 	}
 	if err := list.Err(); err != nil {
-		return now, g.failed(ctx, "list invoices", "", err)
+		return now, g.failed(ctx, "list invoices", account, err)
 	}
-	return g.Subscription(ctx, id)
+	return g.subscription(ctx, account, id)
 }
 
 // voidInvoice gives an open invoice up. One paid in this moment is left as it
 // is: the next look at the subscription tells.
-func (g *Gateway) voidInvoice(ctx context.Context, id string) error {
+func (g *Gateway) voidInvoice(ctx context.Context, account, id string) error {
 	params := &stripe.InvoiceVoidInvoiceParams{}
-	params.Context = ctx
+	as(ctx, &params.Params, account)
 	params.SetIdempotencyKey("void:" + id)
 	if _, err := g.api.Invoices.VoidInvoice(id, params); err != nil && KindOf(explain(err)) != KindRefused {
-		return g.failed(ctx, "void invoice", "", err)
+		return g.failed(ctx, "void invoice", account, err)
 	}
 	return nil
 }
@@ -312,11 +321,15 @@ func (g *Gateway) failedOr(ctx context.Context, what string, err error) error {
 
 // BillingPortal makes a link under which a customer manages cards and invoices.
 func (g *Gateway) BillingPortal(ctx context.Context, customer, returnURL string) (string, error) {
+	return g.portal(ctx, "", customer, returnURL)
+}
+
+func (g *Gateway) portal(ctx context.Context, account, customer, returnURL string) (string, error) {
 	params := &stripe.BillingPortalSessionParams{Customer: &customer, ReturnURL: &returnURL}
-	params.Context = ctx
+	as(ctx, &params.Params, account)
 	made, err := g.api.BillingPortalSessions.New(params)
 	if err != nil {
-		return "", g.failed(ctx, "create portal session", "", err)
+		return "", g.failed(ctx, "create portal session", account, err)
 	}
 	return made.URL, nil
 }
@@ -347,7 +360,7 @@ func readSubscription(s *stripe.Subscription) Subscription {
 
 func readInvoice(i *stripe.Invoice) Invoice {
 	out := Invoice{
-		ID: i.ID, Status: string(i.Status), Paid: i.Paid, Total: models.Money{Amount: i.Total, Currency: string(i.Currency)}, Due: i.AmountRemaining,
+		ID: i.ID, Status: string(i.Status), Paid: i.Paid, Total: models.Money{Amount: i.Total, Currency: string(i.Currency)}, Subtotal: models.Money{Amount: i.Subtotal, Currency: string(i.Currency)}, Due: i.AmountRemaining,
 		URL: i.HostedInvoiceURL, CreatedAt: fromSeconds(i.Created), NextAttempt: fromSeconds(i.NextPaymentAttempt), Live: i.Livemode,
 	}
 	if i.PaymentIntent != nil {

@@ -89,8 +89,11 @@ type Session struct {
 	CreatedAt      models.Time
 	ExpiresAt      models.Time
 	Customer       string
-	CustomerEmail  string // as the buyer gave it
-	Subscription   string // that a plan's checkout began
+	CustomerEmail  string      // as the buyer gave it
+	Subscription   string      // that the checkout began
+	Invoice        string      // of its first period, or that the payment pays
+	TermStart      models.Time // of the period that the invoice pays for
+	TermEnd        models.Time
 
 	// What follows is known once the buyer tried to pay.
 
@@ -306,6 +309,9 @@ func readSession(account string, s *stripe.CheckoutSession) Session {
 	}
 	if s.Subscription != nil {
 		out.Subscription = s.Subscription.ID
+	}
+	if s.Invoice != nil {
+		out.Invoice = s.Invoice.ID
 	}
 	if s.CustomerDetails != nil && s.CustomerDetails.Email != "" {
 		out.CustomerEmail = s.CustomerDetails.Email

@@ -38,7 +38,8 @@ func resale() []finding {
 			check: "I-21", of: "lots", noun: lot, say: "%s: of %s, has not its parent's expiry and cost",
 			sql: `SELECT c.id, c.granted FROM lots c LEFT JOIN lots p ON p.agency_id = c.agency_id AND p.id = c.parent_lot_id
 				WHERE c.agency_id = @agency AND c.parent_lot_id IS NOT NULL AND (p.id IS NULL OR c.wallet_id = p.wallet_id OR c.granted > p.granted
-					OR c.expires_at <> p.expires_at OR c.unit_cost <> p.unit_cost OR c.currency <> p.currency
+					OR c.expires_at <> p.expires_at AND NOT (c.expires_at < p.expires_at AND EXISTS (SELECT 1 FROM purchases b
+						WHERE b.agency_id = @agency AND b.id = c.purchase_id AND b.term_end = c.expires_at)) OR c.unit_cost <> p.unit_cost OR c.currency <> p.currency
 					OR ABS(c.cost - p.cost * 1.0 * c.granted / p.granted) >= 1)`,
 		},
 		{

@@ -330,7 +330,10 @@ func (c *cold) carve(from, to *account, d Draw, as models.Lot, out, in Kind, act
 	if err != nil {
 		return nil, fmt.Errorf("cost of a carved lot: %w", err)
 	}
-	as.Granted, as.ExpiresAt, as.EffectiveAt = d.Credits, parent.ExpiresAt, at
+	as.Granted, as.EffectiveAt = d.Credits, at
+	if as.ExpiresAt == 0 || as.ExpiresAt > parent.ExpiresAt {
+		as.ExpiresAt = parent.ExpiresAt
+	}
 	as.UnitCost, as.Cost, as.Currency, as.ParentLotID = parent.UnitCost, cost, parent.Currency, parent.ID
 	child := c.newLot(to, as, at)
 	c.move(from, parent, out, d.Credits, act, at)

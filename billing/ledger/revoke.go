@@ -234,9 +234,9 @@ func (v *revoker) adjust(ctx context.Context, tx *gorm.DB) error {
 		left += l.free(v.at)
 	}
 	var want Revocation
-	want.Taken = min(v.r.Revoked, left)
+	want.Taken = max(min(v.r.Revoked, left), v.gone())
 	if !v.r.Unspent {
-		want.Spent = v.r.Revoked - want.Taken
+		want.Spent = max(0, v.r.Revoked-want.Taken)
 	}
 	want.Frozen = min(v.r.Frozen, left-want.Taken)
 	if v.seller != nil {
@@ -272,6 +272,18 @@ func (v *revoker) adjust(ctx context.Context, tx *gorm.DB) error {
 		v.acts, v.act = v.acts[:len(v.acts)-1], models.ActID{}
 	}
 	return nil
+}
+
+// gone is what was taken out of lots that have expired since: a month's credits do
+// not come back once the month is over.
+func (v *revoker) gone() models.Credits {
+	var out models.Credits
+	for _, l := range v.lots {
+		if v.seller != nil && l.ExpiresAt <= v.at {
+			out += l.taken
+		}
+	}
+	return out
 }
 
 func (v *revoker) begin(want Revocation) {
@@ -342,7 +354,7 @@ func (v *revoker) take(tx *gorm.DB, amount models.Credits) error {
 func (v *revoker) giveBack(tx *gorm.DB, amount models.Credits) error {
 	for _, l := range slices.Backward(v.lots) {
 		part := min(amount, l.taken)
-		if part <= 0 {
+		if part <= 0 || v.seller != nil && l.ExpiresAt <= v.at {
 			continue
 		}
 		if v.seller == nil {

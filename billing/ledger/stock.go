@@ -107,6 +107,9 @@ type SaleRequest struct {
 	Actor    string
 	Note     string // shown to both
 	At       models.Time
+	// ExpiresAt is when the client's credits expire that were sold for a month: they
+	// are drawn first then. 0: as those they come from.
+	ExpiresAt models.Time
 }
 
 // Sold is a booked sale.
@@ -156,7 +159,11 @@ func (l *Ledger) Sell(ctx context.Context, tx *gorm.DB, r SaleRequest) (Sold, er
 	}, at)
 	c.acts[len(c.acts)-1].Reference = r.Purchase.String()
 	for _, d := range draws {
-		child, err := c.carve(from, to, d, models.Lot{Source: models.SourcePurchase, PurchaseID: r.Purchase, Note: r.Note}, out, SellIn, act, at)
+		as := models.Lot{Source: models.SourcePurchase, PurchaseID: r.Purchase, Note: r.Note, ExpiresAt: r.ExpiresAt}
+		if r.ExpiresAt != 0 {
+			as.Priority = models.SourcePlan.Priority()
+		}
+		child, err := c.carve(from, to, d, as, out, SellIn, act, at)
 		if err != nil {
 			return Sold{}, err
 		}

@@ -31,6 +31,7 @@ func sessionParams() []string {
 		"payment_intent_data[description]", "payment_intent_data[receipt_email]",
 		"payment_intent_data[setup_future_usage]", "payment_intent_data[statement_descriptor]",
 		"payment_intent_data[statement_descriptor_suffix]",
+		"line_items[][price_data][recurring][interval]", "subscription_data[application_fee_percent]",
 		"line_items[][price]", "payment_method_collection", "subscription_data[metadata][*]", "subscription_data[trial_period_days]",
 		"subscription_data[trial_settings][end_behavior][missing_payment_method]",
 		"currency", "setup_intent_data[metadata][*]", "setup_intent_data[description]",

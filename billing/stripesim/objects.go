@@ -58,6 +58,7 @@ type sessionFields struct {
 	CustomerDetails    *customerDetails  `json:"customer_details"`
 	CustomerEmail      *string           `json:"customer_email"`
 	ExpiresAt          int64             `json:"expires_at"`
+	Invoice            *string           `json:"invoice"`
 	Locale             *string           `json:"locale"`
 	Metadata           map[string]string `json:"metadata"`
 	Mode               string            `json:"mode"`

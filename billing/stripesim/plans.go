@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -57,6 +58,7 @@ type subscriptionFields struct {
 	LatestInvoice        *string            `json:"latest_invoice"`
 	Metadata             map[string]string  `json:"metadata"`
 	StartDate            int64              `json:"start_date"`
+	ApplicationFee       *float64           `json:"application_fee_percent"`
 	Status               subscriptionStatus `json:"status"`
 	TrialEnd             *int64             `json:"trial_end"`
 	TrialStart           *int64             `json:"trial_start"`
@@ -212,6 +214,7 @@ func planRoutes(v1 func(string, []string, handler)) {
 	v1("GET /v1/invoices/{id}", nil, one(func(s *state) *table[invoice] { return s.Invoices }, "invoice", "id"))
 	v1("POST /v1/invoices/{id}/pay", nil, payInvoice)
 	v1("POST /v1/invoices/{id}/void", nil, voidInvoice)
+	v1("POST /v1/invoices/{id}/finalize", []string{"auto_advance"}, finalizeInvoice)
 	v1("POST /v1/billing_portal/sessions", []string{"customer", "return_url"}, createPortal)
 }
 
@@ -272,13 +275,21 @@ func listInvoices(c *call) (wire, *apiError) {
 type sessionPlan struct {
 	Price     string            `json:"price"`
 	TrialDays int64             `json:"trial_days,omitempty"`
+	Fee       *float64          `json:"fee,omitempty"` // the platform's, in percent
 	Metadata  map[string]string `json:"metadata"`
 }
 
 // readPlan reads what a checkout in subscription mode asks for.
 func (c *call) readPlan(s *session) {
 	f := c.form
-	id := f.need("line_items[0][price]")
+	var id string
+	if f.has("line_items[0][price_data][recurring][interval]") {
+		id = c.inlinePrice()
+	} else if f.has("line_items[0][price_data][currency]") && f.has("line_items[0][price]") {
+		f.fail(invalid("line_items", "", "You may only specify one of these parameters: price, price_data."))
+	} else {
+		id = f.need("line_items[0][price]")
+	}
 	p := c.state.Prices.get(c.account, id)
 	switch {
 	case f.err != nil:
@@ -290,8 +301,6 @@ func (c *call) readPlan(s *session) {
 		return
 	case f.size("line_items") != 1:
 		f.fail(invalid("line_items", "", "One recurring price is simulated."))
-	case f.has("line_items[0][price_data][currency]"):
-		f.fail(invalid("line_items", "", "You may only specify one of these parameters: price, price_data."))
 	}
 	s.Plan = &sessionPlan{Price: id, Metadata: f.metadata("subscription_data[metadata]")}
 	if days, given := f.integer("subscription_data[trial_period_days]"); given {
@@ -299,6 +308,17 @@ func (c *call) readPlan(s *session) {
 			f.fail(invalid("subscription_data[trial_period_days]", "parameter_invalid_integer", "The trial has 1 to 730 days."))
 		}
 		s.Plan.TrialDays = days
+	}
+	const share = "subscription_data[application_fee_percent]"
+	if f.has(share) {
+		percent, err := strconv.ParseFloat(f.text(share), 64)
+		switch {
+		case c.account == "":
+			f.fail(invalid(share, "", "Can only apply an application_fee_percent when the request is made on behalf of another account (using the Stripe-Account header)."))
+		case err != nil || percent < 0 || percent > 100:
+			f.fail(invalid(share, "", "The application fee is a percentage between 0 and 100."))
+		}
+		s.Plan.Fee = &percent
 	}
 	if f.has("subscription_data[trial_settings][end_behavior][missing_payment_method]") {
 		f.oneOf("subscription_data[trial_settings][end_behavior][missing_payment_method]", "create_invoice")
@@ -314,6 +334,25 @@ func (c *call) readPlan(s *session) {
 	if len(s.PaymentMethodTypes) == 0 {
 		s.PaymentMethodTypes = []string{string(payCard)}
 	}
+}
+
+// inlinePrice makes the price that a checkout brings along.
+func (c *call) inlinePrice() string {
+	f := c.form
+	const at = "line_items[0][price_data]"
+	p := &planPrice{
+		ID: newID("price"), Created: seconds(c.now), Currency: strings.ToLower(f.need(at + "[currency]")), Metadata: map[string]string{},
+		Nickname: new(f.need(at + "[product_data][name]")), Product: newID("prod"),
+		Recurring: recurring{Interval: f.oneOf(at+"[recurring][interval]", "month", "year"), IntervalCount: 1, UsageType: "licensed"},
+	}
+	f.need(at + "[unit_amount]")
+	if p.UnitAmount, _ = f.integer(at + "[unit_amount]"); f.err == nil && (p.UnitAmount < minAmount || p.UnitAmount > maxAmount) {
+		f.fail(invalid(at+"[unit_amount]", "parameter_invalid_integer", "unit_amount must be between %d and %d.", int64(minAmount), int64(maxAmount)))
+	}
+	if f.err == nil {
+		create(c, c.state.Prices, p.ID, p)
+	}
+	return p.ID
 }
 
 // rhythm is what a price is paid for, in words.
@@ -346,7 +385,7 @@ func (c *call) subscribe(s *session, a attempt) *apiError {
 	sub := &subscription{
 		subscriptionFields: subscriptionFields{
 			ID: newID("sub"), BillingCycleAnchor: now, Created: now, StartDate: now, Currency: p.Currency, CurrentPeriodStart: now,
-			Customer: *s.Customer, Metadata: s.Plan.Metadata, Status: subIncomplete,
+			Customer: *s.Customer, Metadata: s.Plan.Metadata, Status: subIncomplete, ApplicationFee: s.Plan.Fee,
 		},
 		Item: newID("si"), Price: *p,
 	}
@@ -367,6 +406,7 @@ func (c *call) subscribe(s *session, a attempt) *apiError {
 	in := c.newInvoice(sub, "subscription_create", []invoiceLine{{
 		Amount: cost, Description: *p.Nickname, Start: sub.CurrentPeriodStart, End: sub.CurrentPeriodEnd,
 	}}, now)
+	s.Invoice = &in.ID
 	s.PaymentStatus = "no_payment_required"
 	if cost > 0 {
 		s.PaymentStatus = paid
@@ -483,6 +523,9 @@ func (c *call) takeFrom(in *invoice, at int64) *apiError {
 		ID: id, Amount: in.AmountRemaining, ClientSecret: newID(id + "_secret"), Created: at, Currency: in.Currency, Customer: &in.Customer,
 		Description: new("Subscription"), Invoice: &in.ID, Metadata: map[string]string{}, PaymentMethodTypes: []string{string(payCard)}, Status: intentNeedsMethod,
 	}}
+	if sub := c.state.Subscriptions.get(c.account, in.Subscription); sub != nil && sub.ApplicationFee != nil && c.account != "" {
+		p.ApplicationFeeAmount = new(int64(math.Round(float64(p.Amount) * *sub.ApplicationFee / 100)))
+	}
 	create(c, c.state.Intents, id, p)
 	in.PaymentIntent = &id
 	ch := c.newCharge(p, saved.Method, at)
@@ -765,6 +808,27 @@ func voidInvoice(c *call) (wire, *apiError) {
 	in.Status, in.NextPaymentAttempt = invoiceVoid, nil
 	c.keep(c.state.Invoices.kind, in.ID)
 	c.emit("invoice.voided", *in, seconds(c.now))
+	return c.render(*in)
+}
+
+// finalizeInvoice makes a draft final; without auto_advance nothing collects it.
+func finalizeInvoice(c *call) (wire, *apiError) {
+	in := c.state.Invoices.get(c.account, c.path("id"))
+	advance := !c.form.has("auto_advance") || c.form.truth("auto_advance")
+	switch {
+	case in == nil:
+		return nil, notFound("invoice", c.path("id"), "id")
+	case c.form.err != nil:
+		return nil, c.form.err
+	case in.Status != invoiceDraft:
+		return nil, invalid("", "", "This invoice is already finalized, you can't re-finalize a non-draft invoice.")
+	}
+	now := seconds(c.now)
+	in.AutoAdvance, in.NextPaymentAttempt = advance, nil
+	if advance {
+		in.NextPaymentAttempt = &now
+	}
+	c.finalize(in, now)
 	return c.render(*in)
 }
 

@@ -159,6 +159,13 @@ func sales() []Page {
 	}
 	full.Unused = views.Unused{Credits: credits(182_000), Clients: 3, Value: models.Money{Amount: 1_062_10, Currency: "usd"}, Covered: credits(120_000), Waiting: credits(62_000)}
 	full.Rule, full.Change, full.Shared = "You sell up to 100,000 credits beyond your stock. Clients get those as soon as you have bought them.", "/sales/rule", true
+	full.Monthly = []views.MonthlyPackage{
+		{Name: "Care plan", Client: "Acme Dental", Href: "/sub-accounts/sub_2", Credits: credits(10_000), Price: usd(60_00), Renews: at(28, 9, 0), Cancel: "/sales/monthly/psb_1"},
+		{Name: "Care plan", Client: "Bright Solar", Href: "/sub-accounts/sub_1", Credits: credits(10_000), Price: usd(60_00), Renews: at(29, 9, 0), PastDue: true, Ends: true, Cancel: "/sales/monthly/psb_2"},
+	}
+	cancelled := views.MonthlyCancel{
+		Frame: agencyFrame("Cancel Care plan", "sales"), Back: views.Link{Label: "Sales", Href: "/sales"}, Action: "/sales/monthly/psb_1", Monthly: full.Monthly[0],
+	}
 	rule := views.OversellForm{Frame: agencyFrame("Selling beyond your stock", "sales"), Rule: models.OversellAllow, Limit: "0", Waiting: credits(62_000), TopUp: true}
 	rule.Errors = views.FieldErrors{{Field: "limit", Text: "Enter how many credits may be on the way at once: 1 to 1,000,000,000."}}
 	nothing := views.Sales{Frame: frame, Periods: periods, Period: "cycle", Start: &views.Link{Label: "Set up your packages", Href: "/packages"}}
@@ -166,7 +173,7 @@ func sales() []Page {
 	quiet.Sum, quiet.ByPack, quiet.ByBuyer = views.SalesSum{}, nil, nil
 	failed := views.Sales{Frame: frame, Failure: failure("Sales")}
 	return []Page{
-		{"sales", views.SalesPage(full)}, {"sales-rule", views.OversellPage(rule)}, {"sales-none", views.SalesPage(nothing)}, {"sales-quiet", views.SalesPage(quiet)}, {"sales-error", views.SalesPage(failed)},
+		{"sales", views.SalesPage(full)}, {"sales-rule", views.OversellPage(rule)}, {"sales-monthly-cancel", views.MonthlyCancelPage(cancelled)}, {"sales-none", views.SalesPage(nothing)}, {"sales-quiet", views.SalesPage(quiet)}, {"sales-error", views.SalesPage(failed)},
 	}
 }
 

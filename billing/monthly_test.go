@@ -1,0 +1,189 @@
+package billing_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"refill/billing"
+	"refill/billing/problem"
+	"refill/models"
+	"refill/models/modelstest"
+)
+
+// month makes a package one that is paid every month.
+func (s *shop) month(t *testing.T, pkg models.Package) models.Package {
+	t.Helper()
+	require.NoError(t, s.db.Write.Model(&models.Package{}).Where("id = ?", pkg.ID).Update("every", models.PackageMonthly).Error)
+	pkg.Every = models.PackageMonthly
+	return pkg
+}
+
+// subscribes is a client who takes a monthly package and pays the first month.
+func (s *shop) subscribes(t *testing.T, who *billing.Account, pkg models.Package, key string) models.PackageSubscription {
+	t.Helper()
+	p, err := s.order(t, who, pkg, key)
+	require.NoError(t, err)
+	s.pay(t, p)
+	s.becomes(t, p, models.PurchaseCredited)
+	return s.monthly(t, p, models.PackageSubActive)
+}
+
+// monthly waits until the subscription of a purchase is in a state.
+func (s *shop) monthly(t *testing.T, p models.Purchase, status models.PackageSubStatus) models.PackageSubscription {
+	t.Helper()
+	var row models.PackageSubscription
+	require.Eventually(t, func() bool {
+		row = models.PackageSubscription{}
+		require.NoError(t, s.db.Read.Where("agency_id = ? AND id = ?", p.AgencyID, p.SubscriptionID).Take(&row).Error)
+		return row.Status == status
+	}, 20*time.Second, 10*time.Millisecond, "%v", &row)
+	return row
+}
+
+// months are the purchases of a subscription, the first one first.
+func (s *shop) months(t *testing.T, sub models.PackageSubscription) []models.Purchase {
+	t.Helper()
+	var out []models.Purchase
+	require.NoError(t, s.db.Read.Where("agency_id = ? AND subscription_id = ?", sub.AgencyID, sub.ID).Order("created_at, id").Find(&out).Error)
+	return out
+}
+
+// renew moves the clock beyond a subscription's month and does what is due then.
+func (s *shop) renew(t *testing.T, sub models.PackageSubscription) models.PackageSubscription {
+	t.Helper()
+	require.NoError(t, s.db.Read.Where("agency_id = ? AND id = ?", sub.AgencyID, sub.ID).Take(&sub).Error)
+	require.NoError(t, s.clock.Advance(sub.PeriodEnd.Add(time.Minute)))
+	for range 4 { // the draft, its payment, and what follows
+		require.NoError(t, s.simulator.Tick(t.Context()))
+		require.NoError(t, s.RunDue(t.Context(), s.clock.Now()))
+		_, err := s.SettleMonthly(t.Context(), sub.AgencyID, sub.ID)
+		require.NoError(t, err)
+		require.NoError(t, s.clock.Advance(s.clock.Now().Add(40*time.Minute)))
+	}
+	require.NoError(t, s.db.Read.Where("agency_id = ? AND id = ?", sub.AgencyID, sub.ID).Take(&sub).Error)
+	return sub
+}
+
+// 10,000 credits a month for $60: each month is a sale of its own, its credits end
+// with it, and the platform's share is of every payment.
+func TestAMonthlyPackage(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		require.NoError(t, s.SetPlatformFee(t.Context(), 250, "test"))
+		growth = s.month(t, growth)
+		acme := s.client(t, "acme")
+		sub := s.subscribes(t, acme, growth, "k")
+		require.NotEmpty(t, sub.StripeID)
+		require.NotZero(t, sub.PeriodEnd)
+		first := s.months(t, sub)[0]
+		require.Equal(t, []any{int64(28_57), int64(2_04), int64(1_50), sub.PeriodEnd}, []any{first.Cost, first.Fee, first.PlatformFee, first.TermEnd})
+		require.NotEmpty(t, first.PaymentIntent)
+		var lots []models.Lot
+		require.NoError(t, db.Read.Where("purchase_id = ?", first.ID).Find(&lots).Error)
+		require.Len(t, lots, 1)
+		require.Equal(t, []any{sub.PeriodEnd, models.SourcePlan.Priority(), int64(28_57)}, []any{lots[0].ExpiresAt, lots[0].Priority, lots[0].Cost})
+		_, err := s.order(t, acme, growth, "again")
+		require.True(t, problem.Is(err, "subscribed_already"), "%v", err)
+
+		sub = s.renew(t, sub)
+		months := s.months(t, sub)
+		require.Len(t, months, 2)
+		s.becomes(t, months[1], models.PurchaseCredited)
+		second := s.read(t, months[1])
+		require.Equal(t, []any{sub.PeriodEnd, int64(1_50), int64(60_00)}, []any{second.TermEnd, second.PlatformFee, second.Paid})
+		require.Equal(t, 10*thousand, s.balance(t, acme).Purchased, "what was left of the first month is gone")
+		require.Equal(t, 15*thousand, s.balance(t, s.account).Purchased)
+
+		// A refund of one month takes what is left of it back to the agency's stock.
+		_, err = s.Refund(t.Context(), billing.RefundInput{Agency: second.AgencyID, Purchase: second.ID, Sale: true, Reason: "test", Key: "r", By: "test"})
+		require.NoError(t, err)
+		s.becomes(t, second, models.PurchaseRefunded)
+		require.Zero(t, s.balance(t, acme).Purchased)
+		require.Equal(t, 25*thousand, s.balance(t, s.account).Purchased)
+		second = s.read(t, second)
+		require.Equal(t, int64(1_50), second.PlatformBack())
+
+		// It ends with the month that is paid, and can be taken up again until then.
+		for _, keep := range []bool{false, true, false} {
+			sub, err = s.CancelMonthly(t.Context(), sub.AgencyID, acme.Wallet, sub.ID, keep, "test")
+			require.NoError(t, err)
+			require.Equal(t, keep, sub.CancelAt == 0)
+		}
+		sub = s.renew(t, sub)
+		require.Equal(t, models.PackageSubEnded, sub.Status)
+		require.Len(t, s.months(t, sub), 2)
+		_, err = s.CancelMonthly(t.Context(), sub.AgencyID, acme.Wallet, sub.ID, false, "test")
+		require.True(t, problem.Is(err, "subscription_ended"), "%v", err)
+	})
+}
+
+// A card that stops paying: the month's stock is kept while Stripe tries, and given
+// back when the subscription ends; a card that works pays it.
+func TestAMonthThatIsNotPaid(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		sub := s.subscribes(t, acme, s.month(t, growth), "k")
+		require.Equal(t, http.StatusOK, s.sim(t, "subscriptions/"+sub.StripeID+"/card", url.Values{"card": {"4000000000000341"}}))
+		sub = s.renew(t, sub)
+		require.Equal(t, models.PackageSubPastDue, sub.Status)
+		require.Zero(t, s.balance(t, acme).Purchased, "the first month is over")
+		require.Equal(t, 10*thousand, s.balance(t, s.account).Held)
+		require.Equal(t, http.StatusOK, s.sim(t, "subscriptions/"+sub.StripeID+"/card", url.Values{"card": {cardPays}}))
+		s.later(t, 4*24*time.Hour)
+		require.NoError(t, s.simulator.Tick(t.Context()))
+		s.later(t, 2*time.Hour)
+		months := s.months(t, sub)
+		require.Len(t, months, 2)
+		s.becomes(t, months[1], models.PurchaseCredited)
+		require.Equal(t, 10*thousand, s.balance(t, acme).Purchased)
+		require.Zero(t, s.balance(t, s.account).Held)
+	})
+}
+
+// A month for which the stock is short is not charged, unless the agency's rule
+// lets the client wait or automatic top-up buys what is lacking.
+func TestAMonthWithoutStock(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{"refuse", "wait", "buy"} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			modelstest.Each(t, func(t *testing.T, db *models.DB) {
+				s, _ := openStall(t, db)
+				large := s.month(t, s.offer(t, 30_000, 150_00))
+				acme := s.client(t, "acme")
+				sub := s.subscribes(t, acme, large, "k")
+				switch answer {
+				case "wait":
+					s.rule(t, models.OversellAllow, 30*thousand)
+				case "buy":
+					s.save(t, s.account, cardPays)
+					s.turnOn(t, models.Credit, 500_00, func(in *billing.TopUpInput) { in.ForSales = true })
+				}
+				sub = s.renew(t, sub)
+				months := s.months(t, sub)
+				require.Len(t, months, 2)
+				got := fmt.Sprintf("%s %d %s", months[1].Status, months[1].Paid, s.balance(t, acme).Purchased)
+				want := map[string]string{"refuse": "cancelled 0 0", "wait": "processing 15000 0", "buy": "credited 15000 30000"}[answer]
+				require.Equal(t, want, got, months[1].StatusNote)
+				require.Equal(t, models.PackageSubActive, sub.Status)
+				if answer != "wait" {
+					return
+				}
+				more := s.buy(t, "more", "credits-35000", 0)
+				s.pay(t, more)
+				s.becomes(t, more, models.PurchaseCredited)
+				s.later(t, time.Minute)
+				s.becomes(t, months[1], models.PurchaseCredited)
+				require.Equal(t, 30*thousand, s.balance(t, acme).Purchased)
+			})
+		})
+	}
+}
