@@ -134,7 +134,7 @@ type secretFlags struct {
 func (f secretFlags) key(ctx context.Context, db *models.DB, dir string) ([]byte, error) {
 	text, file := f.SecretKey, filepath.Join(dir, "secret.key")
 	if text == "" {
-		raw, err := os.ReadFile(file)
+		raw, err := os.ReadFile(file) //nolint:gosec // in the folder the operator named
 		switch {
 		case err == nil:
 			text = string(raw)
@@ -166,7 +166,7 @@ func makeSecretKey(file string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in the folder the operator named
 	if err != nil {
 		return nil, fmt.Errorf("make the secret key: %w", err)
 	}

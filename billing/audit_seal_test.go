@@ -3,6 +3,7 @@ package billing
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -52,7 +53,7 @@ func (h *house) logged(n int) {
 	h.t.Helper()
 	for i := range n {
 		require.NoError(h.t, h.db.InTx(h.t.Context(), func(tx *gorm.DB) error {
-			return h.s.audit(tx, h.agency.ID, "test", "credits.adjust", fmt.Sprint(i), "1 → 2", "a reason", h.s.Now())
+			return h.s.audit(tx, h.agency.ID, "test", "credits.adjust", strconv.Itoa(i), "1 → 2", "a reason", h.s.Now())
 		}))
 	}
 	require.NoError(h.t, h.s.sealAudit(h.t.Context()))

@@ -246,10 +246,10 @@ func (s *Service) UndoBrand(ctx context.Context, scope Scope, id models.AgencyID
 		var now, before models.Brand
 		drafted := false
 		for _, r := range rows {
-			switch {
-			case r.Version == version:
+			switch r.Version {
+			case version:
 				now = r
-			case r.Version == 0:
+			case 0:
 				drafted = true
 			default:
 				before = r

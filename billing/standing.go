@@ -244,7 +244,7 @@ func (s *Service) notifySkipped(tx *gorm.DB, st *models.StandingAssignment, turn
 	case models.StandingShort:
 	case models.StandingFull:
 		reason = "There was no room for more in its wallet."
-	default:
+	case models.StandingDone, models.StandingPooled, models.StandingClosed:
 		return nil
 	}
 	agency, sub, err := s.pair(tx, st.AgencyID, st.SubAccountID)

@@ -59,11 +59,11 @@ const ChargeFailed ledger.State = "charge_failed"
 
 // Condition is the one state to name where there is room for one: the worst that
 // is true (UX 1.0.3).
-func (v *WalletView) Condition() ledger.State {
-	if v.CardDeclined && v.State != ledger.StatePaused && v.State != ledger.StateUpstream {
+func (out *WalletView) Condition() ledger.State {
+	if out.CardDeclined && out.State != ledger.StatePaused && out.State != ledger.StateUpstream {
 		return ChargeFailed
 	}
-	return v.State
+	return out.State
 }
 
 // walletIn is Wallet inside the caller's transaction.

@@ -20,8 +20,10 @@ const quotesPath = "/quotes"
 
 // quoteSheet is what is kept of the calculator's page.
 type quoteSheet struct {
-	Conversations, Replies, Model string
-	Result                        *views.CalculatorResult
+	Conversations string                  `json:"conversations"`
+	Replies       string                  `json:"replies"`
+	Model         string                  `json:"model"`
+	Result        *views.CalculatorResult `json:"result"`
 }
 
 // saveQuote keeps the calculator's answer as a visitor of the agency's portal
@@ -54,8 +56,8 @@ func (a *app) saveQuote(c echo.Context) error {
 	if len(out.Errors) > 0 || out.Result == nil {
 		return seeOther(c, back) // which says what is wrong
 	}
-	out.Result.Switches = nil // a quote is for one model
-	sheet, err := json.Marshal(quoteSheet{out.Conversations, out.Replies, out.Model, out.Result})
+	out.Result.Switches = nil                                                                     // a quote is for one model
+	sheet, err := json.Marshal(quoteSheet{out.Conversations, out.Replies, out.Model, out.Result}) //nolint:musttag // stored under the names the view has
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func (a *app) quote(c echo.Context) error {
 		return err
 	}
 	var sheet quoteSheet
-	if err := json.Unmarshal([]byte(q.Sheet), &sheet); err != nil {
+	if err := json.Unmarshal([]byte(q.Sheet), &sheet); err != nil { //nolint:musttag // as above
 		return err
 	}
 	out := views.Quote{Name: q.Name, Agency: agency.Name, At: q.CreatedAt, Until: q.ExpiresAt, Holds: holds, Conversations: sheet.Conversations, Replies: sheet.Replies}

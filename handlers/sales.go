@@ -178,7 +178,7 @@ func salesLineCells(l *views.SalesLine) []string {
 		verdict = "loss"
 	}
 	return []string{
-		text(l.Name), strconv.FormatInt(l.Count, 10), l.SalesSum.Credits.String(), l.Revenue.Decimal(), l.Cost.Decimal(), l.Fee.Decimal(), l.Share.Decimal(),
+		text(l.Name), strconv.FormatInt(l.Count, 10), l.Credits.String(), l.Revenue.Decimal(), l.Cost.Decimal(), l.Fee.Decimal(), l.Share.Decimal(),
 		l.Profit.Decimal(), l.Margin, l.Revenue.Currency, verdict,
 	}
 }

@@ -1,6 +1,10 @@
 package views
 
-import "refill/models"
+import (
+	"slices"
+
+	"refill/models"
+)
 
 // APIKeys is GET /settings/api-keys and /admin/api-keys.
 type APIKeys struct {
@@ -31,12 +35,7 @@ type APIKeyForm struct {
 }
 
 func (f APIKeyForm) has(scope string) bool {
-	for _, c := range f.Chosen {
-		if c == scope {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(f.Chosen, scope)
 }
 
 // APIKeyScope is something that a key may do.

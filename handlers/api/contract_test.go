@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"refill/billing"
-
 	"refill/models/modelstest"
 )
 

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,6 @@ type act struct {
 	digest          [sha256.Size]byte // of the answer
 	moves           map[string]models.Credits
 	id              string
-	wallet, action  string // of a hold
 	credits         models.Credits
 }
 
@@ -53,7 +53,7 @@ type crew struct {
 	wallet map[string]string
 	broken atomic.Bool // when replies are not repeated: see the control
 
-	requests, replays, refused, acked, lastAck atomic.Int64
+	requests, replays, refused, lastAck atomic.Int64
 
 	mu      sync.Mutex
 	journal []*act
@@ -306,12 +306,12 @@ func (w *worker) chargeAct() *act {
 
 func (w *worker) holdAct() *act {
 	return &act{kind: "hold", key: w.key(), path: "/v1/holds", body: encode(map[string]any{
-		"wallet": w.place(), "action": "ai.reply", "model": gpts[0], "credits": fmt.Sprint(1 + w.rng.IntN(60)), "ttl_seconds": 3600,
+		"wallet": w.place(), "action": "ai.reply", "model": gpts[0], "credits": strconv.Itoa(1 + w.rng.IntN(60)), "ttl_seconds": 3600,
 	})}
 }
 
 func (w *worker) captureAct(hold *act) *act {
-	return &act{kind: "capture", key: w.key(), path: "/v1/holds/" + hold.id + "/captures", body: encode(map[string]any{"credits": fmt.Sprint(1 + w.rng.IntN(int(hold.credits/models.Credit)))})}
+	return &act{kind: "capture", key: w.key(), path: "/v1/holds/" + hold.id + "/captures", body: encode(map[string]any{"credits": strconv.Itoa(1 + w.rng.IntN(int(hold.credits/models.Credit)))})}
 }
 
 func (w *worker) releaseAct(hold *act) *act {
@@ -323,7 +323,7 @@ func (w *worker) reverseAct(charge *act) *act {
 }
 
 func (w *worker) takeBackAct() *act {
-	a := w.assign(w.key(), w.subs[w.rng.IntN(5)], fmt.Sprint(1+w.rng.IntN(20)))
+	a := w.assign(w.key(), w.subs[w.rng.IntN(5)], strconv.Itoa(1+w.rng.IntN(20)))
 	a.kind, a.path = "take-back", "/v1/take-backs"
 	return a
 }
@@ -333,7 +333,7 @@ func (w *worker) adjustAct() *act {
 	if w.rng.IntN(3) == 0 {
 		n = -n
 	}
-	return &act{kind: "adjustment", key: w.key(), path: "/v1/agencies/" + agencyName + "/adjustments", body: encode(map[string]any{"credits": fmt.Sprint(n), "reason": "by hand"})}
+	return &act{kind: "adjustment", key: w.key(), path: "/v1/agencies/" + agencyName + "/adjustments", body: encode(map[string]any{"credits": strconv.Itoa(n), "reason": "by hand"})}
 }
 
 // turn does one thing a program does.
@@ -356,7 +356,7 @@ func (w *worker) turn() {
 			w.do(w.rng, w.captureAct(hold))
 		}
 	case n < 80:
-		w.do(w.rng, w.assign(w.key(), w.subs[w.rng.IntN(6)], fmt.Sprint(1+w.rng.IntN(60))))
+		w.do(w.rng, w.assign(w.key(), w.subs[w.rng.IntN(6)], strconv.Itoa(1+w.rng.IntN(60))))
 	case n < 85:
 		w.do(w.rng, w.takeBackAct())
 	case n < 92:

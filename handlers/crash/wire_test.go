@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -166,7 +167,7 @@ func (w *wire) carry(client net.Conn) {
 	if _, err := io.ReadFull(client, rest); err != nil {
 		return
 	}
-	if _, err := server.Write(append(first, rest...)); err != nil {
+	if _, err := server.Write(slices.Concat(first, rest)); err != nil {
 		return
 	}
 	for {

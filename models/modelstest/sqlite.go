@@ -17,7 +17,7 @@ var migrated = sync.OnceValues(func() (_ []byte, err error) { //nolint:gocheckno
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "refill.db")
 	db, err := models.Open(context.Background(), models.Options{SQLitePath: file, AllowLoss: true}) // shared by all tests, so it belongs to none
 	if err != nil {
@@ -26,7 +26,7 @@ var migrated = sync.OnceValues(func() (_ []byte, err error) { //nolint:gocheckno
 	if err := db.Close(); err != nil { // which brings the write-ahead log home
 		return nil, err
 	}
-	return os.ReadFile(file) //nolint:gosec // named above
+	return os.ReadFile(file)
 })
 
 // OpenSQLite opens a fresh SQLite database until the test ends. It runs without

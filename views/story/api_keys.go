@@ -18,7 +18,8 @@ func apiKeyPages() []Page {
 	none, wrong := list, list
 	none.Rows = nil
 	wrong.Frame, wrong.Form = failed(list.Frame), views.APIKeyForm{Name: " ", Networks: "somewhere", Life: "90", Errors: views.FieldErrors{
-		{Field: "name", Text: "A name has 1 to 120 characters."}, {Field: "scopes", Text: "Choose at least one thing that it may do."},
+		{Field: "name", Text: "A name has 1 to 120 characters."},
+		{Field: "scopes", Text: "Choose at least one thing that it may do."},
 		{Field: "networks", Text: "\"somewhere\" is no address: write 203.0.113.7, or 203.0.113.0/24 for a network."},
 	}}
 	one := views.APIKey{

@@ -26,7 +26,7 @@ func securityPages() []Page {
 	easy.Frame, easy.Tabs, easy.Team = adminFrame("Security"), tabs[1:], ""
 	easy.Easy = "In this demo admins may do without. Everywhere else they are asked to set it up when they first sign in."
 	looking.Looking, looking.Browsers, looking.Team = true, nil, ""
-	form := views.TwoStepForm{
+	form := views.TwoStepForm{ //nolint:gosec // an example that opens nothing
 		Frame: agencyFrame("Two-step sign-in", ""), Secret: "JBSW Y3DP EHPK 3PXP", Offer: "sealed",
 		QR: views.QR{Size: 5, Black: func(x, y int) bool { return (x+y)%2 == 0 }},
 	}
