@@ -344,7 +344,7 @@ func TestEndpointsAskForWhatIsActedOn(t *testing.T) {
 		require.True(t, isPurchaseEvent(kind) || isPlanEvent(kind), kind)
 	}
 	for _, kind := range checkout.ConnectEvents() {
-		require.True(t, isPurchaseEvent(kind) || isConnectionEvent(EndpointConnect, kind, "acct_1"), kind)
+		require.True(t, isPurchaseEvent(kind) || isPlanEvent(kind) || isConnectionEvent(EndpointConnect, kind, "acct_1"), kind)
 	}
 	for _, kind := range []string{"account.updated", "capability.updated", eventDeauthorized} {
 		require.Contains(t, checkout.ConnectEvents(), kind, "the inbox waits for it")

@@ -504,6 +504,8 @@ func TestAClientsTopUpWithoutStockChargesNobody(t *testing.T) {
 		s, _ := openStall(t, db)
 		huge := s.offer(t, 40_000, 200_00)
 		acme := s.client(t, "acme")
+		morning := s.clock.Now().Go().UTC().Truncate(24 * time.Hour).Add(30 * time.Hour)
+		s.later(t, morning.Sub(s.clock.Now().Go())) // the agency's day is counted, and two hours may be the next
 		require.NoError(t, s.AllowClientTopUps(t.Context(), s.account.Agency.ID, true, "test"))
 		s.save(t, acme, cardPays)
 		p, err := s.turnClientOn(t, acme, huge, thousand)

@@ -1024,6 +1024,8 @@ func TestEveryRouteOnEveryHost(t *testing.T) {
 				want = []int{http.StatusConflict, http.StatusForbidden} // there is an admin
 			case strings.HasPrefix(r.Path, "/embed/"), strings.HasPrefix(r.Path, "/brand/"): // no such colour, and no such picture
 				want = []int{http.StatusNotFound}
+			case r.Path == "/q/:token": // no such quote
+				want = []int{http.StatusNotFound}
 			case r.Path == "/r/:code": // nothing that a client's portal has, and no code anywhere
 				want = []int{http.StatusNotFound}
 			case r.Who == "visitors", r.Who == "anybody with the mail":

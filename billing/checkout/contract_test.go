@@ -160,6 +160,30 @@ func TestContract(t *testing.T) {
 		"UnattendedPayments": func() error {
 			return g.UnattendedPayments(ctx, "", models.At(time.Now().Add(-time.Hour)), func(checkout.Session) error { return nil })
 		},
+		"CreateMonthly": func() error {
+			_, err := g.CreateMonthly(ctx, checkout.MonthlyParams{
+				Account: connected, Reference: "pur_3", Subscription: "psu_1", IdempotencyKey: "month:1", Title: "Growth",
+				Amount: models.Money{Amount: 6000, Currency: "usd"}, FeeShare: 250, CustomerEmail: "ada@acme.example",
+				SuccessURL: "https://refill.example/?s={CHECKOUT_SESSION_ID}", CancelURL: "https://refill.example/", ExpiresAt: models.At(time.Now().Add(40 * time.Minute)),
+			})
+			return err
+		},
+		"Monthly":       func() error { _, err := g.Monthly(ctx, connected, "sub_1"); return err },
+		"CancelMonthly": func() error { _, err := g.CancelMonthly(ctx, connected, "sub_1", true, "cancel:2"); return err },
+		"EndMonthly":    func() error { _, err := g.EndMonthly(ctx, connected, "sub_1"); return err },
+		"MonthlyInvoices": func() error {
+			return g.MonthlyInvoices(ctx, connected, "sub_1", models.At(time.Now().Add(-time.Hour)), func(checkout.Invoice) error { return nil })
+		},
+		"InvoicePayment": func() error { _, _, err := g.InvoicePayment(ctx, connected, "in_1"); return err },
+		"GiveUpInvoice": func() error {
+			for _, status := range []string{"draft", "open"} {
+				if err := g.GiveUpInvoice(ctx, connected, &checkout.Invoice{ID: "in_1", Status: status}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"MonthlyPortal": func() error { _, err := g.MonthlyPortal(ctx, connected, "cus_1", "https://refill.example/buy"); return err },
 		"BillingPortal": func() error { _, err := g.BillingPortal(ctx, "cus_1", "https://refill.example/plan"); return err },
 		"RefundPayment": func() error {
 			for _, p := range []checkout.RefundParams{

@@ -55,7 +55,7 @@ var defects = []defect{
 	},
 	{
 		name:  "what is taken back is added to what was taken",
-		edits: []edit{{"billing/ledger/revoke.go", "want.Taken = min(v.r.Revoked, left)", "want.Taken = min(v.is.Taken+v.r.Revoked, left)"}},
+		edits: []edit{{"billing/ledger/revoke.go", "want.Taken = max(min(v.r.Revoked, left), v.gone())", "want.Taken = max(min(v.is.Taken+v.r.Revoked, left), v.gone())"}},
 		pkg:   billingTest, tests: "TestCase1|TestCase4|TestEventsTakeCreditsBack",
 	},
 	{
@@ -160,7 +160,7 @@ var defects = []defect{
 	},
 	{
 		name:  "a suspended wallet is charged",
-		edits: []edit{{"billing/ledger/charge.go", "	if a.Status != models.WalletActive {\n		return nil, paused(&a.Wallet)", "	if false && a.Status != models.WalletActive {\n		return nil, paused(&a.Wallet)"}},
+		edits: []edit{{"billing/ledger/charge.go", "	if !a.InService() {\n		return nil, paused(&a.Wallet)", "	if false && !a.InService() {\n		return nil, paused(&a.Wallet)"}},
 		pkg:   ledgerTests, tests: "TestWhatIsRememberedIsNever",
 	},
 	{
