@@ -92,18 +92,18 @@ func (s *Service) ProvedLately(row models.Session) bool { //nolint:gocritic // a
 	return !row.Half && row.ProvedAt.IsSet() && s.people.wall.Now().Sub(row.ProvedAt) < ProofLife
 }
 
-// ProveAgain takes a password, or a code of the second step, for a session that
-// has been signed in for a while. Errors: sign_in_failed, wrong_step_code, too_many.
+// ProveAgain takes what signing in takes, for a session that has been signed in
+// for a while: a password, and a code where there is a second step. One of the two
+// would let whoever stole it, and found a browser open, take the other away.
+// Errors: sign_in_failed, wrong_step_code, too_many.
 func (s *Service) ProveAgain(ctx context.Context, row models.Session, user models.User, password, code, address string) error { //nolint:gocritic // as above
-	var err error
-	switch {
-	case user.TwoStep() && code != "":
-		err = s.checkSecondStep(ctx, user.ID, code, address)
-	default:
-		_, err = s.Authenticate(ctx, user.Email, password, address)
-	}
-	if err != nil {
+	if _, err := s.Authenticate(ctx, user.Email, password, address); err != nil {
 		return err
+	}
+	if user.TwoStep() {
+		if err := s.checkSecondStep(ctx, user.ID, code, address); err != nil {
+			return err
+		}
 	}
 	return s.db.Write.WithContext(ctx).Model(&models.Session{}).Where("id_hash = ?", row.IDHash).Update("proved_at", s.people.wall.Now()).Error
 }

@@ -46,12 +46,14 @@ const (
 	settingPreset     = "preset"
 )
 
-// A set-up code has 16 letters and digits that nobody takes for one another: 80
-// bits, so that its SHA-256 may be kept as it is.
+// Codes that people type are of letters and digits that nobody takes for one
+// another, five bits each. A set-up code holds until the next start. A recovery
+// code holds for years: with 120 bits a plain SHA-256 of it may be stolen.
 const (
-	codeLetters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-	codeLength  = 16
-	codeGroup   = 4
+	codeLetters        = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	setupCodeLength    = 16
+	recoveryCodeLength = 24
+	codeGroup          = 4
 )
 
 // maxCodes is how many wrong codes all addresses together may try in a window.
@@ -79,7 +81,7 @@ func hasAdmin(tx *gorm.DB) (bool, error) {
 // NewSetupCode makes the code that lets the first admin in, in place of any
 // before; "" when there is an admin. Only its hash is kept.
 func (s *Service) NewSetupCode(ctx context.Context) (string, error) {
-	code := newCode()
+	code := newCode(setupCodeLength)
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
 		has, err := hasAdmin(tx)
 		if err != nil {
@@ -97,9 +99,9 @@ func (s *Service) NewSetupCode(ctx context.Context) (string, error) {
 	return code, nil
 }
 
-// newCode is like 7K4M-Q2XR-9DTP-0WHC.
-func newCode() string {
-	raw := make([]byte, codeLength)
+// newCode is like 7K4M-Q2XR-9DTP-0WHC, of a number of letters.
+func newCode(length int) string {
+	raw := make([]byte, length)
 	_, _ = rand.Read(raw) // never fails: the runtime aborts without randomness
 	var b strings.Builder
 	for i, x := range raw {

@@ -164,7 +164,7 @@ func newRecoveryCodes(tx *gorm.DB, id models.UserID) ([]string, error) {
 	}
 	codes, rows := make([]string, RecoveryCodes), make([]models.RecoveryCode, RecoveryCodes)
 	for i := range codes {
-		codes[i] = newCode()
+		codes[i] = newCode(recoveryCodeLength)
 		rows[i] = models.RecoveryCode{UserID: id, CodeHash: []byte(hashCode(codes[i]))}
 	}
 	return codes, tx.Create(&rows).Error
@@ -205,7 +205,7 @@ func (s *Service) checkSecondStep(ctx context.Context, id models.UserID, typed, 
 	if err != nil {
 		return err
 	}
-	if home || recovery { // a recovery code has 80 bits: it needs no limit of its own
+	if home || recovery { // a recovery code has 120 bits: it needs no limit of its own
 		limits = limits[:1]
 	}
 	if err := s.countAttempt(ctx, limits, stepRefusal); err != nil {

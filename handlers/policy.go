@@ -34,8 +34,8 @@ type policy struct {
 	early    bool   // stands open to who has yet to set their second step up
 }
 
-// proven asks whoever sends a form for their password or a code, unless they gave
-// one in the last ten minutes.
+// proven asks whoever sends a form for what they sign in with, unless they gave it
+// in the last ten minutes.
 func (p policy) proven() policy {
 	p.name, p.lately = p.name+", proved lately", true
 	return p

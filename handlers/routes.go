@@ -235,7 +235,7 @@ func (a *app) table() []route {
 		{post, "/settings/security/recovery-codes", everyone.proven(), a.newRecoveryCodes},
 		{post, "/settings/security/team", owners.proven(), a.teamTwoStep},
 		{post, "/settings/security/email", everyone.beforeTwoStep().proven(), a.changeEmail},
-		{post, "/settings/security/sessions", everyone.beforeTwoStep(), a.endBrowsers},
+		{post, "/settings/security/sessions", everyone.beforeTwoStep().proven(), a.endBrowsers},
 		{post, "/settings/security/link", everyone.beforeTwoStep(), a.proofByLink},
 		{post, assistEnd, accounts, a.stopLooking},
 		{get, "/switch", platform, a.switchForm},

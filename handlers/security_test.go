@@ -60,6 +60,12 @@ func (b *browser) enrol() (app, []string) {
 	page := b.get(security).doc()
 	codes := strings.Fields(page.Find("#codes").Text())
 	require.Len(b.p.t, codes, billing.RecoveryCodes)
+	different := map[string]bool{}
+	for _, code := range codes {
+		require.Regexp(b.p.t, `^([0-9A-HJKMNP-TV-Z]{4}-){5}[0-9A-HJKMNP-TV-Z]{4}$`, code, "24 of 32 letters: 120 bits, of which a plain hash may be stolen")
+		different[code] = true
+	}
+	require.Len(b.p.t, different, billing.RecoveryCodes)
 	file, err := url.PathUnescape(page.Find("a[download]").AttrOr("href", ""))
 	require.NoError(b.p.t, err)
 	require.Contains(b.p.t, file, codes[9], "they can be kept as a file")
@@ -230,6 +236,26 @@ func TestWhatMattersTakesAFreshProof(t *testing.T) {
 	require.NotContains(t, p.log.String(), password)
 }
 
+// A proof in between takes what signing in takes: who has stolen one of the two
+// and found a browser open does not take the other away.
+func TestAFreshProofTakesBothSteps(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	b := p.as("owner")
+	phone, _ := b.enrol()
+	p.later(billing.ProofLife)
+	off := func(password, code string) answer {
+		return b.fill(security, security+"/two-step/off", url.Values{"proof_password": {password}, "proof_code": {code}})
+	}
+	asked := b.fill(security, security+"/two-step/off", url.Values{}).doc()
+	require.Equal(t, 2, asked.Find("#proof_password[required], #proof_code[required]").Length())
+	require.Equal(t, http.StatusUnprocessableEntity, off(password, "").StatusCode, "a password alone")
+	require.Equal(t, http.StatusUnprocessableEntity, off("", phone.code(p.wall.Now())).StatusCode, "a code alone")
+	require.Equal(t, 1, b.get(security).doc().Find("form[action='"+security+"/two-step/off']").Length(), "it is on")
+	require.Equal(t, security, off(password, phone.code(p.wall.Now())).to())
+	require.Zero(t, b.get(security).doc().Find("form[action='"+security+"/two-step/off']").Length())
+}
+
 // Every form that the table marks asks, and only those: a list that a reader can
 // check against what is at stake.
 func TestTheTableSaysWhatTakesAProof(t *testing.T) {
@@ -243,9 +269,9 @@ func TestTheTableSaysWhatTakesAProof(t *testing.T) {
 	}
 	require.Subset(t, marked, []string{
 		"/sales/:id/refund", "/packages/connect", "/settings/webhooks", "/settings/webhooks/:id/rotate", "/settings/security/email", "/settings/security/two-step",
-		"/settings/security/two-step/off", "/settings/security/recovery-codes", "/settings/security/team", "/settings/api-keys", "/settings/api-keys/:id/rotate",
+		"/settings/security/two-step/off", "/settings/security/recovery-codes", "/settings/security/team", "/settings/security/sessions", "/settings/api-keys", "/settings/api-keys/:id/rotate",
 		"/settings/api-keys/:id/revoke", "/admin/api-keys", "/admin/api-keys/:id/rotate", "/admin/api-keys/:id/revoke", "/admin/agencies/:id/adjust", "/admin/adjustments",
-		"/admin/adjustments/:agency/:id", "/admin/payments/:agency/:id/refund", "/admin/webhooks", "/admin/webhooks/:id/rotate",
+		"/admin/adjustments/:agency/:id", "/admin/payments/:agency/:id/refund", "/admin/webhooks", "/admin/webhooks/:id/rotate", "/admin/people/:id/two-step/off",
 	})
 }
 
@@ -284,6 +310,19 @@ func TestAForgottenPassword(t *testing.T) {
 		require.Equal(t, http.StatusGone, b.get(late).StatusCode)
 		require.NotContains(t, p.log.String(), path.Base(late))
 	})
+}
+
+// A forgotten password is one step of two: who has the mailbox still needs the app.
+func TestAForgottenPasswordLeavesTheSecondStep(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	p.as("owner").enrol()
+	require.NoError(t, p.billing.RequestPasswordReset(t.Context(), "owner@example.test", models.AgencyID{}, "10.0.0.1"))
+	_, link := p.mailed("owner@example.test")
+	b := p.visitor(home)
+	require.Equal(t, "/sign-in?done=password", b.fill(link, link, url.Values{"password": {"another good one"}}).to())
+	require.Equal(t, "/sign-in/code", b.fill("/sign-in", "/sign-in", credentials("owner@example.test", "another good one")).to())
+	require.Equal(t, "/sign-in", b.get("/").to())
 }
 
 // Of two that use a link at once, one wins.

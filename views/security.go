@@ -140,7 +140,7 @@ type Proof struct {
 	Action  string // where the form goes
 	Fields  []ProofField
 	Email   string
-	TwoStep bool   // a code of the app does as well
+	TwoStep bool   // a code of the app is asked for as well
 	Mail    bool   // a link can be mailed to whoever has neither
 	Hint    string // of a demonstration: what the password is
 	Errors  FieldErrors
