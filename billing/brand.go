@@ -72,7 +72,7 @@ func (s *Service) brandIn(db *gorm.DB, agency *models.Agency) (models.Brand, err
 	out := models.Brand{AgencyID: agency.ID}
 	if agency.Brand > 0 {
 		var err error
-		out, err = s.brands.get(brandKey{agency.ID, agency.Brand}, s.clock.Now(), func() (b models.Brand, err error) {
+		out, err = s.brands.get(brandKey{agency.ID, agency.Brand}, s.people.wall.Now(), func() (b models.Brand, err error) {
 			return b, db.Where("agency_id = ? AND version = ?", agency.ID, agency.Brand).Take(&b).Error
 		})
 		if err != nil {

@@ -81,7 +81,7 @@ func (s *Service) Find(ctx context.Context, scope Scope, ref string) (*Account, 
 	if ext, ok := strings.CutPrefix(ref, "sub:"); ok && !scope.Platform() && !strings.Contains(ext, "/") {
 		name = "sub:" + scope.Agency.String() + "|" + ext
 	}
-	account, err := s.directory.get(name, s.clock.Now(), func() (*Account, error) { return s.locate(ctx, scope, ref) })
+	account, err := s.directory.get(name, s.people.wall.Now(), func() (*Account, error) { return s.locate(ctx, scope, ref) })
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (s *Service) locate(ctx context.Context, scope Scope, ref string) (*Account
 	case "sub":
 		agency, sub, both := strings.Cut(ext, "/")
 		if both {
-			a.Agency, err = s.tenants.get(agency, s.clock.Now(), func() (found models.Agency, err error) {
+			a.Agency, err = s.tenants.get(agency, s.people.wall.Now(), func() (found models.Agency, err error) {
 				return found, db.Where("external_id = ?", agency).Take(&found).Error
 			})
 		} else if sub = ext; scope.Platform() {

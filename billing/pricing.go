@@ -40,18 +40,18 @@ func (c *cards) forget() {
 
 // RateCardFor is the version of the agency's card in force at an instant.
 func (s *Service) RateCardFor(ctx context.Context, agency *models.Agency, at models.Time) (ratecard.Version, error) {
-	card, err := s.cards.cardOf(ctx, agency, at)
+	card, err := s.cards.cardOf(ctx, agency)
 	if err != nil {
 		return ratecard.Version{}, err
 	}
 	return s.cards.versionAt(ctx, card, at)
 }
 
-func (c *cards) cardOf(ctx context.Context, agency *models.Agency, now models.Time) (models.RateCardID, error) {
+func (c *cards) cardOf(ctx context.Context, agency *models.Agency) (models.RateCardID, error) {
 	if !agency.RateCardID.IsZero() {
 		return agency.RateCardID, nil
 	}
-	return c.byAgency.get(agency.ID, now, func() (models.RateCardID, error) {
+	return c.byAgency.get(agency.ID, c.s.people.wall.Now(), func() (models.RateCardID, error) {
 		var plan models.Plan
 		err := c.s.db.Read.WithContext(ctx).
 			Joins("JOIN subscriptions s ON s.plan_id = plans.id AND s.agency_id = ?", agency.ID).
@@ -64,7 +64,7 @@ func (c *cards) cardOf(ctx context.Context, agency *models.Agency, now models.Ti
 }
 
 func (c *cards) versionAt(ctx context.Context, card models.RateCardID, at models.Time) (ratecard.Version, error) {
-	list, err := c.versions.get(card, at, func() ([]ratecard.Version, error) { return c.s.Versions(ctx, card) })
+	list, err := c.versions.get(card, c.s.people.wall.Now(), func() ([]ratecard.Version, error) { return c.s.Versions(ctx, card) })
 	if err != nil {
 		return ratecard.Version{}, err
 	}

@@ -8,10 +8,10 @@ import (
 	"refill/models"
 )
 
-// recall keeps what was read for a while of domain time. Once a value is too
-// old, one caller reads it again and those who want the same wait for that
-// answer: a thousand charges at once cost one query. What is not found is not
-// kept, so it cannot be filled by guessing.
+// recall keeps what was read for a while of wall time, for it is other processes
+// that may change it meanwhile. Once a value is too old, one caller reads it again
+// and those who want the same wait for that answer: a thousand charges at once cost
+// one query. What is not found is not kept, so it cannot be filled by guessing.
 type recall[K comparable, V any] struct {
 	ttl  time.Duration
 	kept sync.Map // K → *memory[V]

@@ -43,7 +43,7 @@ const periodRetry = time.Minute
 // is the clock's to do again: it never stops a charge.
 func (s *Service) inPeriod(ctx context.Context, agency models.AgencyID, now models.Time) {
 	for range 2 {
-		end, err := s.periods.get(agency, now, func() (models.Time, error) { return s.periodEnd(ctx, agency, now) })
+		end, err := s.periods.get(agency, s.people.wall.Now(), func() (models.Time, error) { return s.periodEnd(ctx, agency, now) })
 		if err != nil {
 			s.log.LogAttrs(ctx, slog.LevelError, "begin a period", slog.String("agency", agency.String()), slog.Any("error", err))
 			return

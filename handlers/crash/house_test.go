@@ -254,7 +254,7 @@ func open(t *testing.T, o options) *house {
 		t.Cleanup(func() { _ = h.server.Stop() })
 		h.createDatabase()
 		h.wire = newWire(t, h.ctx, h.server.URL)
-		env = []string{"DATABASE_URL=" + h.wire.url("refill")}
+		env = []string{"REFILL_DATA=" + h.data, "DATABASE_URL=" + h.wire.url("refill")}
 	}
 	key := h.setup(binary, env)
 	for range max(1, o.portals) {
