@@ -22,6 +22,9 @@ const noticesPage = 30
 // menu stands all the same.
 func (a *app) countNotices(c echo.Context, nav []views.NavItem) {
 	v := visitOf(c)
+	if v.preview != nil {
+		return // of a client's page, whose notices are not the viewer's
+	}
 	n, err := a.Billing.UnreadNotices(c.Request().Context(), v.viewer.Agency.ID, v.viewer.User.ID)
 	if err != nil {
 		a.sectionFailed(c, "notices", err)

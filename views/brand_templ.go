@@ -202,7 +202,7 @@ func BrandPage(v Brand) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, "> <input type=\"color\" class=\"pick\" aria-label=\"Choose the brand colour\" data-picks=\"colour\" hidden></div>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, "> <input type=\"color\" class=\"pick\" aria-label=\"Choose the brand colour\" data-picks=\"colour\" value=\"#2448c8\" hidden></div>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
