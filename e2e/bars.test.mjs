@@ -168,8 +168,8 @@ test("the pages of an agency", async () => {
   await visit(window, "usage-no-match", "/usage?model=nothing");
   await visit(window, "usage-empty", "/usage?p=custom&from=2020-01-01&to=2020-01-31");
   await visit(window, "sales", "/sales?p=90d");
-  await visit(window, "sales-rule", "/sales/rule");
   await visit(window, "sales-refund", await href(page, "a[href$='/refund']"));
+  await visit(window, "sales-rule", "/sales/rule");
   await visit(window, "history", "/history");
   await visit(window, "history-no-match", "/history?q=nothing-like-it");
   const group = await href((await page.goto(`${demo.base}/history?type=used`), page), "table.lines a[href*='/history/group']");

@@ -625,7 +625,7 @@ func APIKeyPage(v APIKey) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = copyField("secret", "Key", v.Secret).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = copyField("secret", "The whole key", v.Secret).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -73,7 +73,7 @@ func SecurityPage(v Security) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = copyField("codes", "Recovery codes", strings.Join(v.Codes, "\n")).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = copyField("codes", "Your codes", strings.Join(v.Codes, "\n")).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
