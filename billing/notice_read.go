@@ -152,7 +152,8 @@ type Wish struct {
 	Who   []string // names of those of the circle who get the mail
 }
 
-// WishesOf reads what one of a circle's people hears of, event by event. Errors:
+// WishesOf reads what one of a circle's people hears of, event by event; the first
+// of them for no user. Errors:
 // not_found.
 func (s *Service) WishesOf(ctx context.Context, a *Account, user models.UserID) (Person, []Person, []Wish, error) {
 	var person Person
@@ -163,7 +164,7 @@ func (s *Service) WishesOf(ctx context.Context, a *Account, user models.UserID) 
 	}
 	found := false
 	for i := range who.people {
-		if who.people[i].ID == user {
+		if who.people[i].ID == user || user.IsZero() && !found {
 			person, found = who.people[i], true
 		}
 	}

@@ -850,11 +850,85 @@ func (h *hall) enter(who string) {
 		h.browsers[who], from = h.p.visitor(home), "/sign-in"
 	case "neighbour":
 		h.browsers[who] = h.p.signedIn(who, clients)
+	case "looking":
+		h.browsers[who] = h.p.as("admin")
+		at := "/admin/agencies/" + h.p.northwind.ID.String()
+		require.Equal(h.p.t, "/", h.browsers[who].fill(at, at+"/look", url.Values{}).to())
+	case "suspended":
+		h.suspend("0")
+		h.browsers[who] = h.p.as(who)
 	default:
 		h.browsers[who] = h.p.as(who)
 	}
 	h.tokens[who] = h.browsers[who].get(from).token()
+	if who == "suspended" {
+		h.suspend("1")
+	}
 }
+
+// suspend switches off an owner who stays signed in, or on again.
+func (h *hall) suspend(at string) {
+	h.p.t.Helper()
+	if h.p.users["suspended"].ID.IsZero() {
+		h.p.person(h.p.t.Context(), "suspended", h.p.northwind, models.RoleOwner, models.SubAccountID{})
+	}
+	require.NoError(h.p.t, h.p.db.Write.Exec("UPDATE users SET disabled_at = ? WHERE id = ?", at, h.p.users["suspended"].ID).Error)
+}
+
+// TestEveryRouteByWhoLooksAndWhoIsSuspended executes two more columns, which follow
+// from the others: an admin who looks as Northwind finds what its owner finds and
+// changes nothing, and an owner who is switched off while signed in is nobody.
+func TestEveryRouteByWhoLooksAndWhoIsSuspended(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	attempts, who := p.attempts()
+	require.Equal(t, []string{"nobody", "owner"}, who[:2])
+	h := p.hall([]string{"looking", "suspended"})
+	var wrong []string
+	cells := 0
+	try := func(x attempt) {
+		cells++
+		if got := h.try(&x); got != x.want {
+			wrong = append(wrong, fmt.Sprintf("%s: %s, not %s", &x, got, x.want))
+		}
+	}
+	// What looking itself writes down, and what a look at Stripe brings up to date.
+	aside := []string{"sessions", "sign_in_attempts", "sign_in_links", "users", "members", "audit_log", "audit_unsealed", "audit_seals", "stripe_accounts"}
+	before := modelstest.Digest(t, p.db, aside...)
+	for _, x := range attempts {
+		path, _, _ := strings.Cut(x.line.address, "?")
+		if strings.HasPrefix(path, "/demo/") {
+			continue // there is no demo here
+		}
+		form := x.line.method == http.MethodPost && !x.public
+		switch {
+		case x.who == "nobody" && (form || !x.public):
+			x := *x
+			x.who = "suspended"
+			try(x)
+		case x.who == "owner" && !x.public:
+			x := *x
+			x.who = "looking"
+			switch {
+			case path == assistEnd:
+				continue // is for them: see TestAnAdminLooksAsAnAgency
+			case strings.HasPrefix(path, "/webhooks/") || path == "/setup": // no session is looked at
+			case form:
+				x.want = "403"
+			case strings.Contains(x.line.address, "?cancelled="):
+				x.want = "200" // the page, and nothing is cancelled
+			case path == "/buy/automatic/card":
+				x.want = "303" // back to the page, and no card is taken
+			}
+			try(x)
+		}
+	}
+	require.Empty(t, wrong, strings.Join(wrong, "\n"))
+	require.Greater(t, cells, 600)
+	require.Equal(t, before, modelstest.Digest(t, p.db, aside...), "who only looks, or is nobody, changed something")
+}
+
+const assistEnd = "/look/end"
 
 // try makes an attempt and gives what came, in the words of the table.
 func (h *hall) try(x *attempt) string {
@@ -913,13 +987,13 @@ func (a answer) shows(at string) string {
 func secrets(who string) []string {
 	northwind, bluebird := []string{"Northwind", "ACME", "SPARE", "client@example.test"}, []string{"Bluebird", "MAPLE", "stranger@example.test", "guest@example.test"}
 	switch who {
-	case "owner", "billing", "member":
+	case "owner", "billing", "member", "looking":
 		return bluebird
 	case "client":
 		return append(bluebird, "SPARE", "neighbour@example.test")
 	case "neighbour":
 		return append(bluebird, "ACME", "client@example.test")
-	case "stranger", "nobody":
+	case "stranger", "nobody", "suspended":
 		return northwind
 	}
 	return nil

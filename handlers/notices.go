@@ -95,6 +95,9 @@ func (a *app) notifications(c echo.Context) error {
 // anybody on the team.
 func (a *app) chosen(c echo.Context, user string) (models.UserID, error) {
 	v := visitOf(c)
+	if user == "" && v.viewer.Assisting {
+		return models.UserID{}, nil // who looks is nobody of this account
+	}
 	if user == "" || user == v.viewer.User.ID.String() {
 		return v.viewer.User.ID, nil
 	}
@@ -117,6 +120,7 @@ func (a *app) showNotifications(c echo.Context, code int, user string, out views
 		return err
 	}
 	out.Tabs = a.settings(c, "/settings/notifications")
+	id = person.ID
 	out.Person, out.User, out.Email, out.You = person.Name, id.String(), person.Email, id == v.viewer.User.ID
 	out.Waits, out.Shares = !a.Billing.CanMail(), account.SubAccount == nil
 	out.MayLines = v.role() != roleMember
