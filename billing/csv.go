@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -37,13 +38,21 @@ func (s *sheet) times(t models.Time) (local, utc string) {
 	return t.In(s.zone).Format(time.RFC3339), t.Go().Format(time.RFC3339)
 }
 
-// safe keeps a spreadsheet from reading a text as a formula.
-func safe(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
+// Cell is a text that somebody else wrote as a cell of a file: what a spreadsheet
+// would take for a formula is marked as text.
+func Cell(text string) string {
+	lead := strings.TrimLeft(text, " \"'\u00a0\u3000")
+	if lead == "" {
+		return text
+	}
+	first, _ := utf8.DecodeRuneInString(lead)
+	if strings.ContainsRune("=+-@\t\r\n\x00|%＝＋－＠", first) {
 		return "'" + text
 	}
 	return text
 }
+
+func safe(text string) string { return Cell(text) }
 
 // UsageCSV exports a usage query: a row per bucket, account, action and model,
 // whatever the query is grouped by. The rows add up to the report's total.

@@ -444,7 +444,7 @@ func (s *Service) GiftCodesCSV(ctx context.Context, id models.GiftID) Export {
 			if at > 0 {
 				when = at.RFC3339()
 			}
-			if err := out.Write([]string{shown, strconv.FormatInt(used, 10), safe(agency), when}); err != nil {
+			if err := out.Write([]string{safe(shown), strconv.FormatInt(used, 10), safe(agency), when}); err != nil {
 				return err
 			}
 		}

@@ -341,7 +341,7 @@ func (s *sheet) planPaid(p *PlanPaid) error {
 	money := func(amount int64) string { return models.Money{Amount: amount, Currency: p.Currency}.Decimal() }
 	local, utc := s.times(p.PaidAt)
 	return s.csv.Write([]string{
-		local, utc, safe(p.Agency), "", "plan " + p.Subscription, "", p.Invoice, p.PaymentIntent, "plan", utc, p.Currency,
+		local, utc, safe(p.Agency), "", "plan " + p.Subscription, "", safe(p.Invoice), safe(p.PaymentIntent), "plan", utc, p.Currency,
 		money(p.StripeAmount), money(p.StripeRefunded), money(p.Amount), money(p.Refunded), money(p.Difference()), string(p.Dispute), "", "",
 	})
 }
@@ -350,7 +350,7 @@ func (s *sheet) stray(p *models.SeenPayment) error {
 	money := func(amount int64) string { return models.Money{Amount: amount, Currency: p.Currency}.Decimal() }
 	local, utc := s.times(p.PaidAt)
 	return s.csv.Write([]string{
-		local, utc, "", "", safe(p.Reference), p.Account, p.Session, p.Payment, "unknown", "", p.Currency, money(p.Amount), money(p.Refunded),
+		local, utc, "", "", safe(p.Reference), safe(p.Account), safe(p.Session), safe(p.Payment), "unknown", "", p.Currency, money(p.Amount), money(p.Refunded),
 		money(0), money(0), money(p.Amount - p.Refunded), "", "", "",
 	})
 }
@@ -364,7 +364,7 @@ func (s *sheet) payment(p *Payment) error {
 		kept = p.Paid
 	}
 	return s.csv.Write([]string{
-		local, utc, safe(p.Agency), safe(p.Client), p.ID.String(), p.Account, p.CheckoutSession, p.PaymentIntent, string(p.Status), booked, p.Currency,
+		local, utc, safe(p.Agency), safe(p.Client), p.ID.String(), safe(p.Account), safe(p.CheckoutSession), safe(p.PaymentIntent), string(p.Status), booked, p.Currency,
 		money(p.StripeAmount), money(p.StripeRefunded), money(kept), money(p.Refunded), money(p.Difference()), string(p.Dispute), p.Credits.String(), p.Revoked.String(),
 	})
 }

@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
+	"refill/billing"
 	"refill/models"
 )
 
@@ -91,18 +91,5 @@ func fileWord(s string) string {
 	return word
 }
 
-// text is a cell that somebody outside may have written: what a spreadsheet
-// would take for a formula is marked as text.
-func text(s string) string { return guarded(s) }
-
-func guarded(s string) string {
-	lead := strings.TrimLeft(s, " \"'\u00a0\u3000")
-	if lead == "" {
-		return s
-	}
-	first, _ := utf8.DecodeRuneInString(lead)
-	if strings.ContainsRune("=+-@\t\r\n\x00|%＝＋－＠", first) {
-		return "'" + s
-	}
-	return s
-}
+// text is a cell that somebody outside may have written.
+func text(s string) string { return billing.Cell(s) }

@@ -23,7 +23,9 @@ func localPath(raw string) string {
 		return ""
 	}
 	// What a browser, a proxy or a careless decoder might read as a host.
-	if strings.HasPrefix(u.Path, "//") || strings.Contains(u.Path, "\\") || strings.ContainsFunc(u.Path, func(r rune) bool { return r < ' ' }) {
+	// No address of ours has two slashes in a row, and "/.//host" is one once a proxy
+	// has tidied it.
+	if strings.Contains(u.Path, "//") || strings.Contains(u.Path, "\\") || strings.ContainsFunc(u.Path, func(r rune) bool { return r < ' ' }) {
 		return ""
 	}
 	clean := url.URL{Path: u.Path, RawQuery: u.Query().Encode()}

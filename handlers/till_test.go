@@ -57,6 +57,9 @@ func (l *till) Session(_ context.Context, _, id string) (checkout.Session, error
 	if l.down {
 		return checkout.Session{}, errDown
 	}
+	if l.sessions[id] == nil {
+		return checkout.Session{}, &checkout.Error{Kind: checkout.KindRefused, Code: "resource_missing", Message: "no such session"}
+	}
 	return *l.sessions[id], nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/xuri/excelize/v2"
 
+	"refill/billing"
 	"refill/billing/problem"
 )
 
@@ -85,7 +86,7 @@ func cell(text string) any {
 			return n
 		}
 	}
-	if rest, marked := strings.CutPrefix(text, "'"); marked && text == guarded(rest) {
+	if rest, marked := strings.CutPrefix(text, "'"); marked && text == billing.Cell(rest) {
 		return rest
 	}
 	return text
