@@ -183,7 +183,10 @@ func TestContract(t *testing.T) {
 			}
 			return nil
 		},
-		"MonthlyPortal": func() error { _, err := g.MonthlyPortal(ctx, connected, "cus_1", "https://refill.example/buy"); return err },
+		"MonthlyPortal": func() error {
+			_, err := g.MonthlyPortal(ctx, connected, "cus_1", "https://refill.example/buy")
+			return err
+		},
 		"BillingPortal": func() error { _, err := g.BillingPortal(ctx, "cus_1", "https://refill.example/plan"); return err },
 		"RefundPayment": func() error {
 			for _, p := range []checkout.RefundParams{
