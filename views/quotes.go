@@ -1,6 +1,12 @@
 package views
 
-import "refill/models"
+import (
+	"strconv"
+	"strings"
+
+	"refill/models"
+	"refill/views/format"
+)
 
 // Quote is GET /q/{token}: what the calculator said when the quote was saved.
 type Quote struct {
@@ -30,4 +36,20 @@ type QuoteRow struct {
 	Link  string // for whoever it was made for
 	Again string // href of the calculator with the same work, at the prices of now
 	End   string // where it is taken back; "" for nowhere
+}
+
+func (r *QuoteRow) until() string {
+	if r.Holds {
+		return "It holds until"
+	}
+	return "It was to hold until" // and may have been ended before
+}
+
+// conversations is what was typed, with its thousands apart.
+func (v *Quote) conversations() string {
+	n, err := strconv.ParseInt(strings.ReplaceAll(v.Conversations, ",", ""), 10, 64)
+	if err != nil {
+		return v.Conversations
+	}
+	return format.Count(n)
 }
