@@ -195,6 +195,7 @@ type canary struct {
 
 	things map[string]thing
 	marks  map[string]string // what each is of: "packages.note of the client"
+	ids    []string          // which are marks too
 	closed map[string]bool   // marks that Bluebird's own client does not read either
 	key    string            // API keys: Northwind's,
 	theirs string            // Bluebird's,
@@ -351,7 +352,8 @@ func (c *canary) mark(text func(c writtenColumn, mark string) string) {
 		}
 	}
 	require.Empty(c.t, wrong, strings.Join(wrong, "\n"))
-	for _, id := range []string{c.bluebird.ID.String(), c.bluebird.WalletID.String()} {
+	c.ids = []string{c.bluebird.ID.String(), c.bluebird.WalletID.String()}
+	for _, id := range c.ids {
 		c.marks[id], c.closed[id] = "an id of Bluebird's", false
 	}
 }
@@ -380,7 +382,7 @@ var aMark = regexp.MustCompile(`zq[0-9]{3}k`)
 func (c *canary) marksIn(text string, closed bool, asked ...string) []string {
 	var out []string
 	hits := aMark.FindAllString(text, -1)
-	for _, id := range []string{c.bluebird.ID.String(), c.bluebird.WalletID.String()} {
+	for _, id := range c.ids {
 		if strings.Contains(text, id) {
 			hits = append(hits, id)
 		}
