@@ -90,14 +90,17 @@ func (b *book) chain(a *account, dayStart models.Time, over models.Credits) ([]s
 	if pool == nil {
 		return []stage{own}, errNeedsPool
 	}
-	if !pool.InService() { // a suspended agency lends nothing
+	if !pool.InService() && over == 0 { // a suspended agency lends nothing
 		if pooled {
 			return nil, paused(&pool.Wallet)
 		}
 		return []stage{own}, nil
 	}
 	room := models.MaxBalance
-	if a.PoolCap > 0 {
+	switch {
+	case !pool.InService(): // but what it has promised
+		room = over
+	case a.PoolCap > 0:
 		since := b.poolSince(a, dayStart)
 		drawn := a.PoolDrawn
 		if a.PoolSince < since {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"refill/billing/ledger"
 	"refill/billing/problem"
@@ -231,6 +232,34 @@ func TestReleasedAndPartlyCapturedPromisesFreeTheCeiling(t *testing.T) {
 		require.Equal(t, credits(4), w.row(t, w.wallet).AgencyExcess)
 		w.charge(t, w.request("k", 6))
 		w.refused(t, "insufficient_credits", of(w.request("k2", 1), w.sub, start))
+		w.audit(t)
+	})
+}
+
+// What an agency had promised a pooled client before it was suspended is kept, late
+// or not, and no more than that.
+func TestASuspendedAgencyKeepsItsPromises(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		w.policy(t, w.wallet, ledger.Policy{ExcessLimit: credits(20), AgencyCeiling: credits(20)})
+		w.policy(t, w.sub, ledger.Policy{Funding: models.Pooled})
+		w.grant(t, w.wallet, models.SourcePurchase, 20)
+		beyond, lots := w.hold(t, w.sub, "h1", 25, start), w.hold(t, w.sub, "h2", 5, start)
+		w.grant(t, w.wallet, models.SourcePurchase, 50)
+		require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+			_, err := w.ledger.SuspendAll(t.Context(), tx, w.agency)
+			return err
+		}))
+		w.refused(t, "wallet_paused", of(w.request("k", 1), w.sub, start))
+		_, err := w.capture(t, beyond, "c0", 26, start)
+		require.Error(t, err, "more than was promised")
+		r, err := w.capture(t, beyond, "c1", 25, start)
+		require.NoError(t, err, "a reply that holds credits finishes")
+		require.Equal(t, credits(25), r.Charge.Credits)
+		_, err = w.capture(t, lots, "c2", 5, start.Add(time.Hour))
+		require.NoError(t, err, "late too")
+		require.Equal(t, credits(40), w.balance(t, w.wallet).Available)
 		w.audit(t)
 	})
 }

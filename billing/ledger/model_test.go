@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"cmp"
+	"math/big"
 	"slices"
 
 	"refill/models"
@@ -10,23 +11,49 @@ import (
 
 // The ledger once more in plain Go: no SQL, no batches, no locks, no entries.
 // It settles excess the moment credits become spendable, so the property test
-// compares balances after it has made the ledger do the same.
+// compares balances after it has made the ledger do the same. What a payment buys
+// and takes back is in model_trade_test.go.
 
 type modelLot struct {
-	id        models.LotID // of granted lots; carved ones have none
+	id        models.LotID
 	owner     *modelWallet
 	source    models.Source
+	monthly   bool // sold for a month: drawn first
 	effective models.Time
 	expires   models.Time
 	unit      int64 // orders lots of one priority and expiry
 	born      models.Time
+	period    models.Time // whose allowance it is
+	granted   models.Credits
+	cost      int64
 	remaining models.Credits
 	held      models.Credits
 	parent    *modelLot
+	frozen    bool           // as a whole, while the agency has no plan
+	taken     models.Credits // went back with the money
+	disputed  models.Credits // for nobody, until a bank has decided
 }
 
 func (l *modelLot) spendable(now models.Time) bool {
-	return l.remaining > 0 && l.effective <= now && now < l.expires
+	return l.remaining > 0 && !l.frozen && l.effective <= now && now < l.expires
+}
+
+func (l *modelLot) open() bool { return l.remaining > 0 || l.held > 0 }
+
+func (l *modelLot) priority() int {
+	if l.monthly {
+		return models.SourcePlan.Priority()
+	}
+	return l.source.Priority()
+}
+
+// back puts credits into a lot; in one that has expired they are gone.
+func (m *model) back(l *modelLot, n models.Credits) {
+	if m.now < l.expires {
+		l.remaining += n
+	} else {
+		l.owner.breakage += n
+	}
 }
 
 type modelPart struct {
@@ -47,6 +74,12 @@ type modelWallet struct {
 	drawn                   models.Credits
 	since                   models.Time
 	settled                 []modelPart // newest last
+	suspended               bool
+
+	// What its entries moved, as sums: into the accounts of the ledger that are not
+	// its own.
+	consumed, breakage, disputed, sent models.Credits
+	given                              models.Credits // net, from outside
 }
 
 type modelHold struct {
@@ -65,11 +98,20 @@ type modelCharge struct {
 	reversed bool
 }
 
+// A model refuses with the code that the ledger must refuse with.
+const (
+	short      = "insufficient_credits"
+	suspended  = "wallet_paused"
+	outOfStock = "out_of_stock"
+)
+
 type model struct {
 	now     models.Time
 	cycle   models.Time
 	agency  *modelWallet
 	wallets []*modelWallet
+	found   models.Credits     // what there was when somebody was refused for being short
+	adopt   func(...*modelLot) // gives carved lots their ids, which break ties
 }
 
 const modelDay = models.Time(24 * 3600 * 1_000_000)
@@ -78,7 +120,7 @@ func (m *model) dayStart() models.Time { return m.now - m.now%modelDay }
 
 func (w *modelWallet) ordered() []*modelLot {
 	slices.SortFunc(w.lots, func(a, b *modelLot) int {
-		return cmp.Or(cmp.Compare(a.source.Priority(), b.source.Priority()), cmp.Compare(a.expires, b.expires),
+		return cmp.Or(cmp.Compare(a.priority(), b.priority()), cmp.Compare(a.expires, b.expires),
 			cmp.Compare(a.unit, b.unit), cmp.Compare(a.born, b.born), bytes.Compare(a.id[:], b.id[:]))
 	})
 	return w.lots
@@ -119,8 +161,8 @@ func (m *model) since(w *modelWallet) models.Time {
 	return m.cycle
 }
 
-// plan finds who would pay; ok is false when nobody can.
-func (m *model) plan(w *modelWallet, amount, overExcess, overCap models.Credits) (parts []modelPart, ok bool) {
+// plan finds who would pay, or the code of the refusal.
+func (m *model) plan(w *modelWallet, amount, overExcess, overCap models.Credits) (parts []modelPart, refusal string) {
 	left := amount
 	from := w
 	if !w.pooled {
@@ -128,7 +170,16 @@ func (m *model) plan(w *modelWallet, amount, overExcess, overCap models.Credits)
 		parts = own
 		left -= found
 	}
-	if w != m.agency && (w.pooled || w.cap > 0) {
+	refuse := func(code string) ([]modelPart, string) {
+		m.found = amount - left
+		return nil, code
+	}
+	// A suspended agency lends nothing but what it has promised.
+	lends := !m.agency.suspended || overCap > 0
+	if w.pooled && !lends && left > 0 {
+		return refuse(suspended)
+	}
+	if w != m.agency && (w.pooled || w.cap > 0) && lends {
 		room := models.MaxBalance
 		if w.cap > 0 {
 			drawn := w.drawn
@@ -137,6 +188,9 @@ func (m *model) plan(w *modelWallet, amount, overExcess, overCap models.Credits)
 			}
 			room = max(0, w.cap-drawn) + overCap
 		}
+		if m.agency.suspended {
+			room = overCap
+		}
 		pool, found := m.find(m.agency, min(left, room), nil)
 		parts = append(parts, pool...)
 		left -= found
@@ -144,18 +198,18 @@ func (m *model) plan(w *modelWallet, amount, overExcess, overCap models.Credits)
 		if w.pooled {
 			from = m.agency
 			if left > room {
-				return nil, false
+				return refuse(short)
 			}
 		}
 	}
 	if left == 0 {
-		return parts, true
+		return parts, ""
 	}
 	room := max(0, min(from.limit-from.excess-from.promised, m.agency.ceiling-m.owed())) + overExcess
 	if left > room {
-		return nil, false
+		return refuse(short)
 	}
-	return append(parts, modelPart{nil, from, left}), true
+	return append(parts, modelPart{nil, from, left}), ""
 }
 
 // pay books planned parts; a hold reserves them instead.
@@ -173,6 +227,9 @@ func (m *model) pay(w *modelWallet, parts []modelPart, hold bool) {
 		default:
 			p.lot.remaining -= p.credits
 		}
+		if !hold {
+			p.owner.consumed += p.credits
+		}
 		if p.owner != w {
 			pool += p.credits
 		}
@@ -185,22 +242,28 @@ func (m *model) pay(w *modelWallet, parts []modelPart, hold bool) {
 	}
 }
 
-func (m *model) charge(w *modelWallet, amount models.Credits) *modelCharge {
-	parts, ok := m.plan(w, amount, 0, 0)
-	if !ok {
-		return nil
+func (m *model) charge(w *modelWallet, amount models.Credits) (*modelCharge, string) {
+	if w.suspended {
+		return nil, suspended
+	}
+	parts, refusal := m.plan(w, amount, 0, 0)
+	if refusal != "" {
+		return nil, refusal
 	}
 	m.pay(w, parts, false)
-	return &modelCharge{owner: w, parts: parts, born: m.now}
+	return &modelCharge{owner: w, parts: parts, born: m.now}, ""
 }
 
-func (m *model) hold(w *modelWallet, amount models.Credits, ttl models.Time) *modelHold {
-	parts, ok := m.plan(w, amount, 0, 0)
-	if !ok {
-		return nil
+func (m *model) hold(w *modelWallet, amount models.Credits, ttl models.Time) (*modelHold, string) {
+	if w.suspended {
+		return nil, suspended
+	}
+	parts, refusal := m.plan(w, amount, 0, 0)
+	if refusal != "" {
+		return nil, refusal
 	}
 	m.pay(w, parts, true)
-	return &modelHold{owner: w, parts: parts, credits: amount, born: m.now, expires: m.now + ttl, state: models.HoldOpen}
+	return &modelHold{owner: w, parts: parts, credits: amount, born: m.now, expires: m.now + ttl, state: models.HoldOpen}, ""
 }
 
 // letGo returns reserved parts.
@@ -215,9 +278,7 @@ func (m *model) letGo(h *modelHold, parts []modelPart, state models.HoldState) {
 			continue
 		}
 		p.lot.held -= p.credits
-		if m.now < p.lot.expires {
-			p.lot.remaining += p.credits
-		}
+		m.back(p.lot, p.credits)
 		m.settle(p.owner)
 	}
 	m.undraw(h.owner, pool, h.born)
@@ -230,8 +291,7 @@ func (m *model) undraw(w *modelWallet, amount models.Credits, at models.Time) {
 	}
 }
 
-// capture gives nil when it is refused.
-func (m *model) capture(h *modelHold, amount models.Credits) *modelCharge {
+func (m *model) capture(h *modelHold, amount models.Credits) (*modelCharge, string) {
 	var promised, promisedPool models.Credits
 	if h.state == models.HoldExpired || h.expires <= m.now {
 		if h.state == models.HoldOpen {
@@ -242,13 +302,13 @@ func (m *model) capture(h *modelHold, amount models.Credits) *modelCharge {
 				promisedPool += p.credits
 			}
 		}
-		parts, ok := m.plan(h.owner, amount, min(amount, h.credits), promisedPool)
-		if !ok {
-			return nil
+		parts, refusal := m.plan(h.owner, amount, min(amount, h.credits), promisedPool)
+		if refusal != "" {
+			return nil, refusal
 		}
 		m.pay(h.owner, parts, false)
 		h.state = models.HoldCaptured
-		return &modelCharge{owner: h.owner, parts: parts, born: m.now}
+		return &modelCharge{owner: h.owner, parts: parts, born: m.now}, ""
 	}
 	var taken, back []modelPart
 	left := amount
@@ -269,49 +329,34 @@ func (m *model) capture(h *modelHold, amount models.Credits) *modelCharge {
 		}
 		left -= n
 	}
-	more, ok := m.plan(h.owner, left, promised, promisedPool)
-	if !ok {
-		return nil
+	more, refusal := m.plan(h.owner, left, promised, promisedPool)
+	if refusal != "" {
+		return nil, refusal
 	}
 	m.letGo(h, back, models.HoldCaptured)
 	for _, p := range taken {
 		p.lot.held -= p.credits
+		p.owner.consumed += p.credits
 	}
 	m.pay(h.owner, more, false)
-	return &modelCharge{owner: h.owner, parts: append(taken, more...), born: m.now}
+	return &modelCharge{owner: h.owner, parts: append(taken, more...), born: m.now}, ""
 }
 
 func (m *model) reverse(c *modelCharge) {
 	c.reversed = true
 	var pool models.Credits
-	back := func(l *modelLot, n models.Credits) {
-		if m.now < l.expires {
-			l.remaining += n
-		}
-	}
 	for _, p := range c.parts {
+		p.owner.consumed -= p.credits
 		if p.owner != c.owner {
 			pool += p.credits
 		}
-		if p.lot != nil {
-			continue
-		}
-		w, missing := p.owner, max(0, p.credits-p.owner.excess)
-		w.excess -= p.credits - missing
-		for missing > 0 {
-			top := &w.settled[len(w.settled)-1]
-			n := min(missing, top.credits)
-			back(top.lot, n)
-			top.credits -= n
-			missing -= n
-			if top.credits == 0 {
-				w.settled = w.settled[:len(w.settled)-1]
-			}
+		if p.lot == nil {
+			m.unowe(p.owner, p.credits)
 		}
 	}
 	for _, p := range c.parts {
 		if p.lot != nil {
-			back(p.lot, p.credits)
+			m.back(p.lot, p.credits)
 		}
 	}
 	m.undraw(c.owner, pool, c.born)
@@ -320,64 +365,176 @@ func (m *model) reverse(c *modelCharge) {
 	}
 }
 
+// unowe takes excess off; what was paid off already goes back to the lots that
+// paid it, newest first.
+func (m *model) unowe(w *modelWallet, amount models.Credits) {
+	missing := max(0, amount-w.excess)
+	w.excess -= amount - missing
+	for missing > 0 {
+		top := &w.settled[len(w.settled)-1]
+		n := min(missing, top.credits)
+		m.back(top.lot, n)
+		top.credits -= n
+		missing -= n
+		if top.credits == 0 {
+			w.settled = w.settled[:len(w.settled)-1]
+		}
+	}
+}
+
+// carve moves a part of one wallet's lot into a new lot of another's.
+func (m *model) carve(p modelPart, to *modelWallet, as modelLot, kept bool) *modelLot {
+	parent := p.lot
+	used := parent.granted - parent.remaining - parent.held
+	as.cost = share(parent.cost, used+p.credits, parent.granted) - share(parent.cost, used, parent.granted)
+	as.owner, as.effective, as.born, as.unit = to, m.now, m.now, parent.unit
+	as.granted, as.remaining, as.parent = p.credits, p.credits, parent
+	if as.expires == 0 {
+		as.expires = parent.expires
+	}
+	if kept {
+		parent.held -= p.credits
+	} else {
+		parent.remaining -= p.credits
+	}
+	parent.owner.sent += p.credits
+	to.sent -= p.credits
+	l := &as
+	to.lots = append(to.lots, l)
+	return l
+}
+
+// share is a part of an amount of money, rounded down.
+func share(total int64, part, whole models.Credits) int64 {
+	n := new(big.Int).Mul(big.NewInt(total), big.NewInt(int64(part)))
+	return n.Quo(n, big.NewInt(int64(whole))).Int64()
+}
+
+// returns moves credits of a carved lot back into its parent.
+func (l *modelLot) returns(n models.Credits) {
+	l.remaining -= n
+	l.parent.remaining += n
+	l.owner.sent += n
+	l.parent.owner.sent -= n
+}
+
+func sellable(l *modelLot) bool {
+	return l.source == models.SourcePurchase && l.expires == models.Never
+}
+
 // move assigns or sells.
-func (m *model) move(to *modelWallet, amount models.Credits, sold bool) bool {
-	source, only := models.SourceAssigned, func(*modelLot) bool { return true }
+func (m *model) move(to *modelWallet, amount models.Credits, sold bool) (carved []*modelLot, refusal string) {
+	as, only := modelLot{source: models.SourceAssigned}, func(*modelLot) bool { return true }
 	if sold {
-		source, only = models.SourcePurchase, func(l *modelLot) bool { return l.source == models.SourcePurchase && l.expires == models.Never }
+		as.source, only = models.SourcePurchase, sellable
 	}
 	parts, found := m.find(m.agency, amount, only)
 	if found < amount || m.agency.excess > 0 {
-		return false
+		return nil, short
 	}
 	for _, p := range parts {
-		p.lot.remaining -= p.credits
-		to.lots = append(to.lots, &modelLot{
-			owner: to, source: source, effective: m.now, expires: p.lot.expires, unit: p.lot.unit, born: m.now,
-			remaining: p.credits, parent: p.lot,
-		})
+		carved = append(carved, m.carve(p, to, as, false))
 	}
+	m.adopt(carved...)
 	m.settle(to)
-	return true
+	return carved, ""
 }
 
-func (m *model) takeBack(from *modelWallet, amount models.Credits) bool {
-	var children []*modelLot
-	var unspent models.Credits
-	for _, l := range slices.Backward(from.ordered()) {
+// unspent are the lots that a client was assigned and could give back, last
+// carved first.
+func (m *model) unspent(w *modelWallet) (lots []*modelLot, sum models.Credits) {
+	for _, l := range slices.Backward(w.ordered()) {
 		if l.source == models.SourceAssigned && l.parent != nil && l.spendable(m.now) {
-			children = append(children, l)
-			unspent += l.remaining
+			lots = append(lots, l)
+			sum += l.remaining
 		}
 	}
+	return lots, sum
+}
+
+func (m *model) takeBack(from *modelWallet, amount models.Credits) string {
+	children, unspent := m.unspent(from)
 	if unspent < amount {
-		return false
+		return short
 	}
 	for _, l := range children {
 		n := min(amount, l.remaining)
-		l.remaining -= n
-		l.parent.remaining += n
+		l.returns(n)
 		amount -= n
 	}
 	m.settle(m.agency)
-	return true
+	return ""
 }
 
-func (m *model) withdraw(w *modelWallet, amount models.Credits) bool {
+// recall takes all back that is unspent of some lots.
+func (m *model) recall(lots []*modelLot) (sum models.Credits) {
+	for _, l := range lots {
+		if l.spendable(m.now) {
+			sum += l.remaining
+			l.returns(l.remaining)
+		}
+	}
+	m.settle(m.agency)
+	return sum
+}
+
+// spread assigns to many, all or nothing.
+func (m *model) spread(to []*modelWallet, amounts []models.Credits) (carved [][]*modelLot, refusal string) {
+	var total models.Credits
+	for _, n := range amounts {
+		total += n
+	}
+	if _, found := m.find(m.agency, total, nil); found < total || m.agency.excess > 0 {
+		return nil, short
+	}
+	for i, w := range to {
+		lots, _ := m.move(w, amounts[i], false)
+		carved = append(carved, lots)
+	}
+	return carved, ""
+}
+
+// pass moves unspent assigned credits to another client, over the lots they came
+// from.
+func (m *model) pass(from, to *modelWallet, amount models.Credits) string {
+	children, unspent := m.unspent(from)
+	if unspent < amount {
+		return short
+	}
+	var parts []modelPart
+	var carved []*modelLot
+	for _, l := range children {
+		if n := min(amount, l.remaining); n > 0 {
+			l.returns(n)
+			parts = append(parts, modelPart{l.parent, m.agency, n})
+			amount -= n
+		}
+	}
+	for _, p := range parts {
+		carved = append(carved, m.carve(p, to, modelLot{source: models.SourceAssigned}, false))
+	}
+	m.adopt(carved...)
+	m.settle(to)
+	return ""
+}
+
+func (m *model) withdraw(w *modelWallet, amount models.Credits) string {
 	parts, found := m.find(w, amount, nil)
 	if found < amount {
-		return false
+		return short
 	}
 	for _, p := range parts {
 		p.lot.remaining -= p.credits
+		w.given -= p.credits
 	}
-	return true
+	return ""
 }
 
 func (m *model) expireLots() {
 	for _, w := range m.wallets {
 		for _, l := range w.lots {
 			if l.expires <= m.now {
+				w.breakage += l.remaining
 				l.remaining = 0
 			}
 		}

@@ -144,6 +144,7 @@ type revoker struct {
 type purchasedLot struct {
 	*models.Lot
 	taken, frozen models.Credits
+	came          models.Credits // into one that has expired, by this Revoke
 }
 
 func (c *cold) revoker(tx *gorm.DB, r *RevokeRequest) (*revoker, error) {
@@ -262,6 +263,7 @@ func (v *revoker) adjust(ctx context.Context, tx *gorm.DB) error {
 		v.move(v.buyer, nil, ClawbackExcess, used, v.act, v.at)
 	}
 	v.freeze(want.Frozen - v.is.Frozen)
+	v.expire()
 	v.settleExcess(v.buyer, v.act, v.at)
 	if v.seller != nil {
 		v.settleExcess(v.seller, v.act, v.at)
@@ -301,12 +303,22 @@ func (v *revoker) begin(want Revocation) {
 	}
 }
 
-// free is what a lot has for the taking.
+// free is what a lot has for the taking. Of one that expired it is what a dispute or
+// a refund kept from its owner until now: that was not used.
 func (l *purchasedLot) free(at models.Time) models.Credits {
 	if l.ExpiresAt <= at {
-		return 0
+		return l.came
 	}
 	return l.Remaining
+}
+
+// expire books what came into expired lots and stays there: they were closed.
+func (v *revoker) expire() {
+	for _, l := range v.lots {
+		if l.ExpiresAt <= v.at {
+			v.move(v.buyer, l.Lot, Expire, l.came, v.act, v.at)
+		}
+	}
 }
 
 func (v *revoker) unfreeze(amount models.Credits) {
@@ -314,6 +326,7 @@ func (v *revoker) unfreeze(amount models.Credits) {
 		part := max(0, min(amount, l.frozen))
 		v.move(v.buyer, l.Lot, Unfreeze, part, v.act, v.at)
 		l.frozen -= part
+		l.came += part
 		amount -= part
 	}
 }
@@ -323,6 +336,7 @@ func (v *revoker) freeze(amount models.Credits) {
 		part := max(0, min(amount, l.free(v.at)))
 		v.move(v.buyer, l.Lot, Freeze, part, v.act, v.at)
 		l.frozen += part
+		l.came -= part
 		amount -= part
 	}
 }
@@ -336,6 +350,7 @@ func (v *revoker) take(tx *gorm.DB, amount models.Credits) error {
 			continue
 		}
 		amount -= part
+		l.came -= part
 		if v.seller == nil {
 			v.move(v.buyer, l.Lot, Clawback, part, v.act, v.at)
 			continue
@@ -359,6 +374,7 @@ func (v *revoker) giveBack(tx *gorm.DB, amount models.Credits) error {
 		}
 		if v.seller == nil {
 			v.move(v.buyer, l.Lot, Reinstate, part, v.act, v.at)
+			l.came += part
 			amount -= part
 			continue
 		}

@@ -2,12 +2,15 @@ package ledger_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 	"pgregory.net/rapid"
 
 	"refill/billing/ledger"
 	"refill/models"
+	"refill/models/modelstest"
 )
 
 func TestTargetIsTheShareThatIsGone(t *testing.T) {
@@ -42,6 +45,57 @@ func TestTargetIsTheShareThatIsGone(t *testing.T) {
 				t.Fatalf("%+v of %d: %d revoked after %d, %d frozen", s, c, revoked, last, frozen)
 			}
 			last = revoked
+		}
+	})
+}
+
+// What a dispute keeps from its owner is not used by it: if the time of a month's
+// credits ends meanwhile, they still go back with the money, and are breakage when
+// the dispute is won.
+func TestWhatExpiresWhileItIsDisputed(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		for _, c := range []struct {
+			name               string
+			lost               bool
+			seller, taken, was models.Credits
+		}{
+			{"lost", true, credits(100), credits(40), 0},
+			{"won", false, credits(60), 0, credits(40)},
+		} {
+			w := newWorld(t, db)
+			w.grant(t, w.wallet, models.SourcePurchase, 100, costing(100_00))
+			month := start.Add(30 * 24 * time.Hour)
+			p := models.NewID[models.PurchaseID](start)
+			sold := ledger.SaleRequest{Agency: w.agency, From: w.wallet, To: w.sub, Purchase: p, Credits: credits(40), Actor: "test", At: start, ExpiresAt: month}
+			stand := func(s ledger.Standing, at models.Time) (out ledger.Revoked) {
+				revoked, frozen := s.Target(credits(40))
+				require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) (err error) {
+					out, err = w.ledger.Revoke(t.Context(), tx, ledger.RevokeRequest{
+						Agency: w.agency, Wallet: w.sub, Seller: w.wallet, Purchase: p, Revoked: revoked, Frozen: frozen, Actor: "test", At: at,
+					})
+					return err
+				}))
+				return out
+			}
+			require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+				_, err := w.ledger.Sell(t.Context(), tx, sold)
+				return err
+			}))
+			require.Equal(t, credits(40), stand(ledger.Standing{Paid: 10, Disputed: 10}, start+1).Frozen)
+			s := ledger.Standing{Paid: 10}
+			if c.lost {
+				s.Lost = 10
+			}
+			at := month.Add(time.Hour)
+			first := stand(s, at)
+			require.Equal(t, ledger.Revocation{Taken: c.taken}, first.Revocation, c.name)
+			require.Equal(t, first.Revocation, stand(s, at).Revocation, "%s: again, nothing changes", c.name)
+			require.Equal(t, c.seller, w.balanceAt(t, w.wallet, at).Available, c.name)
+			var gone models.Credits
+			require.NoError(t, db.Read.Model(&models.Entry{}).Where("agency_id = ? AND wallet_id = ? AND kind = ?", w.agency, w.sub, ledger.Expire).
+				Select("COALESCE(CAST(SUM(amount) AS bigint), 0)").Scan(&gone).Error)
+			require.Equal(t, c.was, gone, c.name)
 		}
 	})
 }
