@@ -478,15 +478,22 @@ func unique[K comparable](in []K) []K {
 	return out
 }
 
-// decide answers each command in order of arrival.
+// decide answers each command in order of arrival. What must be decided once more
+// with the agency's wallet takes along what comes after it on the same wallets:
+// how a batch is cut changes nothing.
 func (a *attempt) decide() {
 	b, l := a.book, a.ledger
 	b.sortLots()
+	var behind map[models.WalletID]bool // wallets of commands that wait for the agency's
 	for _, c := range a.commands {
 		own := c.place().wallet
 		c.lacks = b.lacking(c)
 		if a.lane && !c.lacks.IsZero() {
 			a.locked = append(a.locked, c)
+			continue
+		}
+		if behind[own] || behind[c.pool] {
+			a.again = append(a.again, c)
 			continue
 		}
 		c.decide(b)
@@ -500,6 +507,10 @@ func (a *attempt) decide() {
 			}
 			c.pool = from.PoolWalletID
 			l.hints.Store(own, from.PoolWalletID)
+			if behind == nil {
+				behind = map[models.WalletID]bool{}
+			}
+			behind[own], behind[c.pool] = true, true
 			a.again = append(a.again, c)
 			continue
 		case c.err != nil && a.trusting:
