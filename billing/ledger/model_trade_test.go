@@ -127,6 +127,15 @@ func (m *model) sell(p *modelPurchase, ends models.Time) (cost int64, refusal st
 // revoke brings a purchase to what its payment's standing asks for. It follows from
 // how the lots stand, not from what was asked before.
 func (m *model) revoke(p *modelPurchase, revoked, frozen models.Credits) (is ledger.Revocation, waiting models.Credits) {
+	for {
+		was := is
+		if is, waiting = m.adjust(p, revoked, frozen); p.seller != nil || is == was {
+			return is, waiting // else a debt that is owed no more may have filled the pack's own lots
+		}
+	}
+}
+
+func (m *model) adjust(p *modelPurchase, revoked, frozen models.Credits) (is ledger.Revocation, waiting models.Credits) {
 	var left, gone, was, stopped models.Credits
 	came := map[*modelLot]models.Credits{}
 	free := func(l *modelLot) models.Credits {

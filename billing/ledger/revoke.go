@@ -117,8 +117,13 @@ func (l *Ledger) Revoke(ctx context.Context, tx *gorm.DB, r RevokeRequest) (Revo
 		return Revoked{}, err
 	}
 	out := Revoked{Before: v.buyer.balance(v.at)}
-	if err := v.adjust(ctx, tx); err != nil {
-		return Revoked{}, fmt.Errorf("revoke %s: %w", r.of(), err)
+	for again := true; again; {
+		was := v.is
+		if err := v.adjust(ctx, tx); err != nil {
+			return Revoked{}, fmt.Errorf("revoke %s: %w", r.of(), err)
+		}
+		// What paid a pack's debt off may have come back into its own lots.
+		again = v.seller == nil && v.is != was
 	}
 	out.Revocation, out.Waiting, out.Act, out.After = v.is, v.waiting, v.act, v.buyer.balance(v.at)
 	if v.act.IsZero() {
@@ -318,6 +323,7 @@ func (v *revoker) expire() {
 		if l.ExpiresAt <= v.at {
 			v.move(v.buyer, l.Lot, Expire, l.came, v.act, v.at)
 		}
+		l.came = 0
 	}
 }
 

@@ -99,3 +99,33 @@ func TestWhatExpiresWhileItIsDisputed(t *testing.T) {
 		}
 	})
 }
+
+// A debt that is owed no more gives back what paid it off, and that may be the very
+// credits that a dispute keeps from their owner.
+func TestAStandingIsReachedAtOnce(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		p := models.NewID[models.PurchaseID](start)
+		w.grant(t, w.wallet, models.SourcePurchase, 100, func(r *ledger.GrantRequest) { r.Purchase = p })
+		spent := w.charge(t, w.request("k", 100))
+		stand := func(s ledger.Standing) (out ledger.Revoked) {
+			revoked, frozen := s.Target(credits(100))
+			require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) (err error) {
+				out, err = w.ledger.Revoke(t.Context(), tx, ledger.RevokeRequest{
+					Agency: w.agency, Wallet: w.wallet, Purchase: p, Revoked: revoked, Frozen: frozen, Actor: "test", At: start,
+				})
+				return err
+			}))
+			return out
+		}
+		require.Equal(t, ledger.Revocation{Spent: credits(40)}, stand(ledger.Standing{Paid: 100, Refunded: 40}).Revocation)
+		w.reverse(t, spent, start) // pays the debt with the pack's own credits
+		require.Equal(t, credits(60), w.balance(t, w.wallet).Available)
+		want := ledger.Revocation{Taken: 0, Frozen: credits(100)}
+		require.Equal(t, want, stand(ledger.Standing{Paid: 100, Disputed: 100}).Revocation)
+		again := stand(ledger.Standing{Paid: 100, Disputed: 100})
+		require.Equal(t, want, again.Revocation)
+		require.True(t, again.Act.IsZero(), "done again, it changes nothing")
+	})
+}

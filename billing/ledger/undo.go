@@ -143,12 +143,18 @@ func (c *cold) giveBack(w *account, lot *models.Lot, kind Kind, amount models.Cr
 // grant paid off is first returned to the lots that paid, newest first.
 func (c *cold) giveExcessBack(ctx context.Context, tx *gorm.DB, w *account, kind Kind, amount models.Credits, act models.ActID, at models.Time) error {
 	if missing := amount - w.Excess; missing > 0 {
-		var settled []models.Entry
+		var settled, earlier []models.Entry
+		for _, e := range slices.Backward(c.entries) { // of this very book
+			if e.WalletID == w.ID && (Kind(e.Kind) == Settle || Kind(e.Kind) == Unsettle) {
+				settled = append(settled, e)
+			}
+		}
 		err := tx.WithContext(ctx).Where("agency_id = ? AND wallet_id = ? AND kind IN ?", w.AgencyID, w.ID, []Kind{Settle, Unsettle}).
-			Order("seq DESC").Limit(maxDraws).Find(&settled).Error
+			Order("seq DESC").Limit(maxDraws).Find(&earlier).Error
 		if err != nil {
 			return err
 		}
+		settled = append(settled, earlier...)
 		undone := map[models.LotID]models.Credits{}
 		for _, e := range settled {
 			if Kind(e.Kind) == Unsettle {
