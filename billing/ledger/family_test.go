@@ -43,7 +43,7 @@ func newFamily(t *rapid.T, db *models.DB, l *ledger.Ledger) *family {
 		f.wallets = append(f.wallets, id(start))
 		subs[f.wallets[len(f.wallets)-1]] = models.Prepaid
 	}
-	f.tx(func(tx *gorm.DB) error { return f.world.open(t, tx, f.pack, f.growth, subs) })
+	f.tx(func(tx *gorm.DB) error { return f.open(t, tx, f.pack, f.growth, subs) })
 	return f
 }
 

@@ -56,7 +56,7 @@ func (s linearState) hold(i int) (stands byte, lots, promised int64) {
 
 func (s *linearState) setHold(i int, stands byte, lots, promised int64) {
 	b := []byte(s.holds)
-	b[3*i], b[3*i+1], b[3*i+2] = stands, byte(lots), byte(promised) //nolint:gosec // below 100
+	b[3*i], b[3*i+1], b[3*i+2] = stands, byte(lots), byte(promised)
 	s.holds = string(b)
 }
 
@@ -275,7 +275,7 @@ func linearHistory(t *testing.T, db *models.DB, clients, acts int, seed uint64) 
 	r := &linearRun{w: w, ledgers: []*ledger.Ledger{w.ledger, second}}
 	var all sync.WaitGroup
 	for id := range clients {
-		all.Go(func() { r.client(t, id, acts, rand.New(rand.NewPCG(seed, uint64(id)))) }) //nolint:gosec // repeatable, and no secret
+		all.Go(func() { r.client(t, id, acts, rand.New(rand.NewPCG(seed, uint64(id)))) })
 	}
 	all.Wait()
 	w.audit(t)
@@ -289,7 +289,7 @@ func TestAWalletIsLinearizable(t *testing.T) {
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		acts := int(sequences(20, 250))
 		for seed := range sequences(2, 200) {
-			history, holds := linearHistory(t, db, 8, acts, uint64(seed)) //nolint:gosec // a small count
+			history, holds := linearHistory(t, db, 8, acts, uint64(seed))
 			require.Len(t, history, 8*acts)
 			got := porcupine.CheckOperationsTimeout(linearModel(holds), history, time.Minute)
 			require.Equal(t, porcupine.Ok, got, "history %d", seed)

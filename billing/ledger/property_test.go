@@ -227,7 +227,10 @@ func (x *twin) again(*rapid.T) {
 	if other {
 		r.Fingerprint = []byte("other")
 	}
-	got, err := ledger.Receipt{}, error(nil)
+	var (
+		got ledger.Receipt
+		err error
+	)
 	if once.hold.IsZero() {
 		got, err = x.w.ledger.Charge(x.t.Context(), r)
 	} else {

@@ -105,11 +105,10 @@ func (c *cutting) play(t *rapid.T, db *models.DB, l *ledger.Ledger, sizes []int)
 				continue
 			}
 			// Its state may tell of a pool that was not looked at: that is not compared.
-			line := fmt.Sprint("charged ", r.Charge.Credits, " left ", r.Balance())
+			told = append(told, fmt.Sprint("charged ", r.Charge.Credits, " left ", r.Balance()))
 			for _, d := range r.Draws {
-				line += fmt.Sprintf(" %s of lot %d (%s)", d.Credits, lots[d.Lot], d.Bucket)
+				told = append(told, fmt.Sprintf("%s of lot %d (%s)", d.Credits, lots[d.Lot], d.Bucket))
 			}
-			told = append(told, line)
 		}
 	}
 	for i, wallet := range wallets {
