@@ -83,7 +83,7 @@ func (db *DB) prepare(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	return db.migrate(ctx)
+	return db.migrate(ctx, o)
 }
 
 func openPostgres(ctx context.Context, o Options) (*DB, error) {
@@ -226,7 +226,9 @@ func (db *DB) checkDurable(ctx context.Context) error {
 //go:embed migrations
 var migrations embed.FS
 
-func (db *DB) migrate(ctx context.Context) error {
+// migrate brings the schema up to date. Of several processes that find it old at
+// once one does so, and the others wait for it.
+func (db *DB) migrate(ctx context.Context, o Options) (err error) {
 	dir, err := fs.Sub(migrations, "migrations/"+string(db.Dialect))
 	if err != nil {
 		return err
@@ -243,22 +245,58 @@ func (db *DB) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	known := p.ListSources()
-	newest := known[len(known)-1].Version
+	newest, err := newestSchema(db.Dialect)
+	if err != nil {
+		return err
+	}
 	current, err := p.GetDBVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	if current > newest {
-		return fmt.Errorf("the database has schema %d, this program knows %d: run the newer program", current, newest)
+		return tooNew(current, newest)
 	}
 	if current == newest {
 		return nil
 	}
-	if _, err := p.Up(ctx); err != nil {
+	if db.Dialect == SQLite { // goose has a lock for PostgreSQL only
+		unlock, err := lockMigrations(ctx, o.SQLitePath)
+		if err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		defer func() { err = errors.Join(err, unlock()) }()
+	}
+	if _, err := p.Up(ctx); err != nil { // which looks again what is missing
 		return fmt.Errorf("migrate from schema %d to %d: %w", current, newest, err)
 	}
 	return nil
+}
+
+// newestSchema is the last migration this program knows.
+func newestSchema(d Dialect) (int64, error) {
+	files, err := fs.ReadDir(migrations, "migrations/"+string(d)) // in order of their names
+	if err != nil {
+		return 0, err
+	}
+	return goose.NumericComponent(files[len(files)-1].Name())
+}
+
+func tooNew(current, newest int64) error {
+	return fmt.Errorf("the database has schema %d, this program knows %d: run the newer program", current, newest)
+}
+
+// lockMigrations waits until no other process migrates the file. The lock is one of
+// the operating system's on a small file beside it: who is killed gives it up.
+func lockMigrations(ctx context.Context, path string) (unlock func() error, err error) {
+	side, err := sql.Open("sqlite3", sqliteDSN(path+"-migrating", "exclusive", []string{"busy_timeout(600000)"}))
+	if err != nil {
+		return nil, err
+	}
+	tx, err := side.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, errors.Join(err, side.Close())
+	}
+	return func() error { return errors.Join(tx.Rollback(), side.Close()) }, nil
 }
 
 // IsDuplicate tells a violated unique key from other errors, on both databases.
