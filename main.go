@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	_ "time/tzdata" // the static image has no zone files
@@ -56,6 +57,8 @@ type cli struct {
 	Setup       setupCmd       `cmd:"" help:"Start an empty database from a script: an admin, a preset and a platform API key. A browser does it at /setup."`
 	Stripe      stripeCmd      `cmd:"" help:"Set up or check the connection to Stripe."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's schema up to date."`
+	Backup      backupCmd      `cmd:"" help:"Copy the database into a new file, as of one moment, while the portal goes on."`
+	Restore     restoreCmd     `cmd:"" help:"Fill a database from a backup and make it fit to serve. Exit 0 when its books add up, 1 when not, 2 when it could not be done."`
 	Audit       auditCmd       `cmd:"" help:"Prove the ledger's invariants on a live database. Exit 0 clean, 1 breach, 2 could not check."`
 	AuditLog    auditLogCmd    `cmd:"" name:"audit-log" help:"Prove that nobody altered or removed an entry of the audit log."`
 	Readmit     readmitCmd     `cmd:"" help:"Put a wallet that was taken out of service back, once its books add up again."`
@@ -71,6 +74,7 @@ func main() {
 		debug.SetGCPercent(300) // what lives is small and what a charge leaves is much: a third of its CPU was collecting it
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // who asks a second time means at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -132,6 +136,15 @@ type secretFlags struct {
 // key is the key that secrets are sealed with. One that was made is in a file that
 // only we read; a database that has secrets of another key gets no new one.
 func (f secretFlags) key(ctx context.Context, db *models.DB, dir string) ([]byte, error) {
+	key, err := f.present(ctx, db, dir)
+	if key == nil && err == nil {
+		return makeSecretKey(filepath.Join(dir, "secret.key"))
+	}
+	return key, err
+}
+
+// present is the key that there is; nil when there is none and none is missing.
+func (f secretFlags) present(ctx context.Context, db *models.DB, dir string) ([]byte, error) {
 	text, file := f.SecretKey, filepath.Join(dir, "secret.key")
 	if text == "" {
 		raw, err := os.ReadFile(file) //nolint:gosec // in the folder the operator named
@@ -145,10 +158,7 @@ func (f secretFlags) key(ctx context.Context, db *models.DB, dir string) ([]byte
 			if err == nil && before {
 				err = fmt.Errorf("%w; there is no REFILL_SECRET_KEY and no file %s", billing.ErrSecretKey, file)
 			}
-			if err != nil {
-				return nil, err
-			}
-			return makeSecretKey(file)
+			return nil, err
 		}
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(text))
@@ -200,6 +210,7 @@ type serveCmd struct {
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" env:"REFILL_TRUSTED_PROXIES" help:"Proxies that may say for whom they ask, such as 10.0.0.5/32."`
 	AskFrom        []netip.Prefix `name:"tls-ask-from" env:"REFILL_TLS_ASK_FROM" help:"Private addresses that may ask at /internal/tls which names get a certificate, such as 10.0.0.5/32; this machine may in any case."`
 	DNS            string         `name:"dns" env:"REFILL_DNS" help:"Name server that proves agencies' domains, such as 1.1.1.1:53. Without it, the system's."`
+	DrainDelay     time.Duration  `name:"drain-delay" env:"REFILL_DRAIN_DELAY" default:"2s" help:"How long /readyz says 503 before connections are refused, once the process was told to end: long enough for whoever shares out requests to notice."`
 	AdminTwoStep   bool           `name:"admin-two-step" env:"REFILL_ADMIN_TWO_STEP" default:"true" negatable:"" help:"Ask admins to set up two-step sign-in before anything else."`
 }
 
@@ -241,6 +252,7 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())
 	}
+	p.drainDelay = c.DrainDelay
 	if err := p.billing.UseSecretKey(ctx); err != nil {
 		return errors.Join(err, listener.Close(), p.close())
 	}
@@ -390,6 +402,9 @@ type portal struct {
 	metrics *metrics.Metrics // nil: nobody asks
 	log     *slog.Logger
 	also    func(ctx context.Context) error // done at every beat as well; may be nil
+
+	leaving    *atomic.Bool  // it was told to end: readiness says so
+	drainDelay time.Duration // between saying so and refusing connections
 }
 
 func newPortal(ctx context.Context, db *models.DB, clock models.Clock, payments billing.Payments, web handlers.Config, log *slog.Logger, change ...func(*billing.Config)) (*portal, error) {
@@ -409,7 +424,8 @@ func newPortal(ctx context.Context, db *models.DB, clock models.Clock, payments 
 	if err != nil {
 		return nil, errors.Join(err, led.Close())
 	}
-	web.Billing = service
+	leaving := new(atomic.Bool)
+	web.Billing, web.Leaving = service, leaving.Load
 	web.API = func(e *echo.Echo) error {
 		_, err := api.Register(e, service, api.Options{Log: log, BaseURL: web.BaseURL})
 		return err
@@ -424,7 +440,7 @@ func newPortal(ctx context.Context, db *models.DB, clock models.Clock, payments 
 			return nil, errors.Join(err, led.Close())
 		}
 	}
-	return &portal{db: db, ledger: led, billing: service, web: handler, metrics: web.Metrics, log: log}, nil
+	return &portal{db: db, ledger: led, billing: service, web: handler, metrics: web.Metrics, log: log, leaving: leaving}, nil
 }
 
 // Limits of a connection. A reader or writer that is slower is cut off.
@@ -436,29 +452,25 @@ const (
 	drainTime  = 15 * time.Second
 )
 
-// serve answers requests and does what is due until ctx ends, then drains:
-// every request that was accepted is answered. ready is called once it listens.
+// serve answers requests and does what is due until ctx ends. Then it drains: for
+// drainDelay it is no longer ready and still takes requests, then it takes no more,
+// and within drainTime it answers those it took and books what is under way. ready
+// is called once it listens.
 func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() error) error {
 	server := &http.Server{
-		Handler: p.web, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
+		Handler: http.HandlerFunc(p.answer), ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	background, stop := context.WithCancel(ctx)
 	defer stop()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.tick(background)
-	}()
-	go p.billing.WorkInbox(background)
-	go p.billing.WorkWatches(background)
-	go p.billing.WorkTopUps(background)
-	go p.billing.WorkDomains(background)
-	var posted sync.WaitGroup
-	posted.Go(func() { p.billing.WorkMails(background) })
-	posted.Go(func() { p.billing.WorkHooks(background) })
+	var work sync.WaitGroup // a mail or webhook that is being sent is booked as sent
+	for _, f := range []func(context.Context){
+		p.tick, p.billing.WorkInbox, p.billing.WorkWatches, p.billing.WorkTopUps, p.billing.WorkDomains, p.billing.WorkMails, p.billing.WorkHooks,
+	} {
+		work.Go(func() { f(background) })
+	}
 	var err error
 	if ready != nil {
 		err = ready()
@@ -469,15 +481,40 @@ func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() 
 		case <-ctx.Done():
 		}
 	}
+	if err == nil {
+		p.leaving.Store(true)
+		p.log.LogAttrs(ctx, slog.LevelInfo, "leaving", slog.Duration("refusing_in", p.drainDelay))
+		select {
+		case err = <-failed:
+		case <-time.After(p.drainDelay):
+		}
+	}
 	stop()
-	<-done
-	posted.Wait() // a mail or webhook that is being sent is booked as sent
+	idle := make(chan struct{})
+	go func() {
+		defer close(idle)
+		work.Wait()
+	}()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if shut := server.Shutdown(drain); shut != nil {
-		err = errors.Join(err, shut)
+		err = errors.Join(err, fmt.Errorf("requests were not answered within %s: %w", drainTime, shut))
+	}
+	select {
+	case <-idle:
+	case <-drain.Done():
+		err = errors.Join(err, fmt.Errorf("work was not done within %s; the next start finds it", drainTime))
 	}
 	return errors.Join(err, p.close())
+}
+
+// answer has a connection end with its answer while the portal leaves, so that none
+// is cut that somebody was about to use.
+func (p *portal) answer(w http.ResponseWriter, r *http.Request) {
+	if p.leaving.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	p.web.ServeHTTP(w, r)
 }
 
 func (p *portal) close() error { return errors.Join(p.ledger.Close(), p.db.Close()) }
@@ -1038,6 +1075,100 @@ func (c *migrateCmd) Run(ctx context.Context, o *out) error {
 	}
 	_, err = fmt.Fprintln(o.stdout, "The schema is up to date.")
 	return errors.Join(err, db.Close())
+}
+
+// backupFlags name the database of a backup.
+type backupFlags struct {
+	storage
+	Programs string `name:"pg-programs" env:"REFILL_PG_PROGRAMS" help:"Folder of pg_dump and pg_restore, of the server's version or newer. Without it, those along the path."`
+}
+
+func (f *backupFlags) options() models.BackupOptions {
+	return models.BackupOptions{Options: models.Options{DatabaseURL: f.DatabaseURL, SQLitePath: f.file()}, Programs: f.Programs}
+}
+
+type backupCmd struct {
+	backupFlags
+	File string `arg:"" help:"New file for the backup. It holds everything but the secret key."`
+}
+
+// Run copies the database.
+func (c *backupCmd) Run(ctx context.Context, o *out) error {
+	size, err := models.Backup(ctx, c.options(), c.File)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o.stdout, "Wrote %s, %d bytes.\n", c.File, size)
+	return err
+}
+
+type restoreCmd struct {
+	backupFlags
+	secretFlags
+	File    string `arg:"" optional:"" help:"What refill backup wrote. Without it, the database has been restored by other means, and is only checked and made fit to serve."`
+	Replace bool   `help:"Put it in the place of the SQLite database that is there, which is kept under another name. A PostgreSQL database is never replaced: restore into an empty one."`
+}
+
+// Run restores, migrates, makes fit and audits.
+func (c *restoreCmd) Run(ctx context.Context, o *out) error {
+	failed := func(err error) error {
+		_, _ = fmt.Fprintln(o.stderr, "refill:", err)
+		return exitError(2)
+	}
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(o.stdout, format, args...) }
+	if c.File != "" {
+		options := c.options()
+		options.Replace, options.Stamp = c.Replace, time.Now().Format("20060102T150405Z")
+		kept, err := models.Restore(ctx, options, c.File)
+		if err != nil {
+			return failed(err)
+		}
+		if kept != "" {
+			say("What was there is kept as %s.\n", kept)
+		}
+	} else if c.DatabaseURL == "" {
+		if _, err := os.Stat(c.file()); err != nil {
+			return failed(err) // opening would make an empty one
+		}
+	}
+	log := newLog(o.stderr)
+	db, err := c.open(ctx, log, true)
+	if err != nil {
+		return failed(err)
+	}
+	clock, err := demoClock(ctx, db)
+	if err != nil {
+		return failed(errors.Join(err, db.Close()))
+	}
+	key, keyErr := c.present(ctx, db, c.Data)
+	p, err := newPortal(ctx, db, clock, nil, handlers.Config{BaseURL: "http://localhost", Log: log}, log, func(b *billing.Config) { b.SecretKey = key })
+	if err != nil {
+		return failed(errors.Join(err, db.Close()))
+	}
+	defer func() { _ = p.close() }()
+	from := "by other means"
+	if c.File != "" {
+		from = filepath.Base(c.File)
+	}
+	if err := p.billing.Restored(ctx, "operator", from); err != nil {
+		return failed(err)
+	}
+	if key != nil {
+		keyErr = p.billing.UseSecretKey(ctx)
+	}
+	report, err := ledger.Audit(ctx, db, clock.Now())
+	if err != nil {
+		return failed(err)
+	}
+	say("%s", report)
+	say("Everybody is signed out, and Stripe's lists are compared once the portal runs.\n")
+	if keyErr != nil {
+		say("Before you start the portal: %s.\n", keyErr)
+	}
+	if !report.Clean() {
+		return exitError(1)
+	}
+	return nil
 }
 
 type auditCmd struct{ storage }

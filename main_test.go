@@ -305,7 +305,7 @@ func startServe(t *testing.T, data string, more ...string) serving {
 	read, write := io.Pipe()
 	done := make(chan int, 1)
 	go func() {
-		done <- run(ctx, append([]string{"serve", "--data", data, "--addr", "127.0.0.1:0", "--database-url", ""}, more...), io.Discard, write)
+		done <- run(ctx, append([]string{"serve", "--data", data, "--addr", "127.0.0.1:0", "--database-url", "", "--drain-delay", "0s"}, more...), io.Discard, write)
 		_ = write.Close()
 	}()
 	var out serving

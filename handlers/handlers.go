@@ -36,6 +36,7 @@ type Config struct {
 	EasyAdmins bool
 	API        func(e *echo.Echo) error // mounts /v1; nil: no API
 	Demo       *Demo                    // nil: the real thing
+	Leaving    func() bool              // the process was told to end; nil: never
 	Wall       models.Clock             // wall time, for logs; nil: the system's
 	Metrics    *metrics.Metrics         // told of every request; nil: nobody is
 	Log        *slog.Logger

@@ -16,8 +16,11 @@ func (a *app) alive(c echo.Context) error {
 // readyPatience is how long the database may take to show that it is there.
 const readyPatience = 2 * time.Second
 
-// ready tells whether a request would be served now.
+// ready tells whether a request would be served now, and soon.
 func (a *app) ready(c echo.Context) error {
+	if a.Leaving != nil && a.Leaving() {
+		return c.JSON(http.StatusServiceUnavailable, map[string]string{"status": "leaving"})
+	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), readyPatience)
 	defer cancel()
 	if err := a.Billing.Ping(ctx); err != nil {

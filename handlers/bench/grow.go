@@ -451,6 +451,6 @@ func (g *grown) coldStart(ctx context.Context) (GrowRow, error) {
 }
 
 func (g *grown) serve(ctx context.Context) (*process, error) {
-	env := append(os.Environ(), g.Env...)
+	env := append(append(os.Environ(), "REFILL_DRAIN_DELAY=0s"), g.Env...)
 	return startProcess(ctx, g.Clock, g.Binary, g.Args, env)
 }

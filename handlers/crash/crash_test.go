@@ -5,6 +5,7 @@ package crash
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -166,9 +167,15 @@ func (h *house) killServer(times, lookEvery int) {
 	for n := 1; n <= times; n++ {
 		pause(h.ctx, time.Duration(20+h.rng.ExpFloat64()*100)*time.Millisecond)
 		require.NoError(h.t, h.server.Kill())
+		if n == 1 {
+			require.Equal(h.t, []int{http.StatusServiceUnavailable, http.StatusOK}, h.probes(), "not ready, and alive")
+		}
 		require.NoError(h.t, h.server.Restart(h.ctx))
 		h.wire.point(h.server.URL)
 		h.recovers()
+		if n == 1 {
+			require.Equal(h.t, []int{http.StatusOK, http.StatusOK}, h.probes(), "ready again by itself")
+		}
 		if lookEvery > 0 && n%lookEvery == 0 {
 			h.crew.check(false)
 		}

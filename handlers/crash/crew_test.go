@@ -7,10 +7,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -54,6 +56,7 @@ type crew struct {
 	broken atomic.Bool // when replies are not repeated: see the control
 
 	requests, replays, refused, lastAck atomic.Int64
+	cut                                 atomic.Int64 // requests that a portal took and did not answer
 
 	mu      sync.Mutex
 	journal []*act
@@ -162,10 +165,14 @@ func (c *crew) once(rng *rand.Rand, a *act) (int, []byte) {
 	req.Header.Set("Idempotency-Key", a.key)
 	res, err := c.http.Do(req)
 	if err != nil {
+		if op := (*net.OpError)(nil); !errors.As(err, &op) || op.Op != "dial" {
+			c.cut.Add(1)
+		}
 		return 0, nil
 	}
 	raw, err := io.ReadAll(res.Body)
 	if err = joinErr(err, res.Body.Close()); err != nil {
+		c.cut.Add(1)
 		return 0, nil
 	}
 	return res.StatusCode, raw

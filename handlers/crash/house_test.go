@@ -237,6 +237,7 @@ type options struct {
 	clients  int
 	settings []string // of PostgreSQL
 	disk     string   // where the database lives; empty: anywhere
+	env      []string // of the portals
 }
 
 // open builds the program, makes a database, sets the portal up and starts it.
@@ -257,6 +258,7 @@ func open(t *testing.T, o options) *house {
 		env = []string{"REFILL_DATA=" + h.data, "DATABASE_URL=" + h.wire.url("refill")}
 	}
 	key := h.setup(binary, env)
+	env = append(env, o.env...)
 	for range max(1, o.portals) {
 		p := &portal{binary: binary, addr: freeAddr(t), env: env}
 		h.portals = append(h.portals, p)
