@@ -174,7 +174,7 @@ func TestChargeDrawsInOrder(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		w := newWorld(t, db)
-		w.grant(t, w.wallet, models.SourcePurchase, 50)
+		w.grant(t, w.wallet, models.SourcePurchase, 50, func(r *ledger.GrantRequest) { r.At = start - 1 }) // older, and drawn later
 		w.grant(t, w.wallet, models.SourcePlan, 10)
 		r, err := w.ledger.Charge(t.Context(), w.request("k1", 25))
 		require.NoError(t, err)
