@@ -57,6 +57,7 @@ type crew struct {
 
 	requests, replays, refused, lastAck atomic.Int64
 	cut                                 atomic.Int64 // requests that a portal took and did not answer
+	away                                atomic.Bool  // the portal says that it is not ready: nothing more is sent
 
 	mu      sync.Mutex
 	journal []*act
@@ -154,6 +155,9 @@ func (c *crew) ask(rng *rand.Rand, a *act) (int, []byte) {
 
 // once sends a request; 0 when there is no answer.
 func (c *crew) once(rng *rand.Rand, a *act) (int, []byte) {
+	for c.away.Load() && c.ctx.Err() == nil {
+		pause(c.ctx, 2*time.Millisecond)
+	}
 	c.requests.Add(1)
 	p := c.h.portals[rng.IntN(len(c.h.portals))]
 	req, err := http.NewRequestWithContext(c.ctx, http.MethodPost, "http://"+p.addr+a.path, bytes.NewReader(a.body))
