@@ -132,13 +132,14 @@ func TestForecastsComeTrue(t *testing.T) {
 		if pace == 0 {
 			continue
 		}
-		for _, days := range []time.Duration{3, 5, 7, 10, 14, 20} { // credits that lasted so long
-			if then.Add(days*24*time.Hour) > end {
+		for _, days := range []int{3, 5, 7, 10, 14, 20} {
+			until := then.Add(time.Duration(days) * 24 * time.Hour) // credits that lasted so long
+			if until > end {
 				continue
 			}
 			var held float64
 			for _, u := range used {
-				if u.Quarter >= then && u.Quarter < then.Add(days*24*time.Hour) {
+				if u.Quarter >= then && u.Quarter < until {
 					held += u.Credits
 				}
 			}
