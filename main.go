@@ -199,6 +199,20 @@ func (s storage) open(ctx context.Context, log *slog.Logger, allowLoss bool) (*m
 	return models.Open(ctx, o)
 }
 
+// portal is the program without its pages' address and without payments, for a
+// command that changes something and ends.
+func (s storage) portal(ctx context.Context, log *slog.Logger) (*portal, error) {
+	db, err := s.open(ctx, log, true)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPortal(ctx, db, models.SystemClock{}, nil, handlers.Config{BaseURL: "http://localhost", Log: log}, log)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return p, nil
+}
+
 type serveCmd struct {
 	storage
 	stripeFlags
@@ -913,14 +927,9 @@ func (c *setupCmd) Run(ctx context.Context, o *out) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(o.stderr)
-	db, err := c.open(ctx, log, true)
+	p, err := c.portal(ctx, newLog(o.stderr))
 	if err != nil {
 		return err
-	}
-	p, err := newPortal(ctx, db, models.SystemClock{}, nil, handlers.Config{BaseURL: "http://localhost", Log: log}, log)
-	if err != nil {
-		return errors.Join(err, db.Close())
 	}
 	defer func() { _ = p.close() }()
 	plans, err := p.billing.Plans(ctx)
@@ -1255,14 +1264,9 @@ func (c *readmitCmd) Run(ctx context.Context, o *out) error {
 	if err != nil {
 		return fmt.Errorf("%q is not the id of a wallet", c.Wallet)
 	}
-	log := newLog(o.stderr)
-	db, err := c.open(ctx, log, true)
+	p, err := c.portal(ctx, newLog(o.stderr))
 	if err != nil {
 		return err
-	}
-	p, err := newPortal(ctx, db, models.SystemClock{}, nil, handlers.Config{BaseURL: "http://localhost", Log: log}, log)
-	if err != nil {
-		return errors.Join(err, db.Close())
 	}
 	defer func() { _ = p.close() }()
 	if err := p.billing.ReadmitWallet(ctx, wallet, "operator", c.Reason); err != nil {

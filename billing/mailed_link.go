@@ -111,9 +111,7 @@ func (s *Service) personAt(ctx context.Context, email string, portal models.Agen
 		}
 		_, err = s.Viewer(ctx, user.ID, brand.ID)
 	case err == nil && !portal.IsZero():
-		var agency models.Agency
-		agency, err = s.Agency(ctx, portal)
-		brand = &agency
+		brand, err = s.doorBrand(ctx, portal)
 	}
 	return user, brand, err
 }

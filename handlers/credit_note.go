@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -106,7 +105,5 @@ func (a *app) creditNotePDF(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	name := strings.Replace(receipt.FileName(n.Number, row.RefundedAt.In(zone)), "receipt-", "credit-note-", 1)
-	c.Response().Header().Set(echo.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="%s"`, name))
-	return c.Blob(http.StatusOK, "application/pdf", b)
+	return sendPDF(c, receipt.FileName("credit-note", n.Number, row.RefundedAt.In(zone)), b)
 }

@@ -140,6 +140,11 @@ func (a *app) receiptPDF(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set(echo.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="%s"`, receipt.FileName(r.Number, p.PaidAt.In(zone))))
+	return sendPDF(c, receipt.FileName("receipt", r.Number, p.PaidAt.In(zone)), b)
+}
+
+// sendPDF answers with a document that browsers save under a name.
+func sendPDF(c echo.Context, name string, b []byte) error {
+	c.Response().Header().Set(echo.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="%s"`, name))
 	return c.Blob(http.StatusOK, "application/pdf", b)
 }

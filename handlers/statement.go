@@ -144,7 +144,5 @@ func (a *app) statementPDF(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set(echo.HeaderContentDisposition,
-		fmt.Sprintf(`attachment; filename="%s-statement-%s.pdf"`, fileWord(v.Whose), v.From.In(zone).Format("2006-01")))
-	return c.Blob(http.StatusOK, "application/pdf", b)
+	return sendPDF(c, fileWord(v.Whose)+"-statement-"+v.From.In(zone).Format("2006-01")+".pdf", b)
 }

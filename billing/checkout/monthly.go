@@ -56,15 +56,7 @@ func (g *Gateway) CreateMonthly(ctx context.Context, p MonthlyParams) (Session, 
 	if p.ExpiresAt.IsSet() {
 		params.ExpiresAt = new(p.ExpiresAt.Go().Unix())
 	}
-	as(ctx, &params.Params, p.Account)
-	made, err := repeat(p.IdempotencyKey, func(key string) (*stripe.CheckoutSession, error) {
-		params.SetIdempotencyKey(key)
-		return g.api.CheckoutSessions.New(params)
-	})
-	if err != nil {
-		return Session{}, g.failed(ctx, "create monthly session", p.Account, err)
-	}
-	return readSession(p.Account, made), nil
+	return g.openSession(ctx, "create monthly session", p.Account, p.IdempotencyKey, params)
 }
 
 // Monthly asks for the current state of a client's subscription.

@@ -159,15 +159,7 @@ func (g *Gateway) CreatePlanSession(ctx context.Context, p PlanSessionParams) (S
 	if p.ExpiresAt.IsSet() {
 		params.ExpiresAt = new(p.ExpiresAt.Go().Unix())
 	}
-	params.Context = ctx
-	made, err := repeat(p.IdempotencyKey, func(key string) (*stripe.CheckoutSession, error) {
-		params.SetIdempotencyKey(key)
-		return g.api.CheckoutSessions.New(params)
-	})
-	if err != nil {
-		return Session{}, g.failed(ctx, "create plan session", "", err)
-	}
-	return readSession("", made), nil
+	return g.openSession(ctx, "create plan session", "", p.IdempotencyKey, params)
 }
 
 // Subscription asks for a subscription's current state.

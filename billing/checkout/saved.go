@@ -78,15 +78,7 @@ func (g *Gateway) CreateCardSession(ctx context.Context, p CardSessionParams) (S
 		SetupIntentData:    &stripe.CheckoutSessionSetupIntentDataParams{Metadata: meta},
 		SuccessURL:         &p.SuccessURL, CancelURL: optional(p.CancelURL),
 	}
-	as(ctx, &params.Params, p.Account)
-	made, err := repeat(p.IdempotencyKey, func(key string) (*stripe.CheckoutSession, error) {
-		params.SetIdempotencyKey(key)
-		return g.api.CheckoutSessions.New(params)
-	})
-	if err != nil {
-		return Session{}, g.failed(ctx, "create card session", p.Account, err)
-	}
-	return readSession(p.Account, made), nil
+	return g.openSession(ctx, "create card session", p.Account, p.IdempotencyKey, params)
 }
 
 // SavedCard asks which card a page for saving one has brought; none yet is no

@@ -172,18 +172,20 @@ func (g *Gateway) CreateSession(ctx context.Context, p SessionParams) (Session, 
 		params.PaymentIntentData.SetupFutureUsage = stripe.String(string(stripe.PaymentIntentSetupFutureUsageOffSession))
 	}
 	params.AddExpand(sessionDetail)
-	params.Context = ctx
-	if p.Account != "" {
-		params.SetStripeAccount(p.Account)
-	}
-	made, err := repeat(p.IdempotencyKey, func(key string) (*stripe.CheckoutSession, error) {
+	return g.openSession(ctx, "create checkout session", p.Account, p.IdempotencyKey, params)
+}
+
+// openSession sends what is asked of a checkout. The same key gives the same session.
+func (g *Gateway) openSession(ctx context.Context, what, account, key string, params *stripe.CheckoutSessionParams) (Session, error) {
+	as(ctx, &params.Params, account)
+	made, err := repeat(key, func(key string) (*stripe.CheckoutSession, error) {
 		params.SetIdempotencyKey(key)
 		return g.api.CheckoutSessions.New(params)
 	})
 	if err != nil {
-		return Session{}, g.failed(ctx, "create checkout session", p.Account, err)
+		return Session{}, g.failed(ctx, what, account, err)
 	}
-	return readSession(p.Account, made), nil
+	return readSession(account, made), nil
 }
 
 // maxRepeats is how many keys a call may go through.

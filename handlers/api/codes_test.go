@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"go/ast"
-	"go/token"
 	"go/types"
 	"maps"
 	"net/http"
@@ -14,10 +13,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/tools/go/packages"
 
 	"refill/billing/problem"
 	"refill/handlers/status"
+	"refill/models/modelstest/source"
 )
 
 // kinds are problem's by their names in the code.
@@ -56,20 +55,6 @@ func TestTableOfCodesIsTheCode(t *testing.T) {
 	}
 }
 
-// program is the API with what it stands on, by its types.
-func program(t *testing.T) []*packages.Package {
-	t.Helper()
-	all, err := packages.Load(&packages.Config{
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedExportFile,
-		Dir:  "../..", Context: t.Context(), Fset: token.NewFileSet(),
-	}, "refill/handlers/api", "refill/billing", "refill/billing/ledger", "refill/billing/problem")
-	require.NoError(t, err)
-	for _, p := range all {
-		require.Empty(t, p.Errors, p.PkgPath)
-	}
-	return all
-}
-
 // reachableCodes are "status code" of every problem made in a function that the
 // API's functions name, or that those name: more than can happen rather than less.
 func reachableCodes(t *testing.T) []string {
@@ -80,7 +65,7 @@ func reachableCodes(t *testing.T) []string {
 	}
 	named := map[string][]function{} // by full name; methods by their bare one too, for interfaces
 	var todo []function
-	for _, p := range program(t) {
+	for _, p := range source.Load(t, "refill/handlers/api", "refill/billing", "refill/billing/ledger", "refill/billing/problem") {
 		for _, file := range p.Syntax {
 			for _, decl := range file.Decls {
 				d, ok := decl.(*ast.FuncDecl)

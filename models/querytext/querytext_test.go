@@ -6,7 +6,6 @@ package querytext
 
 import (
 	"go/ast"
-	"go/token"
 	"go/types"
 	"os"
 	"strings"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/go/packages"
+
+	"refill/models/modelstest/source"
 )
 
 // sqlArgument is the place of the SQL among the arguments of a method of *gorm.DB.
@@ -97,13 +98,7 @@ func TestQueriesAreMadeOfConstants(t *testing.T) {
 // eachCall visits every call of a method of *gorm.DB in the program.
 func eachCall(t *testing.T, f func(p *packages.Package, call *ast.CallExpr, method string)) {
 	t.Helper()
-	all, err := packages.Load(&packages.Config{
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedExportFile,
-		Dir:  "../..", Context: t.Context(), Fset: token.NewFileSet(),
-	}, "refill", "refill/billing/...", "refill/handlers/...", "refill/models/...")
-	require.NoError(t, err)
-	for _, p := range all {
-		require.Empty(t, p.Errors, p.PkgPath)
+	for _, p := range source.Load(t, "refill", "refill/billing/...", "refill/handlers/...", "refill/models/...") {
 		for _, file := range p.Syntax {
 			ast.Inspect(file, func(n ast.Node) bool {
 				call, ok := n.(*ast.CallExpr)

@@ -182,9 +182,9 @@ func rule(p *fpdf.Fpdf) {
 	p.SetY(y + 1)
 }
 
-// FileName is the name a receipt is saved under.
-func FileName(number string, at time.Time) string {
-	return "receipt-" + at.Format("2006-01-02") + "-" + fileWord(number) + ".pdf"
+// FileName is the name a kind of document is saved under: receipt, credit-note.
+func FileName(kind, number string, at time.Time) string {
+	return kind + "-" + at.Format("2006-01-02") + "-" + fileWord(number) + ".pdf"
 }
 
 // fileWord is what of a text is safe in a file's name.

@@ -122,5 +122,5 @@ func TestStatementIsTheSameFile(t *testing.T) {
 
 func TestFileNames(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "receipt-2026-03-01-a----b-7.pdf", FileName("a/../b-7", models.Time(1772366400_000_000).Go()))
+	require.Equal(t, "receipt-2026-03-01-a----b-7.pdf", FileName("receipt", "a/../b-7", models.Time(1772366400_000_000).Go()))
 }
