@@ -119,11 +119,13 @@ const modelDay = models.Time(24 * 3600 * 1_000_000)
 func (m *model) dayStart() models.Time { return m.now - m.now%modelDay }
 
 func (w *modelWallet) ordered() []*modelLot {
-	slices.SortFunc(w.lots, func(a, b *modelLot) int {
-		return cmp.Or(cmp.Compare(a.priority(), b.priority()), cmp.Compare(a.expires, b.expires),
-			cmp.Compare(a.unit, b.unit), cmp.Compare(a.born, b.born), bytes.Compare(a.id[:], b.id[:]))
-	})
+	slices.SortFunc(w.lots, drawnBefore)
 	return w.lots
+}
+
+func drawnBefore(a, b *modelLot) int {
+	return cmp.Or(cmp.Compare(a.priority(), b.priority()), cmp.Compare(a.expires, b.expires),
+		cmp.Compare(a.unit, b.unit), cmp.Compare(a.born, b.born), bytes.Compare(a.id[:], b.id[:]))
 }
 
 // find plans to take up to amount from a wallet's lots.

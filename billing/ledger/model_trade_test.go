@@ -14,7 +14,7 @@ import (
 type modelPurchase struct {
 	buyer, seller *modelWallet // seller nil: a pack
 	credits       models.Credits
-	lots          []*modelLot
+	lots          []*modelLot    // in the order they are drawn in
 	kept          []modelPart    // of the agency's stock, while its checkout is open
 	spent         models.Credits // of what was revoked: had been used
 }
@@ -120,6 +120,7 @@ func (m *model) sell(p *modelPurchase, ends models.Time) (cost int64, refusal st
 		cost += l.cost
 	}
 	m.adopt(p.lots...)
+	slices.SortFunc(p.lots, drawnBefore)
 	m.settle(p.buyer)
 	return cost, ""
 }

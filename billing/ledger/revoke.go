@@ -99,7 +99,8 @@ const (
 )
 
 // Revoke takes, freezes and gives back what a purchase bought, up to the target.
-// Credits are taken out of the purchase's own lots only; what of them was used
+// Credits are taken out of the purchase's own lots only, in the order they would be
+// drawn in, and given back in the opposite one; what of them was used
 // becomes excess of a pack's buyer and is paid off like all excess, and is the
 // loss of a package's seller, whose unspent credits go back to the very lots they
 // came from. Doing it again changes nothing.
@@ -162,7 +163,7 @@ func (c *cold) revoker(tx *gorm.DB, r *RevokeRequest) (*revoker, error) {
 	ids := []models.LotID{r.Lot}
 	if r.Lot.IsZero() {
 		if err := tx.Model(&models.Lot{}).Where("agency_id = ? AND wallet_id = ? AND purchase_id = ?", r.Agency, r.Wallet, r.Purchase).
-			Order("id").Pluck("id", &ids).Error; err != nil {
+			Pluck("id", &ids).Error; err != nil {
 			return nil, err
 		}
 	}
@@ -173,6 +174,7 @@ func (c *cold) revoker(tx *gorm.DB, r *RevokeRequest) (*revoker, error) {
 		}
 		v.lots = append(v.lots, &purchasedLot{Lot: lot})
 	}
+	slices.SortFunc(v.lots, func(a, b *purchasedLot) int { return drawOrder(a.Lot, b.Lot) })
 	return v, v.booked(tx)
 }
 

@@ -129,3 +129,29 @@ func TestAStandingIsReachedAtOnce(t *testing.T) {
 		require.True(t, again.Act.IsZero(), "done again, it changes nothing")
 	})
 }
+
+// A sale out of several packs makes a lot of each in one instant. A part of it that
+// goes back is taken as it would be drawn, not as chance numbered the lots.
+func TestAPartOfASaleGoesBackInDrawOrder(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		for range 8 { // lots of one instant are numbered by chance
+			w := newWorld(t, db)
+			dear := w.grant(t, w.wallet, models.SourcePurchase, 10, costing(20_00)).Lot.ID
+			cheap := w.grant(t, w.wallet, models.SourcePurchase, 10, costing(10_00)).Lot.ID
+			p := models.NewID[models.PurchaseID](start)
+			_, err := w.sell(t, p, 20)
+			require.NoError(t, err)
+			require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+				_, err := w.ledger.Revoke(t.Context(), tx, ledger.RevokeRequest{
+					Agency: w.agency, Wallet: w.sub, Seller: w.wallet, Purchase: p, Revoked: credits(12), Actor: "test", At: start,
+				})
+				return err
+			}))
+			var rests []models.Credits
+			require.NoError(t, db.Read.Model(&models.Lot{}).Where("agency_id = ? AND wallet_id = ?", w.agency, w.wallet).
+				Order("unit_cost").Pluck("remaining", &rests).Error)
+			require.Equal(t, []models.Credits{credits(10), credits(2)}, rests, "into %s first, then into %s", cheap, dear)
+		}
+	})
+}
