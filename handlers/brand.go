@@ -3,6 +3,7 @@ package handlers
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -250,7 +251,9 @@ func (a *app) previewMail(c echo.Context, b *models.Brand) error {
 	out := views.BrandMail{
 		Frame: a.bareFrame(c, "A mail to your clients"), From: cmp.Or(b.SenderName, b.Name), Subject: "Sign in to " + b.Name,
 		Lines:  []string{"Hello,", "Here is the link you asked for. It opens a page with one button, which signs you in."},
-		Button: "Sign in", Href: a.Billing.PortalURL(&visitOf(c).viewer.Agency) + "/sign-in", After: []string{"The link works once, within 15 minutes. A newer one replaces it."},
+		Button: "Sign in", Href: a.Billing.PortalURL(&visitOf(c).viewer.Agency) + "/sign-in", After: []string{
+			fmt.Sprintf("The link works once, within %d minutes. A newer one replaces it.", int(billing.MailedLinkLife.Minutes())),
+		},
 	}
 	if b.SenderAddress != "" {
 		out.From += " <" + b.SenderAddress + ">"

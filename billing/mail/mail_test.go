@@ -35,8 +35,8 @@ func letters() map[string]mail.Letter {
 			Brand: "Refill", Inviter: "nora@northwind.example", Place: "Northwind Agency",
 			URL: "http://localhost:8080/invitations/t0k3n", Until: "Sun, Nov 29",
 		}.Letter(),
-		"sign-in":       mail.SignIn{Brand: "Northwind Agency", URL: "http://northwind.localhost:8080/sign-in/t0k3n", Minutes: 15}.Letter(),
-		"sign-in-joins": mail.SignIn{Brand: "Refill", URL: "http://localhost:8080/sign-in/t0k3n", Minutes: 15, Joins: true}.Letter(),
+		"sign-in":       mail.SignIn{Brand: "Northwind Agency", URL: "http://northwind.localhost:8080/sign-in/t0k3n", Minutes: 10}.Letter(),
+		"sign-in-joins": mail.SignIn{Brand: "Refill", URL: "http://localhost:8080/sign-in/t0k3n", Minutes: 10, Joins: true}.Letter(),
 		"new-password":  mail.NewPassword{Brand: "Northwind Agency", URL: "http://northwind.localhost:8080/forgotten/t0k3n", Minutes: 10}.Letter(),
 		"confirm-email": mail.ConfirmEmail{Brand: "Northwind Agency", URL: "http://northwind.localhost:8080/confirm-email/t0k3n", Minutes: 60}.Letter(),
 		"account-changed": mail.AccountChanged{

@@ -127,12 +127,12 @@ func invitations() []Page {
 		{"client-invitation-expired", views.InvitationPage(views.Invitation{Frame: invitedFrame("Invitation"), Expired: true})},
 		{"invitation-team", views.InvitationPage(team)},
 		{"client-sign-in", views.SignInPage(views.SignIn{Frame: invitedFrame("Sign in"), Mail: true})},
-		{"client-sign-in-sent", views.SignInSentPage(views.SignInSent{Frame: invitedFrame("Check your e-mail"), Minutes: 15})},
+		{"client-sign-in-sent", views.SignInSentPage(views.SignInSent{Frame: invitedFrame("Check your e-mail"), Minutes: 10})},
 		{"client-sign-in-joins", views.SignInLinkPage(views.SignInLink{
 			Frame: invitedFrame("Sign in"), Action: "/sign-in/t0k3n", Token: "t0k3n", Email: "ada@acme.example", Joins: "Acme Dental",
 		})},
-		{"sign-in-sent-demo", views.SignInSentPage(views.SignInSent{Frame: signedOut("Check your e-mail", "Refill"), Minutes: 15, Outbox: "/demo/mail", Link: true})},
-		{"sign-in-sent-demo-portal", views.SignInSentPage(views.SignInSent{Frame: invitedFrame("Check your e-mail"), Minutes: 15, Outbox: "http://localhost:8080/demo/mail"})},
+		{"sign-in-sent-demo", views.SignInSentPage(views.SignInSent{Frame: signedOut("Check your e-mail", "Refill"), Minutes: 10, Outbox: "/demo/mail", Link: true})},
+		{"sign-in-sent-demo-portal", views.SignInSentPage(views.SignInSent{Frame: invitedFrame("Check your e-mail"), Minutes: 10, Outbox: "http://localhost:8080/demo/mail"})},
 	}
 }
 
