@@ -118,7 +118,7 @@ e2e-full: build e2e/node_modules ## The same on PostgreSQL too, every page in ev
 	@$(TESTPG) -- env -C e2e REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test --test-concurrency=2
 
 # The tests whose size REFILL_FAULTS raises.
-FAULTS := TestCreditsFollow|TestEvery|TestReconcil|TestManyRenew|TestAClockThat|TestACaptureRaces|TestForged|TestPaymentsThatClear|TopUp|TestLedgerBehaves|TestAFamilys|TestHowABatch|TestAWalletIsLinear
+FAULTS := TestCreditsFollow|TestEvery|TestReconcil|TestManyRenew|TestAClockThat|TestACaptureRaces|TestForged|TestPaymentsThatClear|TopUp|TestLedgerBehaves|TestAFamilys|TestHowABatch|TestAWalletIsLinear|TestNobodyMints|TestTheLimitBeyond|TestTheSalesPage
 
 .PHONY: faults
 faults: ## Run the fault runs at their nightly size (RUN=name for one)

@@ -220,6 +220,28 @@ func TestCase3SaleRefundedByTheAgency(t *testing.T) {
 	})
 }
 
+// A sale from two packs: what goes back cost what the very lots did that it goes
+// back to, and the money that is kept stands for the credits that stay.
+func TestARefundGivesBackTheCostOfItsVeryCredits(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, _ := openStall(t, db)
+		s.paid(t, "dearer", "credits-2000")
+		p, err := s.order(t, s.client(t, "acme"), s.offer(t, 36_000, 250_00), "k")
+		require.NoError(t, err)
+		s.pay(t, p)
+		s.becomes(t, p, models.PurchaseCredited)
+		require.Equal(t, int64(105_00), s.read(t, p).Cost, "35,000 for $100, and 1,000 at half a cent")
+		s.refund(t, p, 125_00)
+		require.Equal(t, int64(51_42), s.settled(t, p).CostBack, "18,000 of the 35,000: the cheapest first, as they are drawn")
+		unused, err := s.SoldUnused(t.Context(), &s.account.Agency)
+		require.NoError(t, err)
+		require.Equal(t, []any{18 * thousand, int64(125_00)}, []any{unused.Credits, unused.Value.Amount})
+		s.refund(t, p, 125_00)
+		require.Equal(t, int64(105_00), s.settled(t, p).CostBack, "all of it")
+	})
+}
+
 // What the agency has used of returned credits, its client gets once it is there
 // again: nobody is given credits that nobody has.
 func TestARefundThatFailsWaitsForTheSellersLot(t *testing.T) {
@@ -239,6 +261,9 @@ func TestARefundThatFailsWaitsForTheSellersLot(t *testing.T) {
 		got := s.settled(t, p)
 		require.Equal(t, []any{4 * thousand, 6 * thousand}, []any{s.balance(t, acme).Purchased, got.Revoked})
 		require.Contains(t, got.StatusNote, "6000 credits")
+		unused, err := s.SoldUnused(t.Context(), &s.account.Agency)
+		require.NoError(t, err)
+		require.Equal(t, []models.Credits{10 * thousand, 6 * thousand, 4 * thousand}, []models.Credits{unused.Credits, unused.Waiting, unused.Covered()}, "it owes them")
 		require.Equal(t, got.Revoked, s.settled(t, p).Revoked, "still")
 	})
 }

@@ -358,7 +358,7 @@ func rewardedPayment(tx *gorm.DB, r *models.Referral) (clearedPayment, error) {
 	}
 	for i := range pack {
 		p := &pack[i]
-		out = clearedPayment{p.ID.String(), p.PaidAt, ledger.Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}}
+		out = clearedPayment{p.ID.String(), p.PaidAt, standingOfPayment(p)}
 	}
 	for i := range plan {
 		p := &plan[i]

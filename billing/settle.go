@@ -215,6 +215,11 @@ func graver(d models.DisputeState) int {
 	return 0
 }
 
+// standingOfPayment is how the money of a purchase stands.
+func standingOfPayment(p *models.Purchase) ledger.Standing {
+	return ledger.Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}
+}
+
 // statusOfMoney is the state of a credited purchase.
 func statusOfMoney(p *models.Purchase) models.PurchaseStatus {
 	switch {
@@ -232,8 +237,7 @@ func (s *Service) revokeBonus(ctx context.Context, tx *gorm.DB, p *models.Purcha
 	if p.BonusLotID.IsZero() {
 		return nil
 	}
-	standing := ledger.Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}
-	revoked, frozen := standing.Target(p.Bonus)
+	revoked, frozen := standingOfPayment(p).Target(p.Bonus)
 	if revoked == p.BonusRevoked && frozen == p.BonusFrozen && p.BonusSpent == 0 {
 		return nil
 	}
@@ -249,8 +253,7 @@ func (s *Service) revokeBonus(ctx context.Context, tx *gorm.DB, p *models.Purcha
 
 // revoke brings the credits of a purchase to how its payment stands.
 func (s *Service) revoke(ctx context.Context, tx *gorm.DB, p *models.Purchase, now models.Time) error {
-	standing := ledger.Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}
-	revoked, frozen := standing.Target(p.Credits)
+	revoked, frozen := standingOfPayment(p).Target(p.Credits)
 	if revoked == p.Revoked && frozen == p.Frozen && p.RevokedSpent == 0 {
 		return nil
 	}
@@ -272,9 +275,7 @@ func (s *Service) revoke(ctx context.Context, tx *gorm.DB, p *models.Purchase, n
 	if !p.IsSale() {
 		return nil
 	}
-	if p.CostBack, err = models.MulDiv(p.Cost, int64(done.Taken), int64(p.Credits)); err != nil {
-		return err
-	}
+	p.CostBack = done.CostBack
 	p.StatusNote = ""
 	if done.Waiting > 0 {
 		p.StatusNote = done.Waiting.Counted() + " that were taken back go to the client again once they are unspent."

@@ -2,6 +2,8 @@ package billing
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -16,7 +18,7 @@ type SoldUnused struct {
 	Credits models.Credits
 	Clients int64
 	Value   models.Money   // the part of the prices paid that stands for them, rounded down for each sale
-	Waiting models.Credits // of them, paid for and not given yet: they were sold beyond the stock
+	Waiting models.Credits // of them, paid for and not there: sold beyond the stock, or to be given again
 	Reserve models.Credits // of the agency's stock, what pays its excess and then gives those
 	Excess  models.Credits // the agency's own excess usage
 }
@@ -39,42 +41,31 @@ func stockOf(view *ledger.View, now models.Time) models.Credits {
 	return out
 }
 
-// SoldUnused adds up the lots that clients bought of an agency and still have.
+// SoldUnused adds up the lots that clients bought of an agency and still have, and
+// what it owes them besides: sales that wait for stock, and credits of a payment
+// that stands after all, which the agency has used meanwhile.
 func (s *Service) SoldUnused(ctx context.Context, agency *models.Agency) (SoldUnused, error) {
 	out := SoldUnused{Value: models.Money{Currency: agency.Currency}}
 	now := s.clock.Now()
 	err := s.db.Snapshot(ctx, func(tx *gorm.DB) error {
-		var rows []struct {
-			WalletID models.WalletID
-			Unused   models.Credits
-			Price    int64 // kept of the sale; 0 where there is none
-			Credits  models.Credits
-		}
-		if err := tx.Table("lots l").Select("l.wallet_id, l.remaining + l.held AS unused, COALESCE(p.price - "+goneSQL+", 0) AS price, COALESCE(p.credits, l.granted) AS credits").
-			Joins("LEFT JOIN purchases p ON p.agency_id = l.agency_id AND p.id = l.purchase_id").
-			Where("l.agency_id = ? AND l.open AND l.source = ? AND l.parent_lot_id IS NOT NULL AND l.expires_at > ?", agency.ID, models.SourcePurchase, now).
-			Scan(&rows).Error; err != nil {
+		sold, err := soldUnused(tx, agency.ID, now)
+		if err != nil {
 			return err
 		}
 		clients := map[models.WalletID]bool{}
-		for _, r := range rows {
-			out.Credits += r.Unused
-			clients[r.WalletID] = true
-			value, err := models.MulDiv(r.Price, int64(r.Unused), int64(r.Credits))
+		for i := range sold {
+			p, there := &sold[i].Purchase, sold[i].there
+			owed := owedOf(p, now)
+			value, err := keptFor(p, there+owed)
 			if err != nil {
 				return err
 			}
+			out.Credits += there + owed
+			out.Waiting += owed
 			out.Value.Amount += value
-		}
-		var waiting []models.Purchase
-		if err := tx.Where("agency_id = ? AND package_id IS NOT NULL AND status = ? AND paid_at > 0", agency.ID, models.PurchaseProcessing).Find(&waiting).Error; err != nil {
-			return err
-		}
-		for i := range waiting {
-			out.Credits += waiting[i].Credits
-			out.Waiting += waiting[i].Credits
-			out.Value.Amount += waiting[i].Price - waiting[i].Gone()
-			clients[waiting[i].WalletID] = true
+			if there+owed > 0 {
+				clients[p.WalletID] = true
+			}
 		}
 		out.Clients = int64(len(clients))
 		var w models.Wallet
@@ -93,4 +84,77 @@ func (s *Service) SoldUnused(ctx context.Context, agency *models.Agency) (SoldUn
 		return nil
 	})
 	return out, err
+}
+
+// soldSale is a sale with what of its credits is in its client's wallet.
+type soldSale struct {
+	models.Purchase
+
+	there models.Credits
+}
+
+// soldUnused reads the sales of which something is unused or owed. Credits that
+// were sold outside of Refill have a sale without a price: nobody knows for how
+// much.
+func soldUnused(tx *gorm.DB, agency models.AgencyID, now models.Time) ([]soldSale, error) {
+	var lots []models.Lot
+	if err := tx.Where("agency_id = ? AND open AND source = ? AND parent_lot_id IS NOT NULL AND expires_at > ?", agency, models.SourcePurchase, now).
+		Find(&lots).Error; err != nil {
+		return nil, err
+	}
+	var out []soldSale
+	there := map[models.PurchaseID]models.Credits{}
+	for i := range lots {
+		l := &lots[i]
+		if l.PurchaseID.IsZero() {
+			out = append(out, soldSale{models.Purchase{WalletID: l.WalletID, CreditedAt: l.CreatedAt}, l.Remaining + l.Held})
+			continue
+		}
+		there[l.PurchaseID] += l.Remaining + l.Held
+	}
+	read := func(where *gorm.DB) error {
+		var rows []models.Purchase
+		err := where.Find(&rows).Error
+		for i := range rows {
+			out = append(out, soldSale{rows[i], there[rows[i].ID]})
+			delete(there, rows[i].ID)
+		}
+		return err
+	}
+	if err := read(tx.Where("agency_id = ? AND package_id IS NOT NULL AND status = ? AND paid_at > 0", agency, models.PurchaseProcessing)); err != nil {
+		return nil, err
+	}
+	if err := read(tx.Where("agency_id = ? AND package_id IS NOT NULL AND credited_at > 0 AND revoked > 0 AND refunded + dispute_lost < paid", agency)); err != nil {
+		return nil, err
+	}
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(there)), chunk) {
+		if err := read(tx.Where("agency_id = ? AND id IN ?", agency, ids)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// keptFor is the part of the money kept of a sale that stands for so many of the
+// credits that were not taken back with the rest of it, in minor units.
+func keptFor(p *models.Purchase, credits models.Credits) (int64, error) {
+	revoked, _ := standingOfPayment(p).Target(p.Credits)
+	if revoked >= p.Credits {
+		return 0, nil
+	}
+	return models.MulDiv(p.Price-p.Gone(), int64(credits), int64(p.Credits-revoked))
+}
+
+// owedOf is what the buyer of a paid sale is to get once its seller has it: all
+// that the payment still stands for, or what was taken back of it and is the
+// buyer's again. Of a month that is over nobody owes anything.
+func owedOf(p *models.Purchase, now models.Time) models.Credits {
+	revoked, frozen := standingOfPayment(p).Target(p.Credits)
+	switch {
+	case p.CreditedAt == 0:
+		return p.Credits - revoked - frozen
+	case p.TermEnd != 0 && p.TermEnd <= now:
+		return 0
+	}
+	return max(0, p.Revoked+p.Frozen-revoked-frozen)
 }

@@ -86,10 +86,11 @@ func (r *RevokeRequest) of() string {
 type Revoked struct {
 	Revocation
 
-	Waiting models.Credits // of a sale: to be given back to the client, once its seller has them again
-	Act     models.ActID   // zero: nothing was moved
-	Before  Balance
-	After   Balance
+	Waiting  models.Credits // of a sale: to be given back to the client, once its seller has them again
+	CostBack int64          // of a sale: what the credits taken had cost the seller, lot by lot, in minor units
+	Act      models.ActID   // zero: nothing was moved
+	Before   Balance
+	After    Balance
 }
 
 // The kinds of acts that Revoke books.
@@ -127,6 +128,11 @@ func (l *Ledger) Revoke(ctx context.Context, tx *gorm.DB, r RevokeRequest) (Revo
 		again = v.seller == nil && v.is != was
 	}
 	out.Revocation, out.Waiting, out.Act, out.After = v.is, v.waiting, v.act, v.buyer.balance(v.at)
+	if v.seller != nil {
+		if out.CostBack, err = v.costBack(); err != nil {
+			return Revoked{}, fmt.Errorf("cost of what went back of %s: %w", r.of(), err)
+		}
+	}
 	if v.act.IsZero() {
 		return out, nil
 	}
@@ -359,6 +365,7 @@ func (v *revoker) take(tx *gorm.DB, amount models.Credits) error {
 		}
 		amount -= part
 		l.came -= part
+		l.taken += part
 		if v.seller == nil {
 			v.move(v.buyer, l.Lot, Clawback, part, v.act, v.at)
 			continue
@@ -383,6 +390,7 @@ func (v *revoker) giveBack(tx *gorm.DB, amount models.Credits) error {
 		if v.seller == nil {
 			v.move(v.buyer, l.Lot, Reinstate, part, v.act, v.at)
 			l.came += part
+			l.taken -= part
 			amount -= part
 			continue
 		}
@@ -395,10 +403,25 @@ func (v *revoker) giveBack(tx *gorm.DB, amount models.Credits) error {
 		}
 		v.move(v.seller, parent, ResellOut, part, v.act, v.at)
 		v.move(v.buyer, l.Lot, ResellIn, part, v.act, v.at)
+		l.taken -= part
 		amount -= part
 	}
 	v.waiting = max(0, amount)
 	return nil
+}
+
+// costBack is what the credits that were taken had cost: those of each lot at its
+// own cost, for a sale may have come from several packs.
+func (v *revoker) costBack() (int64, error) {
+	var out int64
+	for _, l := range v.lots {
+		part, err := models.MulDiv(l.Cost, int64(l.taken), int64(l.Granted))
+		if err != nil {
+			return 0, err
+		}
+		out += part
+	}
+	return out, nil
 }
 
 func (v *revoker) parent(tx *gorm.DB, l *purchasedLot) (*models.Lot, error) {
