@@ -96,8 +96,9 @@ func TestTheRuleForSellingBeyondTheStockIsChecked(t *testing.T) {
 	})
 }
 
-// Many clients ask at once for what is beyond the stock: the limit holds for all
-// of them together.
+// An agency opens clients by the hundred, who all ask at once for what is beyond
+// the stock: the limit holds for all of them together, those who pay have nothing
+// before the agency does, and no credit comes of it (1,000 with REFILL_FAULTS).
 func TestTheLimitBeyondTheStockHoldsForAllAtOnce(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
@@ -107,10 +108,18 @@ func TestTheLimitBeyondTheStockHoldsForAllAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		small := s.offer(t, 1_000, 6_00)
 		s.rule(t, models.OversellAllow, 5*thousand)
-		clients := make([]*billing.Account, 20)
+		clients := make([]*billing.Account, sized(100, 1_000))
 		for i := range clients {
-			clients[i] = s.client(t, fmt.Sprintf("client-%02d", i))
+			clients[i] = s.client(t, fmt.Sprintf("client-%03d", i))
 		}
+		have := func(of string, args ...any) (out models.Credits) {
+			t.Helper()
+			require.NoError(t, db.Read.Model(&models.Wallet{}).Where("agency_id = ?", s.account.Agency.ID).Where(of, args...).
+				Select("CAST(SUM(balance + held) AS bigint)").Scan(&out).Error)
+			return out
+		}
+		const everybody, theClients = "true", "sub_account_id IS NOT NULL"
+		before := have(everybody)
 		var wg sync.WaitGroup
 		for _, who := range clients {
 			wg.Go(func() {
@@ -121,10 +130,27 @@ func TestTheLimitBeyondTheStockHoldsForAllAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		var waiting int64
-		require.NoError(t, db.Read.Model(&models.Purchase{}).Where("waits AND status = ?", models.PurchaseOpen).Count(&waiting).Error)
-		require.EqualValues(t, 5, waiting)
+		var waiting []models.Purchase
+		require.NoError(t, db.Read.Where("waits AND status = ?", models.PurchaseOpen).Find(&waiting).Error)
+		require.Len(t, waiting, 5)
 		require.False(t, kept.Waits)
+
+		for _, p := range waiting {
+			s.pay(t, p)
+			s.becomes(t, p, models.PurchaseProcessing)
+		}
+		require.Zero(t, have(theClients), "paid for, and nobody has it before the agency does")
+		require.Equal(t, before, have(everybody))
+		_, err = s.order(t, clients[0], small, "one more")
+		require.True(t, problem.Is(err, "out_of_stock"), "what waits takes the limit until it is given: %v", err)
+
+		more := s.paid(t, "more", "credits-12500")
+		s.later(t, time.Minute)
+		for _, p := range waiting {
+			s.becomes(t, p, models.PurchaseCredited)
+		}
+		require.Equal(t, 5*thousand, have(theClients))
+		require.Equal(t, before+more.Credits, have(everybody))
 	})
 }
 

@@ -26,8 +26,9 @@ type family struct {
 	wallets []models.WalletID // the agency's first
 	pack    models.PackID
 	growth  models.PackageID
-	carts   []models.Purchase // sales that may be paid
-	given   []models.Act      // assignments to all
+	carts   []models.Purchase  // sales that may be paid
+	bought  []*models.Purchase // paid packs and sales
+	given   []models.Act       // assignments to all
 	total   models.Credits
 }
 
@@ -95,6 +96,7 @@ func (f *family) buy(*rapid.T) {
 		f.paid(&p, got.Act.ID)
 		return tx.Create(&p).Error
 	})
+	f.bought = append(f.bought, &p)
 	f.total += n
 }
 
@@ -247,6 +249,47 @@ func (f *family) pay(*rapid.T) {
 		p.Cost = sold.Cost
 		return tx.Save(&p).Error
 	})
+	f.bought = append(f.bought, &p)
+}
+
+// clawBack lets money of a payment go back or be disputed, or lets it come again:
+// the agency's own, which takes what the family has, or a client's, which takes
+// nothing from the family as a whole.
+func (f *family) clawBack(*rapid.T) {
+	if len(f.bought) == 0 {
+		return
+	}
+	p := rapid.SampledFrom(f.bought).Draw(f.t, "payment")
+	f.next()
+	p.Paid = p.Price
+	p.Refunded = rapid.Int64Range(0, p.Paid).Draw(f.t, "refunded")
+	p.DisputeHeld = rapid.Int64Range(0, p.Paid-p.Refunded).Draw(f.t, "held")
+	p.DisputeLost = rapid.Int64Range(0, p.Paid-p.Refunded-p.DisputeHeld).Draw(f.t, "lost")
+	r := ledger.RevokeRequest{Agency: f.agency, Wallet: p.WalletID, Purchase: p.ID, Actor: "test", At: f.now}
+	r.Revoked, r.Frozen = ledger.Standing{Paid: p.Paid, Refunded: p.Refunded, Disputed: p.DisputeHeld, Lost: p.DisputeLost}.Target(p.Credits)
+	if p.IsSale() {
+		r.Seller = f.wallet
+	} else {
+		f.total -= r.Revoked - p.Revoked
+	}
+	before := f.expired()
+	f.tx(func(tx *gorm.DB) error {
+		got, err := f.ledger.Revoke(f.t.Context(), tx, r)
+		if err != nil {
+			return err
+		}
+		p.Revoked, p.RevokedSpent, p.Frozen = got.Revoked(), got.Spent, got.Frozen
+		require.True(f.t, p.Revoked == r.Revoked || p.IsSale() && got.Waiting == p.Revoked-r.Revoked)
+		return tx.Save(p).Error
+	})
+	f.total -= f.expired() - before // what had paid a debt that is owed no more goes back, and may be too late
+}
+
+// expired is everything that expired so far.
+func (f *family) expired() (out models.Credits) {
+	require.NoError(f.t, f.db.Read.Model(&models.Entry{}).Where("agency_id = ? AND kind = ?", f.agency, ledger.Expire).
+		Select("COALESCE(CAST(SUM(amount) AS bigint), 0)").Scan(&out).Error)
+	return out
 }
 
 func (f *family) walkAway(*rapid.T) {
@@ -285,12 +328,16 @@ func (f *family) expire(*rapid.T) {
 	f.total -= gone
 }
 
-// conserved says that nothing but purchases, use and expiry changed what the
-// family has, what it keeps for checkouts included.
+// conserved says that nothing but purchases, clawbacks, use and expiry changed what
+// the family has, what it keeps for checkouts and what is disputed included, and
+// what it owes taken off.
 func (f *family) conserved(*rapid.T) {
 	var have models.Credits
 	require.NoError(f.t, f.db.Read.Model(&models.Wallet{}).Where("agency_id = ?", f.agency).
 		Select("CAST(SUM(balance + held) AS bigint)").Scan(&have).Error)
+	for _, p := range f.bought {
+		have += p.Frozen
+	}
 	require.Equal(f.t, f.total, have)
 }
 
@@ -324,7 +371,7 @@ func (f *family) run() {
 	f.t.Repeat(map[string]func(*rapid.T){
 		"buy": f.buy, "allowance": f.allowance, "assign": f.assign, "assign more": f.assign, "take back": f.takeBack, "pass": f.pass, "spread": f.spread, "recall": f.recall,
 		"check out": f.checkOut, "check out more": f.checkOut, "pay": f.pay, "walk away": f.walkAway, "use": f.use, "use more": f.use,
-		"expire": f.expire, "": f.conserved,
+		"expire": f.expire, "claw back": f.clawBack, "claw back more": f.clawBack, "": f.conserved,
 	})
 	f.inherited()
 	require.NoError(f.t, f.db.Snapshot(f.t.Context(), func(tx *gorm.DB) error {
@@ -335,7 +382,7 @@ func (f *family) run() {
 }
 
 // Whatever an agency and its clients do with each other, what they have together
-// changes by purchase, use and expiry only (I-21): 10,000 sequences of it with
+// changes by purchase, clawback, use and expiry only (I-21): 10,000 sequences of it with
 // REFILL_FAULTS.
 func TestAFamilysCreditsAreConserved(t *testing.T) {
 	t.Parallel()
