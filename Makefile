@@ -41,7 +41,7 @@ test: ## Install what is missing, then check and test everything, as CI does
 
 .PHONY: test-go
 test-go: ## Run the Go tests on both databases (PKG=./billing/... for some, RUN=name for one)
-	@$(TESTPG) go test -shuffle=on -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PKG),./...)
+	@TMPDIR=$$(.ci/scratch) $(TESTPG) go test -shuffle=on -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PKG),./...)
 
 .PHONY: race
 race: ## Run the tests of the domain under the race detector
@@ -109,7 +109,7 @@ e2e/node_modules: e2e/package-lock.json
 .PHONY: e2e
 e2e: build e2e/node_modules ## Run the browser tests in Chromium
 	@.ci/install browser database
-	@cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) node --test --test-concurrency=2
+	@cd e2e && TMPDIR=$$(../.ci/scratch) REFILL_BINARY=$(CURDIR)/$(BINARY) node --test --test-concurrency=2
 
 .PHONY: e2e-full
 e2e-full: build e2e/node_modules ## The same on PostgreSQL too, every page in every theme and width
