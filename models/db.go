@@ -15,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "github.com/ncruces/go-sqlite3/driver" // registers the driver "sqlite3"
 	"github.com/ncruces/go-sqlite3/gormlite"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -121,18 +120,19 @@ func openSQLite(o Options) (*DB, error) {
 	// FULL: a commit is on disk before it is answered. Immediate transactions:
 	// read-then-write never meets SQLITE_BUSY_SNAPSHOT.
 	common := []string{"busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(on)", "temp_store(memory)", "cache_size(-16000)"}
-	write, err := sql.Open("sqlite3", sqliteDSN(o.SQLitePath, "immediate", common))
+	writer, err := keeper(sqliteDSN(o.SQLitePath, "immediate", common))
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
+	reader, err := keeper(sqliteDSN(o.SQLitePath, "deferred", append(common, "query_only(on)")))
+	if err != nil {
+		return nil, fmt.Errorf("open SQLite: %w", err)
+	}
+	write, read := sql.OpenDB(writer), sql.OpenDB(reader)
 	write.SetMaxOpenConns(1)
 	write.SetMaxIdleConns(1)
 	if err := write.PingContext(context.Background()); err != nil { //nolint:forbidigo // opening is not cancelled half-way
-		return nil, errors.Join(fmt.Errorf("open SQLite %s: %w", o.SQLitePath, err), write.Close())
-	}
-	read, err := sql.Open("sqlite3", sqliteDSN(o.SQLitePath, "deferred", append(common, "query_only(on)")))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open SQLite: %w", err), write.Close())
+		return nil, errors.Join(fmt.Errorf("open SQLite %s: %w", o.SQLitePath, err), write.Close(), read.Close())
 	}
 	read.SetMaxOpenConns(8)
 	read.SetMaxIdleConns(8)
