@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -275,6 +276,8 @@ type BulkInput struct {
 	Note   string
 	Key    string
 	By     Actor
+
+	asked []byte // of a program, which asks for a way and not for shares
 }
 
 // BulkShare is what one client gets.
@@ -314,6 +317,56 @@ func (s *Service) AssignMany(ctx context.Context, scope Scope, in BulkInput) (ou
 		return s.spread(ctx, tx, &agency, &in, &out, now)
 	})
 	return out, replayed, err
+}
+
+// BulkOrder has a bulk assignment worked out and booked in one go, for programs.
+type BulkOrder struct {
+	Agency models.AgencyID
+	Ask    BulkAsk
+	Note   string
+	Key    string
+	By     Actor
+}
+
+func (o *BulkOrder) digest() []byte {
+	parts := []string{"bulk ask", string(o.Ask.Way), o.Ask.Credits.String(), o.Note}
+	for _, id := range o.Ask.Accounts {
+		parts = append(parts, id.String())
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(o.Ask.List), models.SubAccountID.Compare) {
+		parts = append(parts, id.String(), o.Ask.List[id].String())
+	}
+	return fingerprint(parts...)
+}
+
+// AssignAsked works out who gets what and assigns every share or none, once for a
+// key: asked again it gives what was booked, whatever would be worked out now.
+// Errors: as PlanBulk and AssignMany, and nothing_to_assign.
+func (s *Service) AssignAsked(ctx context.Context, scope Scope, o BulkOrder) (out models.BulkAssignment, replayed bool, err error) { //nolint:gocritic // once per request
+	if err := checkKey(o.Key); err != nil {
+		return out, false, err
+	}
+	if !scope.Covers(o.Agency) {
+		return out, false, problem.Missing("agency")
+	}
+	in := BulkInput{Agency: o.Agency, Way: o.Ask.Way, Note: o.Note, Key: o.Key, By: o.By, asked: o.digest()}
+	found := s.db.Write.WithContext(ctx).Where("agency_id = ? AND idempotency_key = ?", o.Agency, o.Key).Take(&out).Error
+	if replayed, err = again(found, out.Fingerprint, in.asked); replayed || err != nil {
+		return out, replayed, err
+	}
+	plan, err := s.PlanBulk(ctx, scope, o.Agency, o.Ask)
+	if err != nil {
+		return out, false, err
+	}
+	for i := range plan.Rows {
+		if r := &plan.Rows[i]; r.Credits > 0 {
+			in.Shares = append(in.Shares, BulkShare{SubAccount: r.ID, Credits: r.Credits})
+		}
+	}
+	if len(in.Shares) == 0 {
+		return out, false, problem.New(problem.Conflict, "nothing_to_assign", "None of these sub-accounts would get any credits, so nothing was assigned.").On("sub_accounts")
+	}
+	return s.AssignMany(ctx, scope, in)
 }
 
 // spread books what was asked for and what each got.
@@ -370,6 +423,9 @@ func (in *BulkInput) check() error {
 }
 
 func (in *BulkInput) digest() []byte {
+	if in.asked != nil {
+		return in.asked
+	}
 	parts := []string{"bulk", string(in.Way), in.Note}
 	for _, share := range in.Shares {
 		parts = append(parts, share.SubAccount.String(), share.Credits.String())

@@ -42,11 +42,13 @@ func (s *Service) Entries(ctx context.Context, a *Account, before int64, limit i
 	return out, q.Order("e.seq DESC").Limit(pageSize(limit)).Scan(&out).Error
 }
 
-// AgencyRow is an agency with the code of its plan, "" without one.
+// AgencyRow is an agency with the code of its plan, "" without one, and how far
+// below zero it and its clients together may go.
 type AgencyRow struct {
 	models.Agency
 
-	Plan string
+	Plan   string
+	Excess models.Credits
 }
 
 // AgencyPage lists the agencies of a scope by id, which is by age, after one
@@ -70,7 +72,8 @@ func (s *Service) AgencyRow(ctx context.Context, id models.AgencyID) (AgencyRow,
 }
 
 func agencyRows(tx *gorm.DB) *gorm.DB {
-	return tx.Model(&models.Agency{}).Select("agencies.*, COALESCE(p.code, '') AS plan").
+	return tx.Model(&models.Agency{}).Select("agencies.*, COALESCE(p.code, '') AS plan, w.agency_ceiling AS excess").
+		Joins("JOIN wallets w ON w.agency_id = agencies.id AND w.id = agencies.wallet_id").
 		Joins("LEFT JOIN subscriptions s ON s.agency_id = agencies.id AND s.ended_at = 0").
 		Joins("LEFT JOIN plans p ON p.id = s.plan_id")
 }

@@ -39,6 +39,7 @@ GET   /v1/agencies                                       401  401     200       
 POST  /v1/agencies                                       401  401     403       403     201                                       {"external_id":"<new>","name":"New"}
 GET   /v1/agencies/<agency>                              401  401     200       404     200      | 401  401     404       200
 PATCH /v1/agencies/<agency>                              401  401     403       403     200      | 401  401     403       200      {"plan":"agency"}
+PATCH /v1/agencies/<agency>                              401  401     403       403     200      | 401  401     403       200      {"excess_limit":"5","reason":"test"}
 POST  /v1/agencies/<agency>/adjustments                  401  401     403       403     201      | 401  401     403       201      {"credits":"1","reason":"test"}
 POST  /v1/agencies/<agency>/adjustments                  401  401     403       403     201      | 401  401     403       404      {"credits":"1","reason":"test","sub_account":"<sub>"}
 
@@ -47,6 +48,12 @@ POST  /v1/sub-accounts                                   401  401     201       
 GET   /v1/sub-accounts/<sub>                             401  401     200       404     422      | 401  401     404       422
 GET   /v1/sub-accounts/<sub>?agency=<agency>             401  401     200       404     200      | 401  401     404       404
 PATCH /v1/sub-accounts/<sub>?agency=<agency>             401  401     200       404     200      | 401  401     404       404      {"status":"active"}
+GET   /v1/sub-accounts/<sub>/monthly-assignment?agency=<agency>     401  401     200       404     200      | 401  401     404       404
+PUT   /v1/sub-accounts/<sub>/monthly-assignment?agency=<agency>     401  401     200       404     200      | 401  401     404       404      {"credits":"5"}
+DELETE /v1/sub-accounts/<sub>/monthly-assignment?agency=<agency>    401  401     204       404     204      | 401  401     404       404
+POST  /v1/bulk-assignments                               401  401     201       404     201      | 401  401     404       404      {"agency":"<agency>","way":"list","list":[{"sub_account":"<sub>","credits":"2"}]}
+GET   /v1/bulk-assignments/<bulk>?agency=<agency>        401  401     200       404     200      | 401  401     404       404
+POST  /v1/bulk-assignments/<bulk>/undo?agency=<agency>   401  401     200       404     200      | 401  401     404       404      {}
 POST  /v1/assignments                                    401  401     201       404     201      | 401  401     404       404      {"agency":"<agency>","sub_account":"<sub>","credits":"2"}
 POST  /v1/take-backs                                     401  401     201       404     201      | 401  401     404       404      {"agency":"<agency>","sub_account":"<sub>","credits":"1"}
 
@@ -165,6 +172,17 @@ func (w *world) things() map[string]thing {
 		must(err)
 		return "key of " + wallet
 	}
+	bulk := func(sub models.SubAccount) string {
+		got, _, err := w.s.AssignMany(ctx, billing.Scope{}, billing.BulkInput{
+			Agency: sub.AgencyID, Way: models.BulkSame, Shares: []billing.BulkShare{{SubAccount: sub.ID, Credits: credits(1)}}, Key: "bulk", By: "test",
+		})
+		must(err)
+		_, err = w.s.SetStanding(ctx, billing.Scope{}, billing.StandingInput{
+			Agency: sub.AgencyID, SubAccount: sub.ID, Credits: credits(1), Day: 1, Unused: models.UnusedStays, By: "test",
+		})
+		must(err)
+		return got.ID.String()
+	}
 	listen := func(a models.Agency) string {
 		row, _, err := w.s.AddWebhook(ctx, billing.WebhookInput{Owner: billing.WebhookOwner{Agency: a.ID}, URL: "https://example.com/hooks", By: "test"})
 		must(err)
@@ -182,6 +200,7 @@ func (w *world) things() map[string]thing {
 		"open-hold":      {func() string { return hold("agency:northwind") }, []string{hold("agency:contoso")}},
 		"house":          is("agency:northwind", "agency:contoso", w.second.WalletID.String()),
 		"buyer":          is("sub:northwind/acme", "sub:contoso/globex", globex.WalletID.String()),
+		"bulk":           is(bulk(w.client), bulk(globex)),
 		"growth":         is(growth.ID.String()),
 		"package":        is(draft(w.agency), draft(w.second)),
 		"offer":          is(growth.ID.String(), other.ID.String()),

@@ -21,13 +21,14 @@ type agency struct {
 	TimeZone   string  `json:"time_zone"`
 	Currency   string  `json:"currency"`
 	Status     string  `json:"status" enum:"active,suspended"`
+	Excess     credits `json:"excess_limit" doc:"How far below zero it and its sub-accounts together may go; 0 pauses at zero."`
 	CreatedAt  moment  `json:"created_at"`
 }
 
 func agencyOf(r *billing.AgencyRow) agency {
 	return agency{
 		ID: r.ID.String(), ExternalID: r.ExternalID, Name: r.Name, Wallet: r.WalletID.String(), Plan: orNull(r.Plan),
-		TimeZone: r.TimeZone, Currency: r.Currency, Status: string(r.Status), CreatedAt: moment(r.CreatedAt),
+		TimeZone: r.TimeZone, Currency: r.Currency, Status: string(r.Status), Excess: creditsOf(r.Excess), CreatedAt: moment(r.CreatedAt),
 	}
 }
 
@@ -54,7 +55,9 @@ type agencyPatch struct {
 	AgencyRef
 
 	Body struct {
-		Plan string `json:"plan" doc:"Code of the plan to be on from now: what is left of the running allowance expires and the new plan's first period begins." example:"agency"`
+		Plan   string `json:"plan,omitempty" doc:"Code of the plan to be on from now: what is left of the running allowance expires and the new plan's first period begins." example:"agency"`
+		Excess string `json:"excess_limit,omitempty" doc:"Instead of plan: how far below zero it and its sub-accounts together may go; 0 pauses at zero. A plan that is changed to brings its own." example:"500"`
+		Reason string `json:"reason,omitempty" doc:"Of excess_limit: kept in the audit log." example:"Trusted since 2024"`
 	}
 }
 
@@ -98,18 +101,39 @@ func (a *api) agencies() {
 		return madeOf(out.Body, replayed), nil
 	})
 	typed(a, PlatformKey, huma.Operation{
-		OperationID: "change-agency", Method: http.MethodPatch, Path: "/v1/agencies/{id}", Summary: "Change an agency's plan", Tags: []string{"Agencies"},
-		Description: "Sending the plan it is on changes nothing. Platform key.",
+		OperationID: "change-agency", Method: http.MethodPatch, Path: "/v1/agencies/{id}", Summary: "Change an agency's plan or its limit below zero", Tags: []string{"Agencies"},
+		Description: "One of the two at a time. Sending what it has changes nothing. Platform key.",
 	}, func(ctx context.Context, who caller, in *agencyPatch) (*found[agency], error) {
 		row, err := a.s.AgencyByRef(ctx, who.scope, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		if err := a.s.ChangePlan(ctx, row.ID, in.Body.Plan, who.by); err != nil {
+		if err := a.changeAgency(ctx, who, row.ID, in); err != nil {
 			return nil, err
 		}
 		return a.readAgency(ctx, row.ID)
 	})
+}
+
+func (a *api) changeAgency(ctx context.Context, who caller, id models.AgencyID, in *agencyPatch) error {
+	b := in.Body
+	switch {
+	case b.Plan == "" && b.Excess == "":
+		return problem.New(problem.Invalid, "field_missing", "Send plan or excess_limit.").On("plan")
+	case b.Plan != "" && b.Excess != "":
+		return problem.New(problem.Invalid, "invalid_field", "Change the plan and the limit one after the other: a plan brings a limit of its own.").On("excess_limit")
+	case b.Plan != "":
+		return a.s.ChangePlan(ctx, id, b.Plan, who.by)
+	}
+	limit, err := parseCredits(b.Excess, "excess_limit")
+	if err != nil {
+		return err
+	}
+	err = a.s.SetExcessLimit(ctx, id, limit, b.Reason, who.by)
+	if problem.Is(err, "invalid_limit") {
+		return problem.Of(err).On("excess_limit")
+	}
+	return err
 }
 
 func (a *api) readAgency(ctx context.Context, id models.AgencyID) (*found[agency], error) {
@@ -158,17 +182,17 @@ type subAccountIn struct {
 	}
 }
 
-// subAccountRef addresses a sub-account in a path.
-type subAccountRef struct {
+// SubAccountRef addresses a sub-account in a path.
+type SubAccountRef struct {
 	ID     string `path:"id" doc:"Its id or external id." example:"acme"`
 	Agency string `query:"agency" doc:"With a platform key: the agency's id or external id." example:"northwind"`
 }
 
 // subAccountPatch archives a sub-account, or restores it.
 type subAccountPatch struct {
-	ID     string `path:"id" doc:"Its id or external id." example:"acme"`
-	Agency string `query:"agency" doc:"With a platform key: the agency's id or external id." example:"northwind"`
-	Body   struct {
+	SubAccountRef
+
+	Body struct {
 		Status         string `json:"status" enum:"active,archived" doc:"archived: it cannot be charged, its people have no entry, and it leaves the plan's room free."`
 		ReturnAssigned bool   `json:"return_assigned,omitempty" doc:"When archiving: unspent assigned credits return to the agency; bought ones stay in any case."`
 	}
@@ -200,7 +224,7 @@ func (a *api) subAccounts() {
 	})
 	typed(a, AnyKey, huma.Operation{
 		OperationID: "get-sub-account", Method: http.MethodGet, Path: "/v1/sub-accounts/{id}", Summary: "Read a sub-account", Tags: []string{"Sub-accounts"},
-	}, func(ctx context.Context, who caller, in *subAccountRef) (*found[subAccount], error) {
+	}, func(ctx context.Context, who caller, in *SubAccountRef) (*found[subAccount], error) {
 		row, err := a.s.FindSubAccount(ctx, who.scope, in.Agency, in.ID)
 		if err != nil {
 			return nil, err

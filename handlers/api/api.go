@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -253,7 +254,7 @@ func (a *api) enter(may Who) func(huma.Context, func(huma.Context)) {
 		if err == nil && may != Anyone {
 			who, err = a.authenticate(c, may)
 		}
-		if err == nil && (ctx.Method() == http.MethodPost || ctx.Method() == http.MethodPatch) {
+		if err == nil && slices.Contains([]string{http.MethodPost, http.MethodPatch, http.MethodPut}, ctx.Method()) {
 			buf := takeBuffer()
 			defer buf.free()
 			if err = readBody(c, maxBody, buf); err == nil {

@@ -104,6 +104,12 @@ func TestEveryOperation(t *testing.T) {
 	w.send(w.key, "PATCH", "/v1/sub-accounts/globex", "", `{"status":"active"}`).ok(t, 200)
 	w.post(w.key, "/v1/assignments", "as1", `{"sub_account":"acme","credits":"100"}`).ok(t, 201)
 	w.post(w.key, "/v1/take-backs", "tb1", `{"sub_account":"acme","credits":"40"}`).ok(t, 201)
+	w.send(w.key, http.MethodPut, "/v1/sub-accounts/acme/monthly-assignment", "", `{"credits":"10"}`).ok(t, 200)
+	w.get(w.key, "/v1/sub-accounts/acme/monthly-assignment").ok(t, 200)
+	w.send(w.key, http.MethodDelete, "/v1/sub-accounts/acme/monthly-assignment", "", "").ok(t, 204)
+	many := w.post(w.key, "/v1/bulk-assignments", "ba1", `{"way":"same","credits":"5","sub_accounts":["acme"]}`).ok(t, 201).text("id")
+	w.get(w.key, "/v1/bulk-assignments/"+many).ok(t, 200)
+	w.post(w.key, "/v1/bulk-assignments/"+many+"/undo", "ba2", `{}`).ok(t, 200)
 	for _, ref := range []string{"agency:northwind", "sub%3Aacme", "sub%3Anorthwind%2Fglobex"} {
 		w.get(w.key, "/v1/wallets/"+ref).ok(t, 200)
 		w.get(w.key, "/v1/wallets/"+ref+"/lots").ok(t, 200)

@@ -43,6 +43,7 @@ func (a *api) reading() {
 	a.agencies()
 	a.subAccounts()
 	a.transfers()
+	a.feeding()
 	a.purchases()
 	a.packages()
 	a.webhooks()
@@ -168,7 +169,7 @@ func (a *api) document() error {
 	}
 	problem := schemas.Schema(reflect.TypeFor[problemView](), true, "")
 	for _, item := range o.Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete} {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
 			if op != nil {
 				finish(op, problem)
 			}
