@@ -15,8 +15,7 @@ import (
 // Calculation is what a month of work takes by the rate card in force, and what
 // would cover it now. It promises nothing: prices are those of this moment.
 type Calculation struct {
-	Version  ratecard.Version // no rates: nothing can be estimated
-	Work     estimate.Work    // with its defaults filled in
+	Work     estimate.Work // with its defaults filled in
 	Estimate estimate.Estimate
 	Models   []ModelNeed // what the same work takes with each model, the least first
 
@@ -45,17 +44,12 @@ type PlanCover struct {
 
 // Calculate estimates work for somebody: an agency (its plan, and the packs it may
 // buy), a client (the packages it may buy of its agency), or, with no account, any
-// visitor of the agency's portal (the packages it shows to everybody). Whoever is
-// not the agency learns nothing of plans and packs. Errors: unknown_action,
-// unknown_model, too_large, no_rate_card.
-func (s *Service) Calculate(ctx context.Context, agency *models.Agency, a *Account, w *estimate.Work) (Calculation, error) {
-	now := s.clock.Now()
+// visitor of the agency's portal (the packages it shows to everybody), by a version
+// of its rate card. Whoever is not the agency learns nothing of plans and packs.
+// Errors: unknown_action, unknown_model, too_large.
+func (s *Service) Calculate(ctx context.Context, agency *models.Agency, a *Account, v *ratecard.Version, w *estimate.Work) (Calculation, error) {
 	out := Calculation{Work: *w, Currency: agency.Currency}
 	var err error
-	if out.Version, err = s.RateCardFor(ctx, agency, now); err != nil {
-		return out, err
-	}
-	v := &out.Version
 	out.Work.Talk = cmp.Or(w.Talk, estimate.Talk(v))
 	if known := v.Models(out.Work.Talk); out.Work.Model == "" && len(known) > 0 {
 		if out.Work.Model, err = s.usualModel(ctx, a, v, out.Work.Talk); err != nil {

@@ -24,7 +24,7 @@ import (
 // calculator works out how many credits somebody needs. On an agency's portal it
 // is open to everybody, by what the agency shows to everybody.
 func (a *app) calculator(c echo.Context) error {
-	v, ctx := visitOf(c), c.Request().Context()
+	v := visitOf(c)
 	out := views.Calculator{For: views.ForVisitor, Signed: v.viewer != nil}
 	var agency *models.Agency
 	var account *billing.Account
@@ -43,23 +43,9 @@ func (a *app) calculator(c echo.Context) error {
 	if account != nil {
 		agency = &account.Agency
 	}
-	q := c.QueryParams()
-	work := calculatorWork(q, &out)
-	version, err := a.Billing.RateCardFor(ctx, agency, a.Billing.Now())
-	if err != nil && !problem.Is(err, "no_rate_card") {
+	err := a.calculate(c, agency, account, c.QueryParams(), &out)
+	if err != nil {
 		return err
-	}
-	out.Talk = estimate.Talk(&version)
-	for _, action := range version.Actions() {
-		if action != out.Talk {
-			out.Actions = append(out.Actions, calculatorAction(&version, action, q, &work, &out))
-		}
-	}
-	out.Models = modelOptions(version.Models(out.Talk))
-	if out.Talk != "" && len(out.Errors) == 0 {
-		if err := a.workOut(c, agency, account, &work, &out); err != nil {
-			return err
-		}
 	}
 	code := http.StatusOK
 	if len(out.Errors) > 0 {
@@ -75,6 +61,36 @@ func (a *app) calculator(c echo.Context) error {
 	}
 	out.Frame.Failed = len(out.Errors) > 0
 	return page(c, code, views.CalculatorPage(out))
+}
+
+// calculate reads what was typed and works it out by the agency's rate card in
+// force; without one, or with something wrong, there is no result.
+func (a *app) calculate(c echo.Context, agency *models.Agency, account *billing.Account, q url.Values, out *views.Calculator) error {
+	work := calculatorWork(q, out)
+	version, err := a.Billing.RateCardFor(c.Request().Context(), agency, a.Billing.Now())
+	if err != nil && !problem.Is(err, "no_rate_card") {
+		return err
+	}
+	out.Talk = estimate.Talk(&version)
+	ticket, knowledge := estimate.Import(&version)
+	for _, action := range version.Actions() {
+		if action == out.Talk {
+			continue
+		}
+		row := calculatorAction(&version, action, q, &work, out)
+		switch action {
+		case ticket:
+			row.Brings = views.BringsTickets
+		case knowledge:
+			row.Brings = views.BringsPages
+		}
+		out.Actions = append(out.Actions, row)
+	}
+	out.Models = modelOptions(version.Models(out.Talk))
+	if out.Talk == "" || len(out.Errors) > 0 {
+		return nil
+	}
+	return a.workOut(c, agency, account, &version, &work, out)
 }
 
 var (
@@ -143,8 +159,8 @@ func calculatorAction(version *ratecard.Version, action string, q url.Values, w 
 }
 
 // workOut fills the result in.
-func (a *app) workOut(c echo.Context, agency *models.Agency, account *billing.Account, w *estimate.Work, out *views.Calculator) error {
-	got, err := a.Billing.Calculate(c.Request().Context(), agency, account, w)
+func (a *app) workOut(c echo.Context, agency *models.Agency, account *billing.Account, v *ratecard.Version, w *estimate.Work, out *views.Calculator) error {
+	got, err := a.Billing.Calculate(c.Request().Context(), agency, account, v, w)
 	if p := problem.Of(err); p != nil && p.Kind == problem.Invalid {
 		field := map[string]string{"unknown_model": "m", "too_large": "c"}[p.Code]
 		out.Errors = append(out.Errors, views.FieldError{Field: cmp.Or(field, "m"), Text: p.Message})

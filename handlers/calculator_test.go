@@ -59,6 +59,7 @@ func TestAnybodyMayCalculateAtAnAgency(t *testing.T) {
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		p := newPortal(t, db)
 		stranger := p.visitor(clients)
+		require.Contains(t, words(stranger.get("/calculator").doc().Find("main details")), "Bringing your old tickets and knowledge pages along costs no credits here.")
 		require.Contains(t, words(stranger.get("/calculator").doc().Find("main")), "Ask Northwind Agency for a price.")
 		growth := p.sells()
 		hidden, err := p.billing.SavePackage(t.Context(), billing.Scope{}, billing.PackageEdit{
@@ -84,5 +85,29 @@ func TestAnybodyMayCalculateAtAnAgency(t *testing.T) {
 			require.Equal(t, "/sign-in?next=%2Fbuy%3Fpack%3D"+growth.ID.String(), link)
 		}
 		require.Equal(t, http.StatusSeeOther, p.visitor(home).get("/calculator").StatusCode, "the platform's prices are for its agencies")
+	})
+}
+
+// Whoever comes from another product enters what it has there: the month, and what
+// bringing it along takes once, are what the rate card charges.
+func TestAMoveFromAnotherProductIsEstimated(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		p := &portal{preset: "thrivedesk"}
+		p.start(t, db)
+		b := p.visitor(clients)
+		const counts = "/calculator?c=900&r=2&m=gpt-4o-mini&o.ai.embed_conversation=12001&o.ai.scrape=300"
+		main := b.get(counts).doc().Find("main")
+		text := words(main)
+		for _, part := range []string{
+			"Coming from a help desk? Your tickets a month.", "7,200 credits a month", "and at least 6,300.5 credits once, to bring along what you have",
+			"12,001 × 0.5 = 6,000.5", "300 × 1 = at least 300", "Old tickets to bring along", "Knowledge pages to bring along",
+		} {
+			require.Contains(t, text, part)
+		}
+		require.Equal(t, 1, main.Find("details[open] input[name='o.ai.scrape'][value='300']").Length(), "what was typed stands in the address")
+		require.Equal(t, "Old tickets to bring along", main.Find("details label").First().Text(), "what everybody has comes first")
+		require.NotContains(t, words(b.get("/calculator").doc().Find("section")), "bring along", "nobody is asked")
+		require.Equal(t, http.StatusUnprocessableEntity, b.get("/calculator?o.ai.scrape=all").StatusCode)
 	})
 }

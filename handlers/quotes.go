@@ -10,7 +10,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"refill/billing"
-	"refill/billing/estimate"
 	"refill/billing/problem"
 	"refill/models"
 	"refill/views"
@@ -37,21 +36,8 @@ func (a *app) saveQuote(c echo.Context) error {
 	}
 	back := "/calculator?" + query.Encode()
 	out := views.Calculator{For: views.ForVisitor}
-	work := calculatorWork(query, &out)
-	version, err := a.Billing.RateCardFor(ctx, &account.Agency, a.Billing.Now())
-	if err != nil {
+	if err := a.calculate(c, &account.Agency, nil, query, &out); err != nil {
 		return err
-	}
-	out.Talk = estimate.Talk(&version)
-	for _, action := range version.Actions() {
-		if action != out.Talk {
-			out.Actions = append(out.Actions, calculatorAction(&version, action, query, &work, &out))
-		}
-	}
-	if len(out.Errors) == 0 {
-		if err := a.workOut(c, &account.Agency, nil, &work, &out); err != nil {
-			return err
-		}
 	}
 	if len(out.Errors) > 0 || out.Result == nil {
 		return seeOther(c, back) // which says what is wrong

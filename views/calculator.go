@@ -1,7 +1,9 @@
 package views
 
 import (
+	"cmp"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,6 +50,33 @@ type CalculatorAction struct {
 	AtLeast bool
 	Monthly string // as typed, "n.{action}"
 	Once    string // as typed, "o.{action}"
+	Brings  Brings
+}
+
+// Brings says what of another product an action brings in, in the words of somebody
+// who comes from one.
+type Brings string
+
+// What is brought in.
+const (
+	BringsTickets Brings = "tickets"
+	BringsPages   Brings = "pages"
+)
+
+// onceLabel asks how often an action is needed to move in.
+func (a CalculatorAction) onceLabel() string {
+	switch a.Brings {
+	case BringsTickets:
+		return "Old tickets to bring along"
+	case BringsPages:
+		return "Knowledge pages to bring along"
+	}
+	return format.ActionMany(a.Action) + ", once"
+}
+
+// moves are the actions as a move asks for them: what everybody has comes first.
+func (v Calculator) moves() []CalculatorAction {
+	return slices.SortedStableFunc(slices.Values(v.Actions), func(a, b CalculatorAction) int { return cmp.Compare(b.Brings, a.Brings) })
 }
 
 // CalculatorResult is the answer.
@@ -158,6 +187,16 @@ func (r *CalculatorResult) difference(s CalculatorSwitch) string {
 		return format.CreditsWord(d) + " more"
 	}
 	return "the same"
+}
+
+// moving is what is needed once: "at least" where length decides.
+func (r *CalculatorResult) moving() string {
+	for _, l := range r.Once {
+		if l.AtLeast {
+			return "at least " + format.CreditsWord(r.Moving)
+		}
+	}
+	return format.CreditsWord(r.Moving)
 }
 
 func marginOptions() []Option {

@@ -170,3 +170,18 @@ func Talk(v *ratecard.Version) string {
 	}
 	return actions[0]
 }
+
+// Import names the actions that bring what somebody has elsewhere in: an old ticket,
+// and a page of their knowledge base; "" where the card charges nothing for it.
+func Import(v *ratecard.Version) (ticket, page string) {
+	actions := v.Actions()
+	if slices.Contains(actions, "ai.embed_conversation") {
+		ticket = "ai.embed_conversation"
+	}
+	for _, likely := range []string{"ai.scrape", "ai.document"} {
+		if slices.Contains(actions, likely) {
+			return ticket, likely
+		}
+	}
+	return ticket, ""
+}

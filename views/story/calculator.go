@@ -11,8 +11,8 @@ func calculators() []Page {
 		Models: []views.Option{{Value: "gpt-3.5-turbo", Label: "GPT-3.5"}, {Value: "gpt-4-turbo", Label: "GPT-4 Turbo"}}, Model: "gpt-4-turbo", Margin: "20",
 		Actions: []views.CalculatorAction{
 			{Action: "ai.knowledge_sync", Each: credits(25), Monthly: "4"},
-			{Action: "ai.embed_conversation", Each: models.Credit / 2, Once: "12000"},
-			{Action: "ai.document", Each: credits(1), AtLeast: true},
+			{Action: "ai.embed_conversation", Each: models.Credit / 2, Once: "12000", Brings: views.BringsTickets},
+			{Action: "ai.document", Each: credits(1), AtLeast: true, Once: "300", Brings: views.BringsPages},
 		},
 	}
 	result := views.CalculatorResult{
@@ -20,15 +20,15 @@ func calculators() []Page {
 			{Action: "ai.reply", Model: "gpt-4-turbo", Times: 3000, Each: credits(10), Credits: credits(30_000)},
 			{Action: "ai.knowledge_sync", Times: 4, Each: credits(25), Credits: credits(100)},
 		},
-		Once:    []views.CalculatorLine{{Action: "ai.embed_conversation", Times: 12_000, Each: models.Credit / 2, Credits: credits(6000)}},
-		Reserve: credits(6020), Low: credits(25_836), Usual: credits(36_120), High: credits(72_120), Moving: credits(6000),
+		Once:    []views.CalculatorLine{{Action: "ai.embed_conversation", Times: 12_000, Each: models.Credit / 2, Credits: credits(6000)}, {Action: "ai.document", Times: 300, Each: credits(1), Credits: credits(300), AtLeast: true}},
+		Reserve: credits(6020), Low: credits(25_836), Usual: credits(36_120), High: credits(72_120), Moving: credits(6300),
 		Switches: []views.CalculatorSwitch{{Model: "gpt-3.5-turbo", Usual: credits(3720), Href: form.WithModel("gpt-3.5-turbo")}},
 		Offers:   true,
 		Month: views.CalculatorBasket{
 			Picks:   []views.CalculatorPick{{Name: "35,000 credits", Count: 1, Href: "/buy?pack=pck_3"}, {Name: "2,000 credits", Count: 2, Href: "/buy?pack=pck_1"}},
 			Credits: credits(39_000), Price: usd(12_000), Left: credits(2880),
 		},
-		Extra: views.CalculatorBasket{Picks: []views.CalculatorPick{{Amount: credits(6000), Count: 6, Href: "/buy?pack=pck_4&quantity=6000"}}, Credits: credits(6000), Price: usd(3000)},
+		Extra: views.CalculatorBasket{Picks: []views.CalculatorPick{{Amount: credits(7000), Count: 7, Href: "/buy?pack=pck_4&quantity=7000"}}, Credits: credits(7000), Price: usd(3500), Left: credits(700)},
 		Each:  usd(24),
 	}
 	agency := result
