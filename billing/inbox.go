@@ -88,8 +88,8 @@ func (s *Service) eventRow(endpoint string, e *checkout.Event, payload []byte, n
 		if _, err := models.ParseID[models.PackageSubID](row.Reference); err != nil {
 			row.State, row.Note, row.ProcessedAt = models.EventIgnored, "about a subscription that is not ours", now
 		}
-	case !isPurchaseEvent(e.Type) && !isConnectionEvent(endpoint, e.Type, e.Account):
-		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase or a connection", now
+	case !isPurchaseEvent(e.Type) && !isCardEvent(e.Type) && !isConnectionEvent(endpoint, e.Type, e.Account):
+		row.State, row.Note, row.ProcessedAt = models.EventIgnored, "not about a purchase, a card or a connection", now
 	}
 	if e.PaymentIntent != "" && row.Reference == "" {
 		row.Reference = e.PaymentIntent
@@ -167,9 +167,12 @@ func (s *Service) workEvents(ctx context.Context, now models.Time) error {
 
 func (s *Service) workEvent(ctx context.Context, e *models.StripeEvent, now models.Time) error {
 	var err error
-	if isConnectionEvent(e.Endpoint, e.Type, e.Account) {
+	switch {
+	case isConnectionEvent(e.Endpoint, e.Type, e.Account):
 		err = s.connectionEvent(ctx, e, now)
-	} else {
+	case isCardEvent(e.Type):
+		err = s.changedCardEvent(ctx, e)
+	default:
 		err = s.settleEvent(ctx, e)
 	}
 	e.Attempts++

@@ -237,10 +237,14 @@ func (v Voice) topUp(event models.NoticeEvent, f *models.NoticeFacts, now models
 			Button: "Raise the limit", Path: cmp.Or(f.Path, "/buy/automatic"),
 		}
 	case models.NoticeTopUpPaused:
+		button := "Pay or change the card"
+		if f.Name == "" { // there is none any more
+			button = "Add a card"
+		}
 		return NoticeWords{
 			Title:  "Automatic top-up is paused",
 			Lines:  sentences("Automatic top-up is paused, and buys nothing until you act."+spaced(v.left(f)), strings.TrimSpace(f.Reason+" Nothing was charged.")),
-			Button: "Pay or change the card", Path: cmp.Or(f.Path, "/buy/automatic"),
+			Button: button, Path: cmp.Or(f.Path, "/buy/automatic"),
 		}
 	case models.NoticeTopUpFailed:
 		if f.Currency == "" { // no payment was tried: the agency has too few to sell

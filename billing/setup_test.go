@@ -341,10 +341,10 @@ func TestClockCheck(t *testing.T) {
 func TestEndpointsAskForWhatIsActedOn(t *testing.T) {
 	t.Parallel()
 	for _, kind := range checkout.PlatformEvents() {
-		require.True(t, isPurchaseEvent(kind) || isPlanEvent(kind), kind)
+		require.True(t, isPurchaseEvent(kind) || isCardEvent(kind) || isPlanEvent(kind), kind)
 	}
 	for _, kind := range checkout.ConnectEvents() {
-		require.True(t, isPurchaseEvent(kind) || isPlanEvent(kind) || isConnectionEvent(EndpointConnect, kind, "acct_1"), kind)
+		require.True(t, isPurchaseEvent(kind) || isCardEvent(kind) || isPlanEvent(kind) || isConnectionEvent(EndpointConnect, kind, "acct_1"), kind)
 	}
 	for _, kind := range []string{"account.updated", "capability.updated", eventDeauthorized} {
 		require.Contains(t, checkout.ConnectEvents(), kind, "the inbox waits for it")

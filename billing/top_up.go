@@ -27,6 +27,7 @@ type SavedCards interface {
 	CreateCustomer(ctx context.Context, p checkout.CustomerParams) (string, error)
 	CreateCardSession(ctx context.Context, p checkout.CardSessionParams) (checkout.Session, error)
 	SavedCard(ctx context.Context, account, session string) (checkout.Session, checkout.Card, error)
+	Card(ctx context.Context, account, id string) (card checkout.Card, customer string, err error)
 	ForgetCard(ctx context.Context, account, card string) error
 	ChargeSaved(ctx context.Context, p checkout.SavedChargeParams) (checkout.Session, error)
 	Payment(ctx context.Context, account, intent string) (checkout.Session, error)
@@ -107,8 +108,7 @@ func (s *Service) TopUp(ctx context.Context, a *Account) (TopUpView, error) {
 		if err != nil {
 			return err
 		}
-		out.Retryable = out.State == models.TopUpPaused && out.Reason == models.TopUpDeclined && tried < maxDeclines && !out.InFlight &&
-			out.Now.Sub(out.AttemptedAt) >= topUpEvery
+		out.Retryable = retryable(&out.TopUp, tried, out.Now) && !out.InFlight
 		return mayTopUp(tx, a)
 	})
 	out.Allowed = err == nil
@@ -344,7 +344,9 @@ func (s *Service) TakeCard(ctx context.Context, a *Account, session string, by A
 		}
 		old = t
 		t.Account, t.Customer = account, shown.Customer
-		s.useCard(&t, &card, now)
+		if err := useCard(tx, &t, &card, now); err != nil {
+			return err
+		}
 		if err := tx.Select("*").Updates(&t).Error; err != nil {
 			return err
 		}
@@ -366,16 +368,34 @@ func (s *Service) TakeCard(ctx context.Context, a *Account, session string, by A
 }
 
 // useCard puts a card in the place of the one before, and lets what paused for
-// that one go on: with another card, or after the bank has seen the owner.
-func (s *Service) useCard(t *models.TopUp, card *checkout.Card, now models.Time) {
+// that one go on: with another card, with the same one again once it was removed or
+// its bank has seen the owner, and for one try with the same one of a later expiry,
+// unless its bank has more against it than the date.
+func useCard(tx *gorm.DB, t *models.TopUp, card *checkout.Card, now models.Time) error {
 	other := card.Fingerprint != t.CardFingerprint
+	renewed := !other && 12*card.Year+card.Month > 12*t.CardYear+t.CardMonth
 	t.PaymentMethod, t.CardBrand, t.CardLast4, t.CardMonth, t.CardYear, t.CardFingerprint = card.ID, card.Brand, card.Last4, card.Month, card.Year, card.Fingerprint
 	if other {
 		t.Declines = 0
 	}
-	if t.State == models.TopUpPaused && t.Reason.OfCard() && (other || t.Reason == models.TopUpAuthenticate) {
-		t.State, t.Reason, t.Note, t.PausedAt, t.DueAt, t.Declines = models.TopUpOn, models.TopUpNoReason, "", 0, now, 0
+	if t.State != models.TopUpPaused || !t.Reason.OfCard() {
+		return nil
 	}
+	switch {
+	case other || t.Reason == models.TopUpRemoved:
+	case t.Reason == models.TopUpAuthenticate:
+		t.Declines = 0
+	case renewed:
+		last, err := lastAttempt(tx, t.AgencyID, t.WalletID)
+		if err != nil || t.Reason == models.TopUpBlocked && last.FailureCode != failureExpired {
+			return err
+		}
+		t.Declines = pauseAfter - 1
+	default:
+		return nil
+	}
+	t.State, t.Reason, t.Note, t.PausedAt, t.DueAt = models.TopUpOn, models.TopUpNoReason, "", 0, now
+	return nil
 }
 
 // cardName is a card as people know it.
@@ -600,6 +620,12 @@ func (s *Service) TurnTopUpOff(ctx context.Context, a *Account, by Actor) error 
 	})
 }
 
+// retryable tells whether somebody may have a card tried once more that was
+// declined so often.
+func retryable(t *models.TopUp, tried int64, now models.Time) bool {
+	return t.State == models.TopUpPaused && t.Reason == models.TopUpDeclined && t.HasCard() && tried < maxDeclines && now.Sub(t.AttemptedAt) >= topUpEvery
+}
+
 // RetryTopUp tries a declined card once more because somebody asks for it. Errors:
 // not_retryable.
 func (s *Service) RetryTopUp(ctx context.Context, a *Account, by Actor) (models.Purchase, error) {
@@ -613,7 +639,7 @@ func (s *Service) RetryTopUp(ctx context.Context, a *Account, by Actor) (models.
 		if err != nil {
 			return err
 		}
-		if t.State != models.TopUpPaused || t.Reason != models.TopUpDeclined || tried >= maxDeclines || now.Sub(t.AttemptedAt) < topUpEvery {
+		if !retryable(&t, tried, now) {
 			return problem.New(problem.Conflict, "not_retryable", "This card cannot be tried again now. Use another card, or pay once yourself.").On("card")
 		}
 		r := tx.Model(&models.TopUp{}).Where("agency_id = ? AND wallet_id = ? AND state = ? AND reason = ?", a.Agency.ID, a.Wallet, t.State, t.Reason).

@@ -294,7 +294,7 @@ func (s *Service) mayCharge(tx *gorm.DB, a *Account, t *models.TopUp, now models
 		return err
 	}
 	if t.Account != account {
-		return pausedError{models.TopUpBlocked, a.Agency.Name + " takes payments through another account now. Save the card again."}
+		return pausedError{models.TopUpRemoved, a.Agency.Name + " takes payments through another account now. Save the card again."}
 	}
 	var disputed int64
 	if err := tx.Model(&models.Purchase{}).Where("agency_id = ? AND wallet_id = ? AND (dispute = ? OR dispute = ? AND disputed_at > ?)",
@@ -570,8 +570,11 @@ func (s *Service) lookAutomatic(ctx context.Context, p *models.Purchase, number 
 	return never, nil
 }
 
-// failureRefused stands for Stripe's own refusal, that no bank has heard of.
-const failureRefused = "refused"
+const (
+	// failureRefused stands for Stripe's own refusal, that no bank has heard of.
+	failureRefused = "refused"
+	failureExpired = "expired_card"
+)
 
 // noteAutomatic keeps what a look at an attempt told, beside whether it was paid.
 func noteAutomatic(tx *gorm.DB, p *models.Purchase, session *checkout.Session) error {
@@ -643,6 +646,9 @@ func (s *Service) topUpBooked(tx *gorm.DB, p *models.Purchase, was models.Purcha
 			}
 		}
 		next["note"] = p.StatusNote
+		if p.FailureCode == failureRefused {
+			next["removed_card"] = p.PaymentMethod
+		}
 	case models.PurchaseReview:
 		// Paid and not booked: to charge again would pay twice.
 		return s.pauseIn(tx, &t, zone, pausedError{models.TopUpReview, "A payment was made that we have to look at. You are not charged again meanwhile."}, now)
@@ -662,9 +668,11 @@ func stopFor(code, note string) (pausedError, bool) {
 	switch code {
 	case "authentication_required":
 		return pausedError{models.TopUpAuthenticate, "Your bank wants you to confirm this payment yourself."}, true
-	case "stolen_card", "lost_card", "pickup_card", "fraudulent", "restricted_card", "security_violation", "expired_card", "invalid_account",
-		"revocation_of_authorization", "revocation_of_all_authorizations", "stop_payment_order", "merchant_blacklist", "card_not_supported", failureRefused:
+	case "stolen_card", "lost_card", "pickup_card", "fraudulent", "restricted_card", "security_violation", failureExpired, "invalid_account",
+		"revocation_of_authorization", "revocation_of_all_authorizations", "stop_payment_order", "merchant_blacklist", "card_not_supported":
 		return pausedError{models.TopUpBlocked, note}, true
+	case failureRefused:
+		return pausedError{models.TopUpRemoved, note}, true
 	}
 	return pausedError{}, false
 }
@@ -689,7 +697,9 @@ func (s *Service) topUpRecovered(tx *gorm.DB, p *models.Purchase, session *check
 		return err
 	}
 	t.Account, t.Customer = p.Account, session.Customer
-	s.useCard(&t, &session.Card, now)
+	if err := useCard(tx, &t, &session.Card, now); err != nil {
+		return err
+	}
 	t.State, t.Reason, t.Note, t.PausedAt, t.DueAt, t.Declines, t.AttemptedAt = models.TopUpOn, models.TopUpNoReason, "", 0, now.Add(topUpEvery), 0, now
 	return tx.Select("*").Updates(&t).Error
 }

@@ -51,7 +51,7 @@ func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 // not paid since.
 func cardDeclined(tx *gorm.DB, a *Account) (bool, error) {
 	t, err := topUpOf(tx, a.Agency.ID, a.Wallet)
-	return t.State == models.TopUpOn && t.Declines > 0 || t.State == models.TopUpPaused && t.Reason.OfCard(), err
+	return t.State == models.TopUpOn && t.Declines > 0 || t.State == models.TopUpPaused && t.Reason.OfCard() && t.Reason != models.TopUpRemoved, err
 }
 
 // ChargeFailed is the state of a wallet whose automatic top-up was declined.

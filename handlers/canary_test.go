@@ -67,7 +67,7 @@ standing_assignments   note created_by
 stripe_accounts        name (statement)
 sub_accounts           external_id name idempotency_key try_later
 subscriptions          stripe_id stripe_customer
-top_ups                note agreed_by customer payment_method card_brand card_last4 card_fingerprint card_session
+top_ups                note agreed_by customer payment_method card_brand card_last4 card_fingerprint card_session removed_card
 users                  email=%s@example.test name
 webhook_deliveries     body={"note":"%s"} note
 webhook_endpoints      url=https://%s.example/ note disabled_note idempotency_key created_by

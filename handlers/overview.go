@@ -240,7 +240,7 @@ func (a *app) notice(c echo.Context, o *billing.OverviewData, b *views.Balance) 
 	switch b.State {
 	case views.StatePaused, views.StateUpstreamPaused: // worse
 	case views.StateExcess, views.StateCritical:
-		if n != nil && (state == views.TopUpFailed || state == views.TopUpFailing) {
+		if n != nil && (state == views.TopUpFailed || state == views.TopUpFailing || state == views.TopUpNoCard) {
 			return n
 		}
 	case views.StateNew, views.StateHealthy, views.StateLow, views.StatePurchasePending, views.StateChargeFailed:

@@ -72,6 +72,8 @@ func topUpStateOf(t *models.TopUp) views.TopUpState {
 		return views.TopUpFailing
 	case t.State == models.TopUpOn:
 		return views.TopUpOn
+	case t.State == models.TopUpPaused && t.Reason == models.TopUpRemoved:
+		return views.TopUpNoCard
 	case t.State == models.TopUpPaused && t.Reason.OfCard():
 		return views.TopUpFailed
 	case t.State == models.TopUpPaused && t.Reason == models.TopUpLimit:

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,6 +33,10 @@ func (l *till) SavedCard(ctx context.Context, account, session string) (checkout
 		return s, checkout.Card{}, err
 	}
 	return s, checkout.Card{ID: "pm_" + session, Brand: "visa", Last4: "4242", Month: 12, Year: 2034, Fingerprint: session}, err
+}
+
+func (*till) Card(_ context.Context, _, id string) (checkout.Card, string, error) {
+	return checkout.Card{ID: id, Brand: "visa", Last4: "4242", Month: 12, Year: 2034, Fingerprint: strings.TrimPrefix(id, "pm_")}, "cus_1", nil
 }
 
 func (*till) ForgetCard(context.Context, string, string) error { return nil }

@@ -19,6 +19,7 @@ const (
 	TopUpDeclined     TopUpReason = "declined"       // the card was declined several times
 	TopUpBlocked      TopUpReason = "blocked"        // its bank will never pay with it
 	TopUpAuthenticate TopUpReason = "authentication" // the bank wants its owner to confirm
+	TopUpRemoved      TopUpReason = "removed"        // the card was removed at Stripe, or cannot be charged there any more
 	TopUpLimit        TopUpReason = "limit"          // the month's money is spent
 	TopUpOffer        TopUpReason = "offer"          // what it buys is not sold, or costs more than was agreed
 	TopUpDisputed     TopUpReason = "disputed"       // a payment was disputed
@@ -56,6 +57,8 @@ type TopUp struct {
 	CardYear        int
 	CardFingerprint string
 	CardSession     string // of the page on which it was last to be saved
+	RemovedCard     string // the payment method that was last found to be removed at Stripe
+	CardLooks       int64  // how often Stripe was asked about the card
 
 	Declines    int  // since the last payment that went through
 	AttemptedAt Time // the last try
@@ -65,7 +68,7 @@ type TopUp struct {
 }
 
 // HasCard tells whether there is a card to charge.
-func (t *TopUp) HasCard() bool { return t.PaymentMethod != "" }
+func (t *TopUp) HasCard() bool { return t.PaymentMethod != t.RemovedCard }
 
 // Limit is the month's limit as money.
 func (t *TopUp) Limit() Money { return Money{Amount: t.MonthlyLimit, Currency: t.Currency} }
@@ -85,7 +88,7 @@ func (p *Purchase) Automatic() bool { return p.Origin == OriginAutomatic }
 
 // OfCard tells a reason that another card, or paying once oneself, ends.
 func (r TopUpReason) OfCard() bool {
-	return r == TopUpDeclined || r == TopUpBlocked || r == TopUpAuthenticate
+	return r == TopUpDeclined || r == TopUpBlocked || r == TopUpAuthenticate || r == TopUpRemoved
 }
 
 // Buys tells whether it may buy in the month that began then: it is on, or was

@@ -14,6 +14,7 @@ const (
 	TopUpOn      TopUpState = "on"
 	TopUpFailing TopUpState = "failing" // on, and the card was declined the last time
 	TopUpFailed  TopUpState = "failed"  // paused: another card, or paying once, ends it
+	TopUpNoCard  TopUpState = "no_card" // paused: the card it charged is gone
 	TopUpLimit   TopUpState = "limit"   // paused for the rest of the month
 	TopUpStopped TopUpState = "stopped" // paused for another reason
 )
@@ -104,7 +105,7 @@ func (v TopUp) word() (Tone, string) {
 		return ToneOK, "On"
 	case TopUpFailing, TopUpFailed:
 		return ToneBad, "Payment failed"
-	case TopUpLimit, TopUpStopped:
+	case TopUpLimit, TopUpStopped, TopUpNoCard:
 		return ToneWarn, "Paused"
 	case TopUpOff:
 	}
@@ -215,6 +216,8 @@ func TopUpNotice(state TopUpState, note string, until models.Time, f Frame) *Not
 			Tone: ToneWarn, Lead: "Automatic top-up is paused.", Text: "This month's limit is reached. Paused until " + format.Date(until, f.Now, f.zone()) + ".",
 			Action: &Link{Label: "Raise the limit", Href: "/buy/automatic#limit"},
 		}
+	case TopUpNoCard:
+		return &Notice{Tone: ToneBad, Lead: "Automatic top-up is paused.", Text: note, Action: &Link{Label: "Add a card", Href: "/buy/automatic#card"}}
 	case TopUpStopped:
 		return &Notice{Tone: ToneWarn, Lead: "Automatic top-up is paused.", Text: note, Action: &Link{Label: "Look at it", Href: "/buy/automatic"}}
 	case TopUpOff, TopUpOn:
@@ -229,7 +232,7 @@ func TopUpFact(state TopUpState, below models.Credits) string {
 		return "On below " + format.Credits(below)
 	case TopUpFailing, TopUpFailed:
 		return "Payment failed"
-	case TopUpLimit, TopUpStopped:
+	case TopUpLimit, TopUpStopped, TopUpNoCard:
 		return "Paused"
 	case TopUpOff:
 	}

@@ -137,6 +137,7 @@ func TestContract(t *testing.T) {
 			return nil
 		},
 		"SavedCard":  func() error { _, _, err := g.SavedCard(ctx, connected, "cs_test_1"); return err },
+		"Card":       func() error { _, _, err := g.Card(ctx, connected, "pm_1"); return err },
 		"ForgetCard": func() error { return g.ForgetCard(ctx, "", "pm_1") },
 		"ChargeSaved": func() error {
 			for _, p := range []checkout.SavedChargeParams{

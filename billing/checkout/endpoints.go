@@ -27,7 +27,8 @@ func PlatformEvents() []string {
 	}, paymentEvents()...)
 }
 
-// paymentEvents are those of one-time payments, the platform's and its agencies'.
+// paymentEvents are those of one-time payments and of the cards that are charged
+// for them, the platform's and its agencies'.
 func paymentEvents() []string {
 	return []string{
 		"charge.dispute.closed", "charge.dispute.created", "charge.dispute.funds_reinstated", "charge.dispute.funds_withdrawn",
@@ -35,6 +36,7 @@ func paymentEvents() []string {
 		"checkout.session.async_payment_failed", "checkout.session.async_payment_succeeded",
 		"checkout.session.completed", "checkout.session.expired",
 		"payment_intent.canceled", "payment_intent.payment_failed", "payment_intent.processing", "payment_intent.succeeded",
+		"payment_method.automatically_updated", "payment_method.detached", "payment_method.updated",
 		"radar.early_fraud_warning.created", "refund.created", "refund.updated",
 	}
 }

@@ -95,13 +95,38 @@ func (g *Gateway) SavedCard(ctx context.Context, account, session string) (Sessi
 		return Session{}, Card{}, g.failed(ctx, "get card session", account, err)
 	}
 	var card Card
-	if s := got.SetupIntent; s != nil && s.Status == stripe.SetupIntentStatusSucceeded && s.PaymentMethod != nil && s.PaymentMethod.Card != nil {
-		c := s.PaymentMethod.Card
-		card = Card{
-			ID: s.PaymentMethod.ID, Brand: string(c.Brand), Last4: c.Last4, Month: int(c.ExpMonth), Year: int(c.ExpYear), Fingerprint: c.Fingerprint,
+	if s := got.SetupIntent; s != nil && s.Status == stripe.SetupIntentStatusSucceeded {
+		if saved, customer := readMethod(s.PaymentMethod); customer != "" { // else it was removed since
+			card = saved
 		}
 	}
 	return readSession(account, got), card, nil
+}
+
+// Card asks how a saved card stands: what is shown of it now, and the customer who
+// is charged with it, "" once it was taken from them. Errors: not_found.
+func (g *Gateway) Card(ctx context.Context, account, id string) (card Card, customer string, err error) {
+	params := &stripe.PaymentMethodParams{}
+	as(ctx, &params.Params, account)
+	got, err := g.api.PaymentMethods.Get(id, params)
+	if err != nil {
+		return Card{}, "", g.failed(ctx, "get card", account, err)
+	}
+	card, customer = readMethod(got)
+	return card, customer, nil
+}
+
+func readMethod(m *stripe.PaymentMethod) (card Card, customer string) {
+	if m == nil || m.Card == nil {
+		return Card{}, ""
+	}
+	if m.Customer != nil {
+		customer = m.Customer.ID
+	}
+	c := m.Card
+	return Card{
+		ID: m.ID, Brand: string(c.Brand), Last4: c.Last4, Month: int(c.ExpMonth), Year: int(c.ExpYear), Fingerprint: c.Fingerprint,
+	}, customer
 }
 
 // ForgetCard takes a saved card away from its customer. One that is gone already

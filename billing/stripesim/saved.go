@@ -59,8 +59,8 @@ func (m savedMethod) fields(string) any {
 		Billing  billingDetails `json:"billing_details"`
 		Card     map[string]any `json:"card"`
 		Created  int64          `json:"created"`
-		Customer string         `json:"customer"`
-	}{m.ID, billingDetails{Name: name}, card, m.Created, m.Customer}
+		Customer any            `json:"customer"`
+	}{m.ID, billingDetails{Name: name}, card, m.Created, orNull(m.Customer)}
 }
 
 func (s setupIntent) fields(string) any { return s }
@@ -76,6 +76,7 @@ func savedRoutes(v1 func(string, []string, handler)) {
 	v1("GET /v1/setup_intents/{id}", nil, one(func(s *state) *table[setupIntent] { return s.Setups }, "setup_intent", "intent"))
 	v1("GET /v1/payment_methods", listing("customer", "type"), listMethods)
 	v1("GET /v1/payment_methods/{id}", nil, one(func(s *state) *table[savedMethod] { return s.Methods }, "payment_method", "payment_method"))
+	v1("POST /v1/payment_methods/{id}", []string{"card[exp_month]", "card[exp_year]"}, updateMethod)
 	v1("POST /v1/payment_methods/{id}/detach", nil, detachMethod)
 }
 
@@ -85,6 +86,28 @@ func listMethods(c *call) (wire, *apiError) {
 	return page(c, c.state.Methods, "/v1/payment_methods", func(m *savedMethod) bool {
 		return m.Customer != "" && m.Customer == customer && within(c.form, m.Created)
 	})
+}
+
+// updateMethod is POST /v1/payment_methods/{id}: its owner writes another expiry.
+func updateMethod(c *call) (wire, *apiError) {
+	m := c.state.Methods.get(c.account, c.path("id"))
+	if m == nil {
+		return nil, notFound("payment_method", c.path("id"), "payment_method")
+	}
+	month, _ := c.form.integer("card[exp_month]")
+	year, _ := c.form.integer("card[exp_year]")
+	switch {
+	case c.form.err != nil:
+		return nil, c.form.err
+	case m.Customer == "":
+		return nil, invalid("", "", "You must save this PaymentMethod to a customer before you can update it.")
+	case month < 1 || month > 12 || year < 2000 || year > 2100:
+		return nil, invalid("card[exp_month]", "invalid_expiry_month", "A month from 1 to 12 and a year of four digits are needed.")
+	}
+	m.Method.ExpMonth, m.Method.ExpYear = month, year
+	c.keep(c.state.Methods.kind, m.ID)
+	c.emit("payment_method.updated", *m, seconds(c.now))
+	return c.render(*m)
 }
 
 func detachMethod(c *call) (wire, *apiError) {
@@ -277,8 +300,18 @@ func (c *call) chargeSaved(p *intent, saved *savedMethod) *apiError {
 	return c.refuse(p, ch, card.Code, card.DeclineCode, at)
 }
 
+// reissue shows a saved card as its network has it now: with its number and a later
+// expiry.
+func (c *call) reissue(m *savedMethod, number string) {
+	m.Number, m.Authenticated = number, false
+	m.Method.Brand, m.Method.Last4, m.Method.Fingerprint = brandOf(number), lastFour(number), fingerprint(number)
+	m.Method.ExpYear += 4
+	c.emit("payment_method.automatically_updated", *m, seconds(c.now))
+}
+
 // doorMethod is POST /_sim/payment_methods/{id}: card, a test number whose bank
-// answers for this saved card from now on; what is shown of it stays.
+// answers for this saved card from now on; what is shown of it stays. With reissued
+// its network tells Stripe of the number, and of a later expiry.
 func (s *Server) doorMethod(w http.ResponseWriter, r *http.Request) {
 	in, e := readDoor(r)
 	number := digits(in.Get("card"))
@@ -292,7 +325,10 @@ func (s *Server) doorMethod(w http.ResponseWriter, r *http.Request) {
 	var found *row[savedMethod]
 	err := s.act(r.Context(), origin{base: "http://" + r.Host}, func(c *call) {
 		if found = c.state.Methods.find(r.PathValue("id")); found != nil {
-			found.Object.Number = number
+			c.account, found.Object.Number = found.Account, number
+			if in.Get("reissued") != "" {
+				c.reissue(found.Object, number)
+			}
 			c.keep(c.state.Methods.kind, found.ID)
 		}
 	})

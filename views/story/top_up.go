@@ -24,6 +24,8 @@ func topUps() []Page {
 	failing.State, failing.Note = views.TopUpFailing, "The card was declined. Try another card, or ask your bank."
 	broken := failing
 	broken.State, broken.Retry = views.TopUpFailed, true
+	removed := on
+	removed.State, removed.Card, removed.Note = views.TopUpNoCard, "", "Visa •••• 4242 was removed from your cards at Stripe. Add a card, and automatic top-up goes on by itself."
 	limit := on
 	limit.State, limit.Until, limit.Spent = views.TopUpLimit, at(31, 0, 0), usd(20_000)
 	stopped := on
@@ -52,6 +54,7 @@ func topUps() []Page {
 		{"top-up-flying", views.TopUpPage(flying)},
 		{"top-up-failing", views.TopUpPage(failing)},
 		{"top-up-failed", views.TopUpPage(broken)},
+		{"top-up-removed", views.TopUpPage(removed)},
 		{"top-up-limit", views.TopUpPage(limit)},
 		{"top-up-stopped", views.TopUpPage(stopped)},
 		{"top-up-member", views.TopUpPage(member)},
