@@ -51,6 +51,15 @@ func (l *Ledger) BeginPeriods(ctx context.Context, tx *gorm.DB, periods []Allowa
 		}
 		same := cycles[p.Start]
 		same.agencies, same.wallets = append(same.agencies, p.Agency), append(same.wallets, p.Wallet)
+		if a.CycleStart >= p.Start { // it may have begun, and its allowance be used up since
+			begun, err := begunPeriod(tx, p)
+			if err != nil {
+				return err
+			}
+			if begun {
+				continue
+			}
+		}
 		if err := c.begin(a, p); err != nil {
 			return err
 		}
@@ -62,12 +71,21 @@ func (l *Ledger) BeginPeriods(ctx context.Context, tx *gorm.DB, periods []Allowa
 		for i, id := range same.wallets {
 			l.known.forget(walletKey{same.agencies[i], id})
 		}
-		if err := tx.Model(&models.Wallet{}).Where("agency_id IN ? AND id IN ?", same.agencies, same.wallets).
+		if err := tx.Model(&models.Wallet{}).Where("agency_id IN ? AND id IN ? AND cycle_start <= ?", same.agencies, same.wallets, start).
 			Updates(map[string]any{"cycle_start": start, "version": gorm.Expr("version + 1")}).Error; err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// begunPeriod tells whether a wallet was given a period's allowance, whatever is left
+// of it.
+func begunPeriod(tx *gorm.DB, p *Allowance) (bool, error) {
+	var given int64
+	err := tx.Model(&models.Lot{}).Where("agency_id = ? AND wallet_id = ? AND period_start = ?", p.Agency, p.Wallet, p.Start).
+		Where("source = 'plan' AND period_start > 0 AND parent_lot_id IS NULL").Count(&given).Error // as the index says it
+	return given > 0, err
 }
 
 // begin books one wallet's period.

@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,9 +16,13 @@ import (
 
 func (w *world) begin(t *testing.T, n int64, from, to models.Time) {
 	t.Helper()
-	require.NoError(t, w.db.InTx(t.Context(), func(tx *gorm.DB) error {
-		return w.ledger.BeginPeriods(t.Context(), tx, []ledger.Allowance{{Agency: w.agency, Wallet: w.wallet, Credits: credits(n), Start: from, End: to, Reference: "sbs_1"}})
-	}))
+	require.NoError(t, w.beginPeriod(t.Context(), n, from, to))
+}
+
+func (w *world) beginPeriod(ctx context.Context, n int64, from, to models.Time) error {
+	return w.db.InTx(ctx, func(tx *gorm.DB) error {
+		return w.ledger.BeginPeriods(ctx, tx, []ledger.Allowance{{Agency: w.agency, Wallet: w.wallet, Credits: credits(n), Start: from, End: to, Reference: "sbs_1"}})
+	})
 }
 
 // A period's start books what ended as of its end and grants what begins as of
@@ -43,6 +49,41 @@ func TestAPeriodBegins(t *testing.T) {
 			return err
 		}))
 		require.Zero(t, w.row(t, w.wallet).Balance)
+		w.audit(t)
+	})
+}
+
+// A period whose allowance is used up, or ended with its plan, has begun all the same:
+// saying so again, many times and at once, gives nothing.
+func TestAPeriodThatIsUsedUpBeginsOnce(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		first, second, third := start, start.Add(24*time.Hour), start.Add(48*time.Hour)
+		w.begin(t, 10, first, second)
+		w.charge(t, of(w.request("a", 10), w.wallet, first))
+		for range 3 {
+			w.begin(t, 10, first, second)
+		}
+		require.Zero(t, w.row(t, w.wallet).Balance)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if err := w.beginPeriod(t.Context(), 10, second, third); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		require.Equal(t, credits(10), w.balanceAt(t, w.wallet, second).Plan)
+		require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+			_, err := w.ledger.EndPlanCredits(t.Context(), tx, w.agency, w.wallet, second.Add(time.Hour))
+			return err
+		}))
+		w.begin(t, 10, second, third)
+		w.begin(t, 10, first, second)
+		require.Zero(t, w.row(t, w.wallet).Balance, "it ended, and does not begin again")
+		require.Equal(t, second, w.row(t, w.wallet).CycleStart)
 		w.audit(t)
 	})
 }

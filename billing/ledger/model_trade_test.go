@@ -19,17 +19,17 @@ type modelPurchase struct {
 	spent         models.Credits // of what was revoked: had been used
 }
 
-// beginPeriod gives an allowance, if the period has none that is in use, and gives
-// its lot.
+// beginPeriod gives an allowance, if the period has had none, and gives its lot.
 func (m *model) beginPeriod(start, end models.Time, credits models.Credits) *modelLot {
 	w := m.agency
-	m.cycle = start
-	for _, l := range w.ordered() {
-		switch {
-		case !l.open() || l.source != models.SourcePlan || l.parent != nil:
-		case l.period == start:
+	m.cycle = max(m.cycle, start)
+	for _, l := range w.lots {
+		if l.source == models.SourcePlan && l.parent == nil && l.period == start {
 			return nil
-		case l.expires <= start:
+		}
+	}
+	for _, l := range w.ordered() {
+		if l.open() && l.source == models.SourcePlan && l.parent == nil && l.expires <= start {
 			w.breakage += l.remaining
 			l.remaining = 0
 		}

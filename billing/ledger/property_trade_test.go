@@ -286,12 +286,8 @@ func (x *twin) recallOne(*rapid.T) {
 func (x *twin) renew(*rapid.T) {
 	x.tick()
 	if x.period == x.cycle && x.period > 0 && rapid.IntRange(0, 3).Draw(x.t, "again") == 0 {
-		for _, l := range x.agency.lots {
-			if l.period == x.period && l.open() {
-				x.begin(x.period, x.amount("credits"))
-				return
-			}
-		}
+		x.begin(x.period, x.amount("credits"))
+		return
 	}
 	x.begin(max(x.cycle+1, x.now-models.Time(rapid.Int64Range(0, 60).Draw(x.t, "minutes late"))*hour/60), x.amount("credits"))
 }
