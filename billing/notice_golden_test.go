@@ -48,7 +48,9 @@ func sampleNotices(client bool) map[string][]models.Notice {
 		"topup-done":   {one(models.NoticeTopUpDone, dollars(with(func(f *models.NoticeFacts) { f.Credits = credits(12_500) }), 5_000))},
 		"topup-failed": {one(models.NoticeTopUpFailed, dollars(with(func(f *models.NoticeFacts) { f.Reason, f.At = "Your bank declined the card.", day(1) }), 5_000))},
 		"topup-limit":  {one(models.NoticeTopUpLimit, dollars(with(func(f *models.NoticeFacts) { f.At = day(6) }), 20_000))},
-		"topup-paused": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) { f.Reason, f.Name = "Your bank wants to hear from you.", "Visa •••• 4242" }))},
+		"topup-paused": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {
+			f.Reason, f.Name = "Your bank wants to hear from you.", "Visa •••• 4242"
+		}))},
 		"topup-removed": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {
 			f.Reason = "Visa •••• 4242 was removed from your cards at Stripe. Add a card, and automatic top-up goes on by itself."
 		}))},

@@ -528,20 +528,22 @@ func timesWithin(amount, each int64) int64 {
 
 // topUpOffer finds what somebody chose to buy.
 func topUpOffer(tx *gorm.DB, in *TopUpInput) (TopUpOffer, error) {
-	choose := problem.New(problem.Invalid, "unknown_offer", "Choose what to buy.").On("offer")
-	if in.Offer == "" {
-		return TopUpOffer{}, choose
-	}
 	offers, err := topUpOffers(tx, in.Account)
 	if err != nil {
 		return TopUpOffer{}, err
 	}
+	return chosenOffer(offers, in.Offer, in.Quantity)
+}
+
+// chosenOffer is the offer of an id, at a quantity where it is sold by the quantity.
+// Errors: unknown_offer, invalid_quantity.
+func chosenOffer(offers []TopUpOffer, id string, quantity models.Credits) (TopUpOffer, error) {
 	for _, o := range offers {
-		if o.ID != in.Offer && (o.Pack.ID.IsZero() || o.Pack.ID.String() != in.Offer) {
+		if id == "" || o.ID != id && (o.Pack.ID.IsZero() || o.Pack.ID.String() != id) {
 			continue
 		}
-		if o.Pack.Kind == models.PackQuantity && in.Quantity > 0 {
-			credits, price, err := Quote(o.Pack, in.Quantity)
+		if o.Pack.Kind == models.PackQuantity && quantity > 0 {
+			credits, price, err := Quote(o.Pack, quantity)
 			if err != nil {
 				return TopUpOffer{}, err
 			}
@@ -549,7 +551,7 @@ func topUpOffer(tx *gorm.DB, in *TopUpInput) (TopUpOffer, error) {
 		}
 		return o, nil
 	}
-	return TopUpOffer{}, choose
+	return TopUpOffer{}, problem.New(problem.Invalid, "unknown_offer", "Choose what to buy.").On("offer")
 }
 
 // TurnTopUpOn has a wallet buy by itself from now on; a wallet that is below the

@@ -15,6 +15,16 @@ type TopUpPace struct {
 	Days  int64 // until it first buys; -1: not within 30 days
 }
 
+// PaceOf is Pace of a choice that may not be agreed to yet. Errors: unknown_offer,
+// invalid_quantity.
+func (v *TopUpView) PaceOf(threshold models.Credits, offer string, quantity models.Credits) (TopUpPace, error) {
+	o, err := chosenOffer(v.Offers, offer, quantity)
+	if err != nil {
+		return TopUpPace{}, err
+	}
+	return v.Pace(threshold, o), nil
+}
+
 // Pace walks 30 days on at the account's pace, through a reset of its plan
 // credits, and counts how often an offer would be bought.
 func (v *TopUpView) Pace(threshold models.Credits, o TopUpOffer) TopUpPace { //nolint:gocritic // once per page

@@ -66,6 +66,30 @@ func (f *topUpForm) read(a *billing.Account, by billing.Actor) billing.TopUpInpu
 	return in
 }
 
+// preview is what the choices come to, as far as they can be read; nil where they
+// cannot.
+func (f *topUpForm) preview(t *billing.TopUpView, currency string) *views.TopUpPreview {
+	below, err := typedCredits(f.threshold)
+	if err != nil {
+		return nil
+	}
+	var quantity models.Credits
+	if f.quantity != "" {
+		if quantity, err = typedCredits(f.quantity); err != nil {
+			return nil
+		}
+	}
+	pace, err := t.PaceOf(below, f.offer, quantity)
+	if err != nil {
+		return nil // the form says what is wrong once it is sent
+	}
+	out := &views.TopUpPreview{Pace: topUpPace(pace)}
+	if limit, err := typedMoney(f.limit, currency); err == nil {
+		out.Limit = limit
+	}
+	return out
+}
+
 func topUpStateOf(t *models.TopUp) views.TopUpState {
 	switch {
 	case t.State == models.TopUpOn && t.Declines > 0:
@@ -137,10 +161,9 @@ func (a *app) showTopUp(c echo.Context, code int, f topUpForm) error { //nolint:
 	}
 	if t.State != models.TopUpOff {
 		out.Pace = topUpPace(t.Pace(t.Threshold, running))
-	} else if o := t.Offer(f.offer); o != nil {
-		if below, err := typedCredits(f.threshold); err == nil {
-			out.Pace = topUpPace(t.Pace(below, *o))
-		}
+	}
+	if f.typed {
+		out.Preview = f.preview(&t, account.Agency.Currency)
 	}
 	if out.Frame, err = a.frame(c, "Automatic top-up", "buy", nil); err != nil {
 		return err
@@ -164,6 +187,9 @@ func (a *app) setTopUp(c echo.Context) error {
 	v, ctx := visitOf(c), c.Request().Context()
 	account := v.viewer.Account()
 	f := typedTopUp(c.FormValue)
+	if c.FormValue("preview") != "" {
+		return a.showTopUp(c, http.StatusOK, f)
+	}
 	change := c.FormValue("do") == "card"
 	t, err := a.Billing.TopUp(ctx, account)
 	if err != nil {

@@ -86,6 +86,14 @@ func TestAutomaticTopUpIsSetUp(t *testing.T) {
 		wrong = send("/buy/automatic", url.Values{"threshold": {"200,000"}, "offer": {"credits-2000"}, "limit": {"5"}})
 		require.Contains(t, wrong.doc().Find(".errors").Text(), "must allow it at least")
 
+		// What it comes to is said before it is sent, from what is typed so far.
+		require.Empty(t, page.doc().Find("#pace").Text())
+		for typed, says := range map[string]string{"200,000": "There is not enough usage yet to say how often this would buy.", "many": ""} {
+			seen := send("/buy/automatic", url.Values{"threshold": {typed}, "offer": {"credits-2000"}, "preview": {"1"}})
+			require.Equal(t, http.StatusOK, seen.StatusCode)
+			require.Equal(t, says, seen.doc().Find("#pace").Text())
+			require.Equal(t, typed, seen.doc().Find("#threshold").AttrOr("value", ""))
+		}
 		chosen := url.Values{"threshold": {"1,000"}, "offer": {"credits-2000"}, "limit": {"$20"}}
 		link := send("/buy/automatic", chosen)
 		require.Contains(t, link.to(), "https://checkout.stripe.com/")

@@ -44,6 +44,27 @@ type TopUpPace struct {
 	Days  int64 // until it buys next; less than 0: not within a month
 }
 
+// TopUpPreview is what the choices in the form come to.
+type TopUpPreview struct {
+	Pace  TopUpPace
+	Limit models.Money // zero where none can be read
+}
+
+func (v *TopUpPreview) sentence() string {
+	if v == nil {
+		return ""
+	}
+	return v.Pace.within(v.Limit)
+}
+
+// within is the sentence with a month's limit that stops it before the month ends.
+func (p TopUpPace) within(limit models.Money) string {
+	if p.Known && limit.Amount > 0 && p.Cost.Amount > limit.Amount {
+		return p.sentence() + " The limit of " + format.Money(limit) + " a month stops it before that."
+	}
+	return p.sentence()
+}
+
 func (p TopUpPace) sentence() string {
 	switch {
 	case !p.Known:
@@ -89,7 +110,8 @@ type TopUp struct {
 	Typed     string // the limit
 	Symbol    string
 	ForSales  bool
-	Sells     bool // the agency sells packages
+	Preview   *TopUpPreview // of what somebody typed; nil before, and where it cannot be read
+	Sells     bool          // the agency sells packages
 	Card      string
 	Attempt   string
 
@@ -187,7 +209,7 @@ func (v TopUpConfirm) says() []string {
 	if v.Sales {
 		out = append(out, "When a client's purchase needs more credits than you have, it buys the smallest pack that covers it, within the same limit.")
 	}
-	return append(out, v.Pace.sentence(), "A declined card is tried 3 times at most, and you are told of the first. A price that goes up is never charged without you.",
+	return append(out, v.Pace.within(v.Limit), "A declined card is tried 3 times at most, and you are told of the first. A price that goes up is never charged without you.",
 		"Turn it off at any time with one click on the page Automatic top-up.")
 }
 

@@ -175,6 +175,41 @@ addEventListener("popstate", () => {
   if ($("[data-swap-target]")) swap(location.href, false);
 });
 
+// What a form comes to, as the server works it out: one question at a time, the
+// newest last. The button that asks without script asks with it too.
+function asks(form, done) {
+  let asking = false;
+  let changed = false;
+  const ask = async () => {
+    if (asking) return void (changed = true);
+    asking = true;
+    do {
+      changed = false;
+      const body = new URLSearchParams(new FormData(form));
+      body.set("preview", "1");
+      body.set("fragment", "1");
+      try {
+        const answer = await fetch(form.getAttribute("action"), { method: "POST", body, headers: { Accept: "text/html" } });
+        if (!answer.ok || answer.redirected) break;
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (changed) continue;
+        for (const part of $$("[data-live]", form)) part.replaceChildren(...(fresh.getElementById(part.id)?.childNodes ?? []));
+        done?.();
+      } catch {
+        break; // the button still works
+      }
+    } while (changed);
+    asking = false;
+  };
+  form.addEventListener("submit", (event) => {
+    if (event.submitter?.name !== "preview") return;
+    event.preventDefault();
+    ask();
+  });
+  return ask;
+}
+for (const form of $$("form[data-ask]")) form.addEventListener("input", asks(form));
+
 // Shortcuts, unless turned off or typing: g then o, u, b, s, h; "/" to the first
 // search field; "?" lists them.
 const places = { o: "overview", u: "usage", b: "buy", s: "sub-accounts", h: "history" };

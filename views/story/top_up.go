@@ -13,7 +13,8 @@ func topUps() []Page {
 		Clients: &views.TopUpClients{},
 	}
 	wrong := off
-	wrong.Frame, wrong.Offer, wrong.Threshold, wrong.Typed, wrong.Card, wrong.Pace = failed(off.Frame), choice.ID, "10000", "20", "Visa •••• 4242", pace
+	wrong.Frame, wrong.Offer, wrong.Threshold, wrong.Typed, wrong.Card = failed(off.Frame), choice.ID, "10000", "20", "Visa •••• 4242"
+	wrong.Preview = &views.TopUpPreview{Pace: pace, Limit: usd(2_000)}
 	wrong.Errors = views.FieldErrors{{Field: "limit", Text: "One purchase is 50.00 USD: the limit must allow it at least."}}
 	on := off
 	on.State, on.Running, on.Below, on.Spent, on.Limit, on.Card, on.Pace = views.TopUpOn, choice, credits(10_000), usd(5_000), usd(20_000), "Visa •••• 4242", pace
