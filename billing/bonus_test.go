@@ -43,6 +43,9 @@ func TestABonusComesAndGoesWithItsPack(t *testing.T) {
 		is := s.balance(t, s.account)
 		require.Equal(t, []models.Credits{thousand, 10 * thousand, 11 * thousand},
 			[]models.Credits{is.Bonus - before.Bonus, is.Purchased - before.Purchased, p.BalanceAfter - p.BalanceBefore})
+		var bonus models.Lot
+		require.NoError(t, db.Read.Where("agency_id = ? AND id = ?", p.AgencyID, p.BonusLotID).Take(&bonus).Error)
+		require.Equal(t, models.Never, bonus.ExpiresAt, "nobody may come to owe what expired")
 		s.sound(t, db)
 
 		// A quarter of the money takes a quarter of both.

@@ -173,6 +173,10 @@ func TestAMonthWithoutStock(t *testing.T) {
 				got := fmt.Sprintf("%s %d %s", months[1].Status, months[1].Paid, s.balance(t, acme).Purchased)
 				want := map[string]string{"refuse": "cancelled 0 0", "wait": "processing 15000 0", "buy": "credited 15000 30000"}[answer]
 				require.Equal(t, want, got, months[1].StatusNote)
+				if bought := s.attempts(t, s.account); answer == "buy" {
+					require.Len(t, bought, 1)
+					require.Equal(t, 35*thousand, bought[0].Credits, "25,000 are lacking: the smallest pack that covers them")
+				}
 				require.Equal(t, models.PackageSubActive, sub.Status)
 				if answer != "wait" {
 					return
