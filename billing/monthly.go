@@ -292,12 +292,13 @@ func (s *Service) openRenewal(ctx context.Context, row *models.PackageSubscripti
 		if readErr != nil {
 			return p, readErr
 		}
-		if _, err := s.coverStock(ctx, &agency, row.Credits, s.clock.Now()); err != nil {
+		if _, err := s.coverStock(ctx, &agency, row.Credits, i.ID, s.clock.Now()); err != nil {
 			s.log.LogAttrs(ctx, slog.LevelError, "buy stock for a renewal", slog.Any("error", err))
 		}
 		p, err = s.writeRenewal(ctx, row, i, true)
 	}
 	if models.IsDuplicate(err) { // somebody else wrote it meanwhile
+		p = models.Purchase{} // the id of ours is of no row
 		err = s.db.Write.WithContext(ctx).Where("agency_id = ? AND account = ? AND invoice = ?", row.AgencyID, row.Account, i.ID).Take(&p).Error
 	}
 	return p, err

@@ -131,7 +131,7 @@ func (s *Service) waitingDue(ctx context.Context, now models.Time) error {
 	for _, r := range rows {
 		agency, err := s.Agency(ctx, r.AgencyID)
 		if err == nil {
-			_, err = s.coverStock(ctx, &agency, r.Credits, now)
+			_, err = s.coverStock(ctx, &agency, r.Credits, "", now)
 		}
 		errs = append(errs, err)
 	}

@@ -73,7 +73,7 @@ func (s *Service) coverSale(ctx context.Context, in *PackageInput) bool {
 	lacks, err := s.lacks(ctx, in)
 	covered := false
 	if err == nil {
-		covered, err = s.coverStock(ctx, &in.Account.Agency, lacks, s.clock.Now())
+		covered, err = s.coverStock(ctx, &in.Account.Agency, lacks, in.Account.Wallet.String()+":"+in.Key, s.clock.Now())
 	}
 	if err != nil {
 		s.log.LogAttrs(ctx, slog.LevelError, "buy stock for a sale", slog.Any("error", err))

@@ -92,12 +92,18 @@ func (s *Service) topUpLater(ctx context.Context, agency models.AgencyID, wallet
 // topUpWallet buys for one wallet if it is below its line and may. The purchase is
 // zero when there was nothing to do.
 func (s *Service) topUpWallet(ctx context.Context, agency models.AgencyID, wallet models.WalletID, now models.Time) (models.Purchase, error) {
-	return s.topUp(ctx, agency, wallet, 0, now)
+	return s.topUp(ctx, agency, wallet, coverage{}, now)
+}
+
+// coverage is stock that something lacks of an agency.
+type coverage struct {
+	credits models.Credits // 0: nothing does
+	key     string         // of what lacks it: for the same key it is bought once
 }
 
 // topUp is topUpWallet; with cover it buys the smallest pack that holds so much,
 // whatever the wallet has.
-func (s *Service) topUp(ctx context.Context, agency models.AgencyID, wallet models.WalletID, cover models.Credits, now models.Time) (models.Purchase, error) {
+func (s *Service) topUp(ctx context.Context, agency models.AgencyID, wallet models.WalletID, cover coverage, now models.Time) (models.Purchase, error) {
 	a, err := s.AccountOf(ctx, wallet)
 	if err != nil {
 		return models.Purchase{}, err
@@ -109,7 +115,7 @@ func (s *Service) topUp(ctx context.Context, agency models.AgencyID, wallet mode
 	if lack, short := errors.AsType[stockError](err); short {
 		// The agency may buy what its client wants; else it is told, and no card is
 		// charged.
-		covered, err := s.coverStock(ctx, &a.Agency, lack.credits, now)
+		covered, err := s.coverStock(ctx, &a.Agency, lack.credits, lack.key, now)
 		if err == nil && covered {
 			p, err = s.claimTopUp(ctx, a, cover, now)
 		}
@@ -129,7 +135,10 @@ func (s *Service) topUp(ctx context.Context, agency models.AgencyID, wallet mode
 }
 
 // stockError says that an agency has not the stock that its client would buy.
-type stockError struct{ credits models.Credits }
+type stockError struct {
+	credits models.Credits
+	key     string // of the attempt
+}
 
 func (stockError) Error() string { return "the agency has not the stock for this automatic top-up" }
 
@@ -144,7 +153,7 @@ func (e pausedError) Error() string { return e.note }
 // claimTopUp writes the attempt before anybody is asked for money: whatever
 // becomes of this process, the next one finds it. The purchase is zero when there
 // is nothing to do. Errors: stockError.
-func (s *Service) claimTopUp(ctx context.Context, a *Account, cover models.Credits, now models.Time) (models.Purchase, error) {
+func (s *Service) claimTopUp(ctx context.Context, a *Account, cover coverage, now models.Time) (models.Purchase, error) {
 	var p models.Purchase
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
 		p = models.Purchase{}
@@ -153,14 +162,14 @@ func (s *Service) claimTopUp(ctx context.Context, a *Account, cover models.Credi
 			return err
 		}
 		month := period.CalendarMonth(now, Zone(a.Agency.TimeZone))
-		if cover > 0 && (t.State != models.TopUpOn || !t.ForSales) {
+		if cover.credits > 0 && (t.State != models.TopUpOn || !t.ForSales) {
 			return nil
 		}
 		if !t.Buys(month.Start) {
 			return s.topUpDone(tx, &t, 0)
 		}
 		if wait := t.AttemptedAt.Add(topUpEvery); t.AttemptedAt > 0 && wait > now {
-			again, err := mayCoverAgain(tx, &t, cover)
+			again, err := mayCoverAgain(tx, &t, cover.credits)
 			if err != nil {
 				return err
 			}
@@ -168,7 +177,7 @@ func (s *Service) claimTopUp(ctx context.Context, a *Account, cover models.Credi
 				return s.topUpDone(tx, &t, wait)
 			}
 		}
-		if cover == 0 && t.State == models.TopUpOn && t.DueAt > now { // the card rests
+		if cover.credits == 0 && t.State == models.TopUpOn && t.DueAt > now { // the card rests
 			return nil
 		}
 		// An attempt in flight is looked for before the balance is read: one that ends in
@@ -186,7 +195,7 @@ func (s *Service) claimTopUp(ctx context.Context, a *Account, cover models.Credi
 			return err
 		}
 		need := t.Threshold - left
-		if cover == 0 && need <= 0 {
+		if cover.credits == 0 && need <= 0 {
 			return s.topUpDone(tx, &t, 0)
 		}
 		if err := s.mayCharge(tx, a, &t, now); err != nil {
@@ -201,13 +210,15 @@ func (s *Service) claimTopUp(ctx context.Context, a *Account, cover models.Credi
 			BoughtBy: string(ActorTopUp), Live: s.payments.LiveMode(), ExpiresAt: now.Add(topUpPatience), CreatedAt: now,
 			Origin: models.OriginAutomatic, Customer: t.Customer, PaymentMethod: t.PaymentMethod, Card: t.CardFingerprint,
 		}
-		p.IdempotencyKey = "top-up:" + p.ID.String()
+		if p.IdempotencyKey = cover.key; cover.key == "" {
+			p.IdempotencyKey = "top-up:" + p.ID.String()
+		}
 		p.Fingerprint = fingerprint("top_up", p.ID.String())
 		room := t.MonthlyLimit - spent
 		if a.SubAccount != nil {
 			err = s.claimPackage(ctx, tx, a, &t, &p, need, room)
 		} else {
-			err = claimPack(tx, &t, &p, need, cover, room)
+			err = claimPack(tx, &t, &p, need, cover.credits, room)
 		}
 		if err != nil {
 			return err
@@ -442,7 +453,7 @@ func (s *Service) claimPackage(ctx context.Context, tx *gorm.DB, a *Account, t *
 	case wrong == nil:
 		return err
 	case wrong.Code == "out_of_stock":
-		return stockError{pkg.Credits * models.Credits(times)}
+		return stockError{pkg.Credits * models.Credits(times), fmt.Sprintf("%s:%d", t.WalletID, t.AttemptedAt)}
 	case wrong.Code == "package_limit_reached":
 		return pausedError{models.TopUpLimit, wrong.Message}
 	default:
@@ -451,8 +462,10 @@ func (s *Service) claimPackage(ctx context.Context, tx *gorm.DB, a *Account, t *
 }
 
 // coverStock has an agency buy what it lacks of the stock for a sale, if it wants
-// that. False: it does not, may not now, or its card was not charged.
-func (s *Service) coverStock(ctx context.Context, agency *models.Agency, need models.Credits, now models.Time) (bool, error) {
+// that. False: it does not, may not now, or its card was not charged. What is wanted
+// under one key is covered once an hour: of two who found the same sale short, the
+// second may look when the first has bought the stock and taken it.
+func (s *Service) coverStock(ctx context.Context, agency *models.Agency, need models.Credits, key string, now models.Time) (bool, error) {
 	t, err := topUpOf(s.db.Read.WithContext(ctx), agency.ID, agency.WalletID)
 	if err != nil || t.State != models.TopUpOn || !t.ForSales {
 		return false, err
@@ -464,13 +477,16 @@ func (s *Service) coverStock(ctx context.Context, agency *models.Agency, need mo
 	if need += view.Balance.Excess - stockOf(&view, now); need <= 0 {
 		return true, nil // it has come meanwhile
 	}
-	p, err := s.topUp(ctx, agency.ID, agency.WalletID, need, now)
+	if key != "" {
+		key = fmt.Sprintf("cover:%x", fingerprint("cover", key, fmt.Sprint(now/models.Time(topUpEvery.Microseconds()))))
+	}
+	p, err := s.topUp(ctx, agency.ID, agency.WalletID, coverage{need, key}, now)
 	if err != nil {
 		return false, err
 	}
 	if p.ID.IsZero() { // perhaps one is in flight
-		if p, err = lastAttempt(s.db.Read.WithContext(ctx), agency.ID, agency.WalletID); err != nil || p.Status != models.PurchaseOpen {
-			return false, err
+		if p, err = lastAttempt(s.db.Write.WithContext(ctx), agency.ID, agency.WalletID); err != nil || p.Status != models.PurchaseOpen {
+			return key != "" && p.IdempotencyKey == key && p.CreditedAt > 0, err
 		}
 		if p, err = s.settle(ctx, p.AgencyID, p.ID, false); err != nil {
 			return false, err
