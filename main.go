@@ -328,12 +328,13 @@ type stripeFlags struct {
 	StripeKey           string   `name:"stripe-secret-key" env:"STRIPE_SECRET_KEY" help:"Without it, buying is off."`
 	StripeSecret        []string `name:"stripe-webhook-secret" env:"STRIPE_WEBHOOK_SECRET" help:"One, or two while one is rolled."`
 	StripeConnectSecret []string `name:"stripe-connect-webhook-secret" env:"STRIPE_CONNECT_WEBHOOK_SECRET" help:"The same for the accounts of agencies that sell."`
+	StripeTax           bool     `name:"stripe-tax" env:"REFILL_STRIPE_TAX" help:"Stripe reckons tax on packs and plans, on top of their prices. Stripe Tax has to be set up first."`
 	StripeURL           string   `name:"stripe-url" env:"REFILL_STRIPE_URL" hidden:"" help:"A Stripe-compatible server on this machine, for tests; never with a live key."`
 }
 
 func (f *stripeFlags) config(log *slog.Logger) checkout.Config {
 	return checkout.Config{
-		SecretKey: f.StripeKey, WebhookSecrets: f.StripeSecret, ConnectWebhookSecrets: f.StripeConnectSecret, BaseURL: f.StripeURL, Log: log,
+		SecretKey: f.StripeKey, WebhookSecrets: f.StripeSecret, ConnectWebhookSecrets: f.StripeConnectSecret, BaseURL: f.StripeURL, Tax: f.StripeTax, Log: log,
 	}
 }
 

@@ -46,7 +46,7 @@ type shop struct {
 // shopAccount is the Stripe account the shop's agency may sell through.
 const shopAccount = "acct_shop"
 
-func openShop(t *testing.T, db *models.DB, presetName, plan string) *shop {
+func openShop(t *testing.T, db *models.DB, presetName, plan string, more ...func(*checkout.Config)) *shop {
 	t.Helper()
 	s := &shop{db: db, clock: demo.NewClock(0)}
 	sim, err := stripesim.New(stripesim.Config{
@@ -67,9 +67,13 @@ func openShop(t *testing.T, db *models.DB, presetName, plan string) *shop {
 		_, _ = w.Write(late.Body.Bytes())
 	}))
 	s.box, s.simulator = box.URL, sim
-	gateway, err := checkout.New(checkout.Config{
+	cfg := checkout.Config{
 		SecretKey: "sk_test_shop", WebhookSecrets: []string{"whsec_shop"}, ConnectWebhookSecrets: []string{"whsec_connect"}, BaseURL: box.URL,
-	})
+	}
+	for _, change := range more {
+		change(&cfg)
+	}
+	gateway, err := checkout.New(cfg)
 	require.NoError(t, err)
 	led, err := ledger.Open(t.Context(), db, ledger.Options{})
 	require.NoError(t, err)

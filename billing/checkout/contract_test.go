@@ -24,6 +24,8 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	mock := startMock(t)
 	g := newGateway(t, mock)
+	taxing, err := checkout.New(checkout.Config{SecretKey: testKey, WebhookSecrets: []string{testSecret}, BaseURL: mock, Tax: true})
+	require.NoError(t, err)
 	ctx := t.Context()
 	full := checkout.SessionParams{
 		Account: connected, Reference: "pur_1", IdempotencyKey: "purchase:1", Title: "12,500 credits",
@@ -41,7 +43,12 @@ func TestContract(t *testing.T) {
 			if _, err := g.CreateSession(ctx, least); err != nil {
 				return err
 			}
-			_, err := g.CreateSession(ctx, full)
+			if _, err := g.CreateSession(ctx, full); err != nil {
+				return err
+			}
+			known := least
+			known.IdempotencyKey, known.Customer = "purchase:3", "cus_1"
+			_, err := taxing.CreateSession(ctx, known)
 			return err
 		},
 		"Session":       func() error { _, err := g.Session(ctx, "", "cs_test_1"); return err },
@@ -73,8 +80,12 @@ func TestContract(t *testing.T) {
 			return g.MissedEvents(ctx, "", models.At(time.Now().Add(-time.Hour)), func(checkout.Event) error { return nil })
 		},
 		"PriceOf": func() error {
-			_, err := g.PriceOf(ctx, checkout.PriceParams{Plan: "pln_1", Name: "Agency", Amount: models.Money{Amount: 9700, Currency: "usd"}, Yearly: true})
-			return err
+			for _, with := range []*checkout.Gateway{g, taxing} {
+				if _, err := with.PriceOf(ctx, checkout.PriceParams{Plan: "pln_1", Name: "Agency", Amount: models.Money{Amount: 9700, Currency: "usd"}, Yearly: true}); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 		"CreatePlanSession": func() error {
 			for _, p := range []checkout.PlanSessionParams{
@@ -84,8 +95,10 @@ func TestContract(t *testing.T) {
 					ExpiresAt: models.At(time.Now().Add(40 * time.Minute)),
 				},
 			} {
-				if _, err := g.CreatePlanSession(ctx, p); err != nil {
-					return err
+				for _, with := range []*checkout.Gateway{g, taxing} {
+					if _, err := with.CreatePlanSession(ctx, p); err != nil {
+						return err
+					}
 				}
 			}
 			return nil

@@ -31,6 +31,7 @@ type Config struct {
 	WebhookSecrets        []string     // of the platform's endpoint: one, or two while one is rolled
 	ConnectWebhookSecrets []string     // of the Connect endpoint; none while agencies do not sell
 	BaseURL               string       // a simulator on this machine; "" is the real Stripe
+	Tax                   bool         // Stripe reckons tax on the platform's own checkouts
 	HTTPClient            *http.Client // one with a timeout of 20 s when nil
 	Log                   *slog.Logger // nothing is logged when nil
 }
@@ -40,6 +41,7 @@ type Gateway struct {
 	api            *client.API
 	live           bool
 	simulator      string // its address; "" is the real Stripe
+	tax            bool
 	secrets        []string
 	connectSecrets []string
 	log            *slog.Logger
@@ -73,6 +75,7 @@ func New(cfg Config) (*Gateway, error) {
 		api:            api,
 		live:           live,
 		simulator:      strings.TrimRight(cfg.BaseURL, "/"),
+		tax:            cfg.Tax,
 		secrets:        slices.Clone(cfg.WebhookSecrets),
 		connectSecrets: slices.Clone(cfg.ConnectWebhookSecrets),
 		log:            log,

@@ -92,7 +92,7 @@ func (g *Gateway) PriceOf(ctx context.Context, p PriceParams) (string, error) {
 	for list.Next() {
 		found := list.Price()
 		if found.LookupKey == p.Plan && found.UnitAmount == p.Amount.Amount && string(found.Currency) == p.Amount.Currency &&
-			found.Recurring != nil && string(found.Recurring.Interval) == interval {
+			found.Recurring != nil && string(found.Recurring.Interval) == interval && (!g.tax || string(found.TaxBehavior) == taxOnTop) {
 			return found.ID, nil
 		}
 	}
@@ -105,7 +105,12 @@ func (g *Gateway) PriceOf(ctx context.Context, p PriceParams) (string, error) {
 		ProductData: &stripe.PriceProductDataParams{Name: &p.Name},
 	}
 	params.Context = ctx
-	made, err := repeat("price:"+p.Plan, func(key string) (*stripe.Price, error) {
+	key := "price:" + p.Plan
+	if g.tax {
+		params.TaxBehavior = new(taxOnTop)
+		key += ":tax"
+	}
+	made, err := repeat(key, func(key string) (*stripe.Price, error) {
 		params.SetIdempotencyKey(key)
 		return g.api.Prices.New(params)
 	})
@@ -159,6 +164,7 @@ func (g *Gateway) CreatePlanSession(ctx context.Context, p PlanSessionParams) (S
 	if p.ExpiresAt.IsSet() {
 		params.ExpiresAt = new(p.ExpiresAt.Go().Unix())
 	}
+	g.addTax(params, "")
 	return g.openSession(ctx, "create plan session", "", p.IdempotencyKey, params)
 }
 

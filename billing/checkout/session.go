@@ -172,8 +172,32 @@ func (g *Gateway) CreateSession(ctx context.Context, p SessionParams) (Session, 
 		params.PaymentIntentData.SetupFutureUsage = stripe.String(string(stripe.PaymentIntentSetupFutureUsageOffSession))
 	}
 	params.AddExpand(sessionDetail)
+	g.addTax(params, p.Account)
 	return g.openSession(ctx, "create checkout session", p.Account, p.IdempotencyKey, params)
 }
+
+// addTax has Stripe reckon tax on top of the price, where the platform sells and
+// wants that. The buyer's address and tax number are asked for then. An agency's own
+// account has its own rules.
+func (g *Gateway) addTax(params *stripe.CheckoutSessionParams, account string) {
+	if !g.tax || account != "" {
+		return
+	}
+	params.AutomaticTax = &stripe.CheckoutSessionAutomaticTaxParams{Enabled: new(true)}
+	params.TaxIDCollection = &stripe.CheckoutSessionTaxIDCollectionParams{Enabled: new(true)}
+	if params.Customer != nil { // one that Stripe knows by less
+		params.CustomerUpdate = &stripe.CheckoutSessionCustomerUpdateParams{Address: new("auto"), Name: new("auto")}
+	}
+	for _, item := range params.LineItems {
+		if item.PriceData != nil {
+			item.PriceData.TaxBehavior = new(taxOnTop)
+		}
+	}
+}
+
+// taxOnTop has a price go without tax, which comes on top: a price that holds tax
+// would be worth less where more is taken.
+const taxOnTop = "exclusive"
 
 // openSession sends what is asked of a checkout. The same key gives the same session.
 func (g *Gateway) openSession(ctx context.Context, what, account, key string, params *stripe.CheckoutSessionParams) (Session, error) {

@@ -327,7 +327,7 @@ func TestWrongParameters(t *testing.T) {
 		"empty":                {item + rest + "&cancel_url=", "parameter_invalid_empty", "cancel_url"},
 		"not a number":         {item + rest + "&expires_at=soon", "parameter_invalid_integer", "expires_at"},
 		"not a truth":          {item + rest + "&adaptive_pricing[enabled]=perhaps", "parameter_invalid_boolean", "adaptive_pricing[enabled]"},
-		"not simulated":        {item + rest + "&automatic_tax[enabled]=true", "", "automatic_tax[enabled]"},
+		"not simulated":        {item + rest + "&allow_promotion_codes=true", "", "allow_promotion_codes"},
 		"two currencies":       {item + rest + "&" + strings.ReplaceAll(strings.Replace(item, "=usd", "=eur", 1), "[0]", "[1]"), "", "line_items"},
 		"too much":             {item + rest + "&line_items[0][quantity]=999999", "amount_too_large", ""},
 		"fee of the platform":  {item + rest + "&payment_intent_data[application_fee_amount]=1", "", "payment_intent_data[application_fee_amount]"},

@@ -23,7 +23,8 @@ func sessionParams() []string {
 	return []string{
 		"mode", "success_url", "cancel_url", "client_reference_id", "customer", "customer_email", "customer_creation",
 		"expires_at", "locale", "submit_type", "metadata[*]", "payment_method_types[]", "allow_promotion_codes",
-		"automatic_tax[enabled]", "adaptive_pricing[enabled]", "billing_address_collection", "ui_mode",
+		"automatic_tax[enabled]", "tax_id_collection[enabled]", "customer_update[address]", "customer_update[name]",
+		"adaptive_pricing[enabled]", "billing_address_collection", "ui_mode",
 		"line_items[][quantity]", "line_items[][price_data][currency]", "line_items[][price_data][unit_amount]",
 		"line_items[][price_data][product_data][name]", "line_items[][price_data][product_data][description]",
 		"line_items[][price_data][product_data][metadata][*]", "line_items[][price_data][tax_behavior]",
@@ -70,7 +71,8 @@ func createSession(c *call) (wire, *apiError) {
 	if s.Mode = f.need("mode"); f.err == nil && s.Mode != "payment" && s.Mode != "subscription" && s.Mode != "setup" {
 		f.fail(invalid("mode", "", "Checkout in mode '%s' is not simulated: payment, subscription and setup are.", s.Mode))
 	}
-	for _, off := range []string{"allow_promotion_codes", "automatic_tax[enabled]", "adaptive_pricing[enabled]"} {
+	s.AutomaticTax.Enabled = f.truth("automatic_tax[enabled]")
+	for _, off := range []string{"allow_promotion_codes", "adaptive_pricing[enabled]"} {
 		if f.truth(off) {
 			f.fail(invalid(off, "", "%s is not simulated: leave it off.", off))
 		}
@@ -91,6 +93,7 @@ func createSession(c *call) (wire, *apiError) {
 	default:
 		c.readItems(s)
 	}
+	c.readTax(s)
 	c.readPayer(s)
 	c.readExpiry(s)
 	c.readFee(s)
@@ -110,6 +113,28 @@ func createSession(c *call) (wire, *apiError) {
 	return c.render(*s)
 }
 
+// readTax adds the tax to what is to be paid.
+func (c *call) readTax(s *session) {
+	f := c.form
+	switch {
+	case f.err != nil || !s.AutomaticTax.Enabled:
+		return
+	case s.Mode == "setup":
+		f.fail(invalid("automatic_tax[enabled]", "", "Automatic tax is not available in `setup` mode."))
+	case s.Customer != nil && f.oneOf("customer_update[address]", "never", "auto") != "auto":
+		f.fail(invalid("automatic_tax[enabled]", "customer_tax_location_invalid",
+			"Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid address to the Customer or set `customer_update[address]` to 'auto'."))
+	}
+	for i := range s.Items {
+		if s.Items[i].TaxBehavior != "exclusive" {
+			f.fail(invalid("line_items", "", "Tax on top of a price is simulated: tax_behavior=exclusive."))
+		}
+	}
+	s.AutomaticTax.Status = new("complete")
+	s.TotalDetails.AmountTax = taxOn(s.AmountSubtotal)
+	s.AmountTotal += s.TotalDetails.AmountTax
+}
+
 // readItems reads the line items and adds them up.
 func (c *call) readItems(s *session) {
 	f := c.form
@@ -123,7 +148,7 @@ func (c *call) readItems(s *session) {
 			ID: newID("li"), Product: newID("prod"), Price: newID("price"), Quantity: 1,
 			Name:        f.need(at + "[price_data][product_data][name]"),
 			Description: f.optional(at + "[price_data][product_data][description]"),
-			Currency:    strings.ToLower(f.need(at + "[price_data][currency]")),
+			Currency:    strings.ToLower(f.need(at + "[price_data][currency]")), TaxBehavior: f.text(at + "[price_data][tax_behavior]"),
 		}
 		f.need(at + "[price_data][unit_amount]")
 		it.UnitAmount, _ = f.integer(at + "[price_data][unit_amount]")

@@ -72,7 +72,27 @@ type sessionFields struct {
 	SubmitType              *string       `json:"submit_type"`
 	Subscription            *string       `json:"subscription"`
 	SuccessURL              string        `json:"success_url"`
+	AutomaticTax            automaticTax  `json:"automatic_tax"`
+	TotalDetails            totalDetails  `json:"total_details"`
 }
+
+// automaticTax is whether tax is reckoned on top of a price.
+type automaticTax struct {
+	Enabled bool    `json:"enabled"`
+	Status  *string `json:"status"`
+}
+
+type totalDetails struct {
+	AmountDiscount int64 `json:"amount_discount"`
+	AmountShipping int64 `json:"amount_shipping"`
+	AmountTax      int64 `json:"amount_tax"`
+}
+
+// taxPercent is what every buyer is taxed here: no law's rate.
+const taxPercent = 20
+
+// taxOn is the tax on a price that goes without it, in its minor units, rounded half up.
+func taxOn(net int64) int64 { return (net*taxPercent + 50) / 100 }
 
 // session is a checkout and what its payment will be made from.
 type session struct {
@@ -116,6 +136,7 @@ type lineItem struct {
 	Currency    string  `json:"currency"`
 	Product     string  `json:"product"`
 	Price       string  `json:"price"`
+	TaxBehavior string  `json:"tax_behavior,omitempty"`
 }
 
 type intentFields struct {

@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"slices"
@@ -29,6 +30,7 @@ type planPrice struct {
 	Product    string            `json:"product"`
 	Recurring  recurring         `json:"recurring"`
 	UnitAmount int64             `json:"unit_amount"`
+	Tax        string            `json:"tax_behavior"`
 }
 
 // subscriptionStatus is where a subscription stands.
@@ -44,6 +46,7 @@ const (
 
 type subscriptionFields struct {
 	ID                   string             `json:"id"`
+	AutomaticTax         automaticTax       `json:"automatic_tax"`
 	BillingCycleAnchor   int64              `json:"billing_cycle_anchor"`
 	CancelAt             *int64             `json:"cancel_at"`
 	CancelAtPeriodEnd    bool               `json:"cancel_at_period_end"`
@@ -108,6 +111,7 @@ type invoiceFields struct {
 	Subscription        string              `json:"subscription"`
 	SubscriptionDetails subscriptionDetails `json:"subscription_details"`
 	Subtotal            int64               `json:"subtotal"`
+	Tax                 *int64              `json:"tax"`
 	Total               int64               `json:"total"`
 }
 
@@ -148,7 +152,10 @@ func (subscription) shape() string { return "subscription" }
 func (invoice) shape() string      { return "invoice" }
 func (portal) shape() string       { return "billing_portal.session" }
 
-func (p planPrice) fields(string) any { return p }
+func (p planPrice) fields(string) any {
+	p.Tax = cmp.Or(p.Tax, "unspecified") // of an older journal
+	return p
+}
 
 func (s subscription) fields(base string) any {
 	shown, err := render(s.Price, base)
@@ -198,6 +205,7 @@ func (p portal) fields(base string) any {
 func planRoutes(v1 func(string, []string, handler)) {
 	v1("POST /v1/prices", []string{
 		"currency", "unit_amount", "lookup_key", "transfer_lookup_key", "nickname", "metadata[*]", "recurring[interval]", "product_data[name]",
+		"tax_behavior",
 	}, createPrice)
 	v1("GET /v1/prices", listing("lookup_keys[]", "active"), listPrices)
 	v1("GET /v1/prices/{id}", nil, one(func(s *state) *table[planPrice] { return s.Prices }, "price", "price"))
@@ -224,6 +232,7 @@ func createPrice(c *call) (wire, *apiError) {
 		ID: newID("price"), Created: seconds(c.now), Currency: strings.ToLower(f.need("currency")), LookupKey: f.optional("lookup_key"),
 		Metadata: f.metadata("metadata"), Nickname: new(f.need("product_data[name]")), Product: newID("prod"),
 		Recurring: recurring{Interval: f.oneOf("recurring[interval]", "month", "year"), IntervalCount: 1, UsageType: "licensed"},
+		Tax:       f.oneOf("tax_behavior", "unspecified", "exclusive"),
 	}
 	f.need("unit_amount")
 	p.UnitAmount, _ = f.integer("unit_amount")
@@ -326,7 +335,7 @@ func (c *call) readPlan(s *session) {
 	s.PaymentMethodCollection = f.oneOf("payment_method_collection", "always", "if_required")
 	s.Currency, s.CustomerCreation = p.Currency, nil
 	s.Items = []lineItem{{
-		ID: newID("li"), Name: *p.Nickname, Quantity: 1, UnitAmount: p.UnitAmount, Currency: p.Currency, Product: p.Product, Price: p.ID,
+		ID: newID("li"), Name: *p.Nickname, Quantity: 1, UnitAmount: p.UnitAmount, Currency: p.Currency, Product: p.Product, Price: p.ID, TaxBehavior: p.Tax,
 	}}
 	if s.Plan.TrialDays == 0 {
 		s.AmountSubtotal, s.AmountTotal = p.UnitAmount, p.UnitAmount
@@ -385,7 +394,7 @@ func (c *call) subscribe(s *session, a attempt) *apiError {
 	sub := &subscription{
 		subscriptionFields: subscriptionFields{
 			ID: newID("sub"), BillingCycleAnchor: now, Created: now, StartDate: now, Currency: p.Currency, CurrentPeriodStart: now,
-			Customer: *s.Customer, Metadata: s.Plan.Metadata, Status: subIncomplete, ApplicationFee: s.Plan.Fee,
+			Customer: *s.Customer, Metadata: s.Plan.Metadata, Status: subIncomplete, ApplicationFee: s.Plan.Fee, AutomaticTax: s.AutomaticTax,
 		},
 		Item: newID("si"), Price: *p,
 	}
@@ -449,6 +458,17 @@ func (c *call) saveCard(customer, number string, m method) {
 	create(c, c.state.Cards, customer, &savedCard{Customer: customer, Number: number, Method: m})
 }
 
+// owe adds a subscription's tax to an invoice, and says what is due.
+func (i *invoiceFields) owe(sub *subscription) {
+	i.Total = i.Subtotal
+	if sub.AutomaticTax.Enabled {
+		i.Tax = new(taxOn(i.Subtotal))
+		i.Total += *i.Tax
+	}
+	i.AmountDue = max(0, i.Total)
+	i.AmountRemaining = i.AmountDue
+}
+
 // newInvoice begins a draft.
 func (c *call) newInvoice(sub *subscription, reason string, lines []invoiceLine, at int64) *invoice {
 	in := &invoice{invoiceFields: invoiceFields{
@@ -458,10 +478,9 @@ func (c *call) newInvoice(sub *subscription, reason string, lines []invoiceLine,
 	}, Items: lines}
 	for i := range in.Items {
 		in.Items[i].ID = newID("il")
-		in.Total += in.Items[i].Amount
+		in.Subtotal += in.Items[i].Amount
 	}
-	in.Subtotal, in.AmountDue = in.Total, max(0, in.Total)
-	in.AmountRemaining = in.AmountDue
+	in.owe(sub)
 	in.NextPaymentAttempt = new(at + draftTime)
 	create(c, c.state.Invoices, in.ID, in)
 	sub.LatestInvoice = &in.ID
@@ -691,10 +710,11 @@ func previewInvoice(c *call) (wire, *apiError) {
 		return nil, e
 	}
 	in := invoice{invoiceFields: invoiceFields{
-		AmountDue: max(0, ch.total), AmountRemaining: max(0, ch.total), BillingReason: "upcoming", Created: seconds(c.now), Currency: s.Currency, Customer: s.Customer,
-		PeriodStart: s.CurrentPeriodStart, PeriodEnd: s.CurrentPeriodEnd, Status: invoiceDraft, Subscription: s.ID, Subtotal: ch.total, Total: ch.total,
+		BillingReason: "upcoming", Created: seconds(c.now), Currency: s.Currency, Customer: s.Customer,
+		PeriodStart: s.CurrentPeriodStart, PeriodEnd: s.CurrentPeriodEnd, Status: invoiceDraft, Subscription: s.ID, Subtotal: ch.total,
 		SubscriptionDetails: subscriptionDetails{Metadata: s.Metadata},
 	}, Items: ch.lines}
+	in.owe(s)
 	return c.render(in)
 }
 

@@ -167,15 +167,18 @@ func (c *call) expand(in wire, path []string, whole string) *apiError {
 func itemsOf(s *session) []wire {
 	out := make([]wire, 0, len(s.Items))
 	for _, it := range s.Items {
-		total := it.UnitAmount * it.Quantity
+		net, tax := it.UnitAmount*it.Quantity, int64(0)
+		if s.AutomaticTax.Enabled {
+			tax = taxOn(net)
+		}
 		out = append(out, wire{
-			"id": it.ID, "object": "item", "amount_discount": 0, "amount_subtotal": total, "amount_tax": 0,
-			"amount_total": total, "currency": it.Currency, "description": it.Name, "quantity": it.Quantity,
+			"id": it.ID, "object": "item", "amount_discount": 0, "amount_subtotal": net, "amount_tax": tax,
+			"amount_total": net + tax, "currency": it.Currency, "description": it.Name, "quantity": it.Quantity,
 			"price": wire{
 				"id": it.Price, "object": "price", "active": false, "billing_scheme": "per_unit", "created": s.Created,
 				"currency": it.Currency, "custom_unit_amount": nil, "livemode": false, "lookup_key": nil,
 				"metadata": wire{}, "nickname": nil, "product": it.Product, "recurring": nil,
-				"tax_behavior": "unspecified", "tiers_mode": nil, "transform_quantity": nil, "type": "one_time",
+				"tax_behavior": cmp.Or(it.TaxBehavior, "unspecified"), "tiers_mode": nil, "transform_quantity": nil, "type": "one_time",
 				"unit_amount": it.UnitAmount,
 			},
 		})
