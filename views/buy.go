@@ -117,11 +117,12 @@ func (v Buy) have() string {
 	return "You have " + format.CreditsWord(v.Left) + "."
 }
 
-// saving is how much less one credit costs than in the dearest offer: "43% less".
+// saving is how much less one credit costs than in the dearest offer of its kind,
+// bought once or every month: "43% less".
 func (v Buy) saving(o Offer) string {
 	dearest := new(big.Rat)
 	for _, other := range v.Offers {
-		if other.per().Cmp(dearest) > 0 {
+		if other.Month == o.Month && other.per().Cmp(dearest) > 0 {
 			dearest = other.per()
 		}
 	}
@@ -185,7 +186,13 @@ func (v Buy) verb(o Offer) string {
 	return "Continue to payment"
 }
 
-func (v Buy) button(o Offer) string { return v.verb(o) + " — " + format.Money(o.Price) }
+func (v Buy) button(o Offer) string {
+	text := v.verb(o) + " — " + format.Money(o.Price)
+	if o.Month {
+		return text + " a month"
+	}
+	return text
+}
 
 // quantity is the text in the number field.
 func (v Buy) quantity(o Offer) string {

@@ -279,6 +279,13 @@ func buys() []Page {
 		page("client", func(v *views.Buy) {
 			v.Frame, v.Seller, v.Descriptor, v.Left = clientFrame("Buy credits", "buy"), "Northwind Agency", "NORTHWIND AGENCY", credits(1_204)
 		}),
+		page("client-month", func(v *views.Buy) {
+			v.Frame, v.Seller, v.Left = clientFrame("Buy credits", "buy"), "Northwind Agency", credits(1_204)
+			v.Offers = append(v.Offers, views.Offer{
+				ID: "pkg_m", Name: "Club", Credits: credits(1_000), Price: usd(900), Month: true, Note: "Paid every month until you cancel; each month's credits last until the next payment.",
+			})
+			v.Selected = "pkg_m"
+		}),
 		page("tiny-price", func(v *views.Buy) {
 			v.Offers = []views.Offer{{ID: "pck_x", Credits: credits(1_000_000), Price: usd(31_000)}, {ID: "pck_y", Credits: credits(32_258_064), Price: models.Money{Amount: 1_000_000, Currency: "usd"}}}
 			v.Selected = "pck_x"
