@@ -143,3 +143,37 @@ func TestAClientIsToldHowItStands(t *testing.T) {
 		})
 	}
 }
+
+// While Stripe lets an agency take no money, or after it left, its clients keep what
+// they have and are sent to their agency; nobody opens a payment that cannot end.
+func TestWhatClientsSeeWhileTheirAgencyTakesNoMoney(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		p := newPortal(t, db)
+		growth := p.sells()
+		b := p.as("client")
+		front := b.get("/buy")
+		require.Equal(t, 1, front.doc().Find("input[name=pack]").Length())
+		balance := words(b.get("/").doc().Find("[data-balance]"))
+		for name, change := range map[string]map[string]any{
+			"paused": {"charges_enabled": false, "disconnected_at": 0},
+			"left":   {"charges_enabled": false, "disconnected_at": begin},
+		} {
+			require.NoError(t, db.Write.Model(&models.StripeAccount{}).Where("agency_id = ?", p.northwind.ID).Updates(change).Error)
+			shut := b.get("/buy")
+			require.Contains(t, words(shut.doc().Find("main")), "Contact Northwind Agency to add credits.", name)
+			require.Zero(t, shut.doc().Find("input[name=pack]").Length(), name)
+			require.NotContains(t, shut.body, "Stripe", "whose trouble it is, is the agency's business")
+			tried := b.fill("/", "/buy", url.Values{"pack": {growth.ID.String()}, "attempt": {name}})
+			require.Equal(t, http.StatusConflict, tried.StatusCode, name)
+			require.Equal(t, balance, words(b.get("/").doc().Find("[data-balance]")), name)
+			require.Contains(t, words(b.get("/calculator?c=1500").doc().Find("main")), "Ask Northwind Agency for a price.", name)
+		}
+		var opened int64
+		require.NoError(t, db.Read.Model(&models.Purchase{}).Where("package_id IS NOT NULL").Count(&opened).Error)
+		require.Zero(t, opened)
+		require.NoError(t, db.Write.Model(&models.StripeAccount{}).Where("agency_id = ?", p.northwind.ID).
+			Updates(map[string]any{"charges_enabled": true, "disconnected_at": 0}).Error)
+		require.Equal(t, 1, b.get("/buy").doc().Find("input[name=pack]").Length(), "and it opens again")
+	})
+}
