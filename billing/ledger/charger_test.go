@@ -89,7 +89,7 @@ func TestLockAndReadInOneStatementWouldOversell(t *testing.T) {
 	t.Parallel()
 	w, booked := queuedBehindALock(t, func(w *world, l *ledger.Ledger) {
 		l.MergeLockAndRead()
-		require.NoError(t, w.db.Write.Exec("ALTER TABLE wallets DROP CONSTRAINT IF EXISTS wallets_left").Error)
+		require.NoError(t, w.db.Write.Exec("ALTER TABLE wallets DROP CONSTRAINT IF EXISTS wallets_sound").Error)
 	})
 	require.EqualValues(t, 2, booked, "the defect oversells")
 	r, err := ledger.Audit(t.Context(), w.db, start)
