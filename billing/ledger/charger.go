@@ -355,6 +355,9 @@ func (a *attempt) run(ctx context.Context) error {
 			return err
 		}
 		if err := a.book.check(); err != nil {
+			if a.trusting {
+				return errors.Join(errOutdated, err) // holds are read, their wallets may be remembered from before
+			}
 			return brokenError{err}
 		}
 		return tx.commit(ctx, a.book.writes(l.db.Dialect))

@@ -119,11 +119,14 @@ func (b *book) letGo(h *models.Hold, unused []Draw, state models.HoldState, at m
 	b.ended = append(b.ended, h.ID)
 }
 
-// needsLocked tells whether every wallet a hold stands on is in the book.
+// needsLocked tells whether every wallet and lot a hold stands on is in the book.
 func (b *book) needsLocked(a *account, draws []Draw) error {
 	for _, d := range draws {
 		if b.accounts[d.Wallet] == nil {
 			return errNeedsPool
+		}
+		if d.Bucket != models.BucketExcess && b.lots[d.Lot] == nil {
+			return errOutdated // the hold was made after what is remembered of its wallet
 		}
 		if d.Bucket == models.BucketExcess && b.agencyOf(b.accounts[d.Wallet]) == nil {
 			return errNeedsPool

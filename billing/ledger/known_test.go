@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
@@ -66,6 +67,39 @@ func TestWhatIsRememberedIsNeverBelievedAgainstTheDatabase(t *testing.T) {
 		}))
 		require.Equal(t, credits(3), here.charge(t, here.request("g", 1)).Charge.AfterPurchased)
 		here.audit(t)
+	})
+}
+
+// A hold is read from the database, the wallet it stands on may be remembered from
+// before it: credits that are not known to be held, and lots that are not known at
+// all, must not make a process refuse, nor fall over.
+func TestAHoldOfTheNeighbourEndsHere(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		for name, end := range map[string]func(w *world, h ledger.HoldReceipt){
+			"release": func(w *world, h ledger.HoldReceipt) { w.release(t, h, start) },
+			"capture": func(w *world, h ledger.HoldReceipt) {
+				_, err := w.capture(t, h, "c", 2, start)
+				require.NoError(t, err)
+			},
+			"late": func(w *world, h ledger.HoldReceipt) {
+				_, err := w.capture(t, h, "c", 2, start.Add(time.Hour))
+				require.NoError(t, err)
+			},
+		} {
+			for _, unknown := range []bool{false, true} {
+				here := newWorld(t, db)
+				here.grant(t, here.wallet, models.SourcePurchase, 10)
+				there := here.neighbour(t)
+				here.charge(t, here.request("a", 1)) // here remembers 9
+				if unknown {
+					there.grant(t, there.wallet, models.SourcePlan, 10, func(r *ledger.GrantRequest) { r.ExpiresAt = start.Add(24 * time.Hour) })
+				}
+				end(here, there.hold(t, there.wallet, "h", 4, start))
+				require.Zero(t, here.balanceAt(t, here.wallet, start.Add(time.Hour)).Held, "%s, of an unknown lot: %t", name, unknown)
+				here.audit(t)
+			}
+		}
 	})
 }
 
