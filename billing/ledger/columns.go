@@ -28,7 +28,8 @@ type record struct {
 }
 
 // column maps one field of a row type to a column, in both dialects: one array
-// parameter for a whole set on PostgreSQL, one parameter a row on SQLite. The
+// parameter for a set on PostgreSQL, one parameter a row on SQLite and for a set of
+// one. The
 // charge path reads and writes PostgreSQL's binary form itself, because a
 // driver that finds out by reflection costs more than the rest of a charge.
 type column[T any] struct {
@@ -36,7 +37,7 @@ type column[T any] struct {
 	cast string                      // the SQL type parameters are cast to
 	put  func(b []byte, r *T) []byte // appends the value's binary form behind its length
 	take func(r *T, b []byte)        // sets the field from it
-	arg  func(r *T) any              // the field as SQLite's parameter
+	arg  func(r *T) any              // the field as a parameter of its own
 	at   func(r *T) any              // where database/sql scans to
 }
 
@@ -184,7 +185,7 @@ func (cols columns[T]) arrays(rows []*T) []any {
 	return out
 }
 
-// args are one row's parameters on SQLite.
+// args are one row's parameters.
 func (cols columns[T]) args(r *T) []any {
 	out := make([]any, len(cols))
 	for i := range cols {
@@ -230,66 +231,97 @@ func (cols columns[T]) unnested() string {
 // table is how a row type is written. Its parameters come in one of two orders,
 // made once: all is keys then values, rest is values then keys.
 type table[T any] struct {
-	all, rest  columns[T]
-	insertPG   string
-	insertLite string
-	updatePG   string
-	updateLite string
-	guarded    bool // see guardBy
+	all, rest columns[T]
+	inserts   texts
+	updates   texts
+	guarded   bool // see guardBy
+}
+
+// texts is one statement in its three forms. Half of what PostgreSQL does for a
+// single row is setting up to walk arrays, so that row has a form without.
+type texts struct{ many, one, lite string }
+
+// each changes all forms.
+func (t *texts) each(change func(form string) string) {
+	t.many, t.one, t.lite = change(t.many), change(t.one), change(t.lite)
 }
 
 func newTable[T any](name string, keys, values columns[T]) *table[T] {
 	all := append(append(columns[T]{}, keys...), values...)
 	t := &table[T]{all: all, rest: append(append(columns[T]{}, values...), keys...)}
-	t.insertPG = fmt.Sprintf("INSERT INTO %s (%s) SELECT %s", name, all.names(""), all.unnested())
-	t.insertLite = fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", name, all.names(""), strings.TrimSuffix(strings.Repeat("?,", len(all)), ","))
-	var setPG, setLite, onPG, onLite []string
-	for _, c := range values {
-		setPG = append(setPG, c.name+" = v."+c.name)
+	into := fmt.Sprintf("INSERT INTO %s (%s) ", name, all.names(""))
+	var given, setMany, setOne, setLite, onMany, onOne, onLite []string
+	for i, c := range all {
+		given = append(given, parameter(i, c.cast))
+	}
+	for i, c := range values {
+		setMany = append(setMany, c.name+" = v."+c.name)
+		setOne = append(setOne, c.name+" = "+parameter(i, c.cast))
 		setLite = append(setLite, c.name+" = ?")
 	}
-	for _, c := range keys {
-		onPG = append(onPG, "t."+c.name+" = v."+c.name)
+	for i, c := range keys {
+		onMany = append(onMany, "t."+c.name+" = v."+c.name)
+		onOne = append(onOne, "t."+c.name+" = "+parameter(len(values)+i, c.cast))
 		onLite = append(onLite, c.name+" = ?")
 	}
-	t.updatePG = fmt.Sprintf("UPDATE %s AS t SET %s FROM (SELECT %s) AS v WHERE %s",
-		name, strings.Join(setPG, ", "), all.unnested(), strings.Join(onPG, " AND "))
-	t.updateLite = fmt.Sprintf("UPDATE %s SET %s WHERE %s", name, strings.Join(setLite, ", "), strings.Join(onLite, " AND "))
+	t.inserts = texts{
+		many: into + "SELECT " + all.unnested(),
+		one:  into + "VALUES (" + strings.Join(given, ", ") + ")",
+		lite: into + "VALUES (" + strings.TrimSuffix(strings.Repeat("?,", len(all)), ",") + ")",
+	}
+	t.updates = texts{
+		many: fmt.Sprintf("UPDATE %s AS t SET %s FROM (SELECT %s) AS v WHERE %s",
+			name, strings.Join(setMany, ", "), all.unnested(), strings.Join(onMany, " AND ")),
+		one:  fmt.Sprintf("UPDATE %s AS t SET %s WHERE %s", name, strings.Join(setOne, ", "), strings.Join(onOne, " AND ")),
+		lite: fmt.Sprintf("UPDATE %s SET %s WHERE %s", name, strings.Join(setLite, ", "), strings.Join(onLite, " AND ")),
+	}
 	return t
 }
 
+// parameter is PostgreSQL's parameter of an index, from 0.
+func parameter(i int, cast string) string { return fmt.Sprintf("$%d::%s", i+1, cast) }
+
 func (t *table[T]) insert(d models.Dialect, rows []*T) []statement {
-	return set(d, rows, t.insertPG, t.insertLite, t.all, t.all)
+	return set(d, rows, &t.inserts, t.all, t.all)
+}
+
+// onConflict says what an insert does with a row that is there.
+func (t *table[T]) onConflict(do string) {
+	t.inserts.each(func(insert string) string { return insert + " ON CONFLICT " + do })
 }
 
 // guardBy makes updates fail, instead of leaving rows out, when the counter in
 // the database is not one behind the row's.
 func (t *table[T]) guardBy(counter string) {
-	t.updatePG = fmt.Sprintf("WITH done AS (%s AND t.%[2]s = v.%[2]s - 1 RETURNING 1) SELECT 1 / (count(*) = cardinality($1))::int FROM done",
-		t.updatePG, counter)
-	t.updateLite += fmt.Sprintf(" AND %[1]s = ?%[2]d - 1", counter, 1+slices.IndexFunc(t.rest, func(c column[T]) bool { return c.name == counter }))
+	at := slices.IndexFunc(t.rest, func(c column[T]) bool { return c.name == counter })
+	const all = "WITH done AS (%s AND t.%s = %s - 1 RETURNING 1) SELECT 1 / (count(*) = %s)::int FROM done"
+	t.updates.many = fmt.Sprintf(all, t.updates.many, counter, "v."+counter, "cardinality($1)")
+	t.updates.one = fmt.Sprintf(all, t.updates.one, counter, parameter(at, t.rest[at].cast), "1")
+	t.updates.lite += fmt.Sprintf(" AND %s = ?%d - 1", counter, at+1)
 	t.guarded = true
 }
 
 func (t *table[T]) update(d models.Dialect, rows []*T) []statement {
-	out := set(d, rows, t.updatePG, t.updateLite, t.all, t.rest)
+	out := set(d, rows, &t.updates, t.all, t.rest)
 	for i := range out {
 		out[i].guard = t.guarded
 	}
 	return out
 }
 
-// set is one statement for all rows on PostgreSQL, one a row on SQLite.
-func set[T any](d models.Dialect, rows []*T, pg, lite string, pgOrder, liteOrder columns[T]) []statement {
-	if len(rows) == 0 {
-		return nil
+// set is one statement for all rows on PostgreSQL, one a row on SQLite. Parameters
+// of a single row may have an order of their own.
+func set[T any](d models.Dialect, rows []*T, sql *texts, many, single columns[T]) []statement {
+	if d == models.Postgres && len(rows) > 0 && (len(rows) > 1 || sql.one == "") {
+		return []statement{{sql: sql.many, args: many.arrays(rows)}}
 	}
+	text := sql.lite
 	if d == models.Postgres {
-		return []statement{{sql: pg, args: pgOrder.arrays(rows)}}
+		text = sql.one
 	}
 	out := make([]statement, len(rows))
 	for i, r := range rows {
-		out[i] = statement{sql: lite, args: liteOrder.args(r)}
+		out[i] = statement{sql: text, args: single.args(r)}
 	}
 	return out
 }
@@ -318,7 +350,7 @@ func newSearch[K any](keys columns[K], selected, table, more string) search[K] {
 }
 
 func (s *search[K]) find(d models.Dialect, keys []K, scan func(record) error) []statement {
-	found := set(d, pointers(keys), s.pg, s.lite, s.keys, s.keys)
+	found := set(d, pointers(keys), &texts{many: s.pg, lite: s.lite}, s.keys, s.keys)
 	for i := range found {
 		found[i].scan = scan
 	}

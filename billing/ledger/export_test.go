@@ -57,8 +57,10 @@ func (l *Ledger) MergeLockAndRead() {
 // DropTheGuard is a deliberate defect: wallets are written whatever they have
 // become since they were read.
 func (l *Ledger) DropTheGuard() {
-	update, _, _ := strings.Cut(strings.TrimPrefix(l.tables.wallets.updatePG, "WITH done AS ("), " AND t.version")
-	l.tables.wallets.updatePG = update
+	l.tables.wallets.updates.each(func(update string) string {
+		update, _, _ = strings.Cut(strings.TrimPrefix(update, "WITH done AS ("), " AND t.version")
+		return update
+	})
 }
 
 // Disconnect takes the charger's database away.

@@ -129,21 +129,27 @@ func (l *Ledger) statements() []statement {
 	out = append(out, b.readHoldKeys(d, []key{{}})...)
 	out = append(out, b.readHolds(d, []holdKey{{}})...)
 	out = append(out, readDraws(d, &models.Charge{Seq: 1}, &[]Draw{})...)
-	out = append(out, t.charges.insert(d, []*models.Charge{{}})...)
-	out = append(out, t.holds.insert(d, []*models.Hold{{}})...)
-	out = append(out, t.holdEnds.update(d, []*models.Hold{{}})...)
-	out = append(out, t.acts.insert(d, []*models.Act{{}})...)
-	out = append(out, t.wallets.update(d, []*models.Wallet{{}})...)
-	out = append(out, t.lots.update(d, []*models.Lot{{}})...)
-	out = append(out, t.entries.insert(d, []*models.Entry{{}})...)
-	out = append(out, t.watches.update(d, []*models.Wallet{{}})...)
-	out = append(out, t.stirred.insert(d, []*models.Stirred{{}})...)
-	return append(out, t.counters.insert(d, []*models.UsageQuarter{{}})...)
+	for _, n := range []int{1, 2} { // a single row has its own form
+		out = append(out, t.charges.insert(d, pointers(make([]models.Charge, n)))...)
+		out = append(out, t.holds.insert(d, pointers(make([]models.Hold, n)))...)
+		out = append(out, t.holdEnds.update(d, pointers(make([]models.Hold, n)))...)
+		out = append(out, t.acts.insert(d, pointers(make([]models.Act, n)))...)
+		out = append(out, t.wallets.update(d, pointers(make([]models.Wallet, n)))...)
+		out = append(out, t.lots.update(d, pointers(make([]models.Lot, n)))...)
+		out = append(out, t.entries.insert(d, pointers(make([]models.Entry, n)))...)
+		out = append(out, t.watches.update(d, pointers(make([]models.Wallet, n)))...)
+		out = append(out, t.stirred.insert(d, pointers(make([]models.Stirred, n)))...)
+		out = append(out, t.counters.insert(d, pointers(make([]models.UsageQuarter, n)))...)
+	}
+	return out
 }
 
 // prepare readies the charge path's statements on SQLite's writing connection.
 func (l *Ledger) prepare(ctx context.Context) error {
 	for _, s := range l.statements() {
+		if l.ready[s.sql] != nil {
+			continue
+		}
 		ready, err := l.db.WriteSQL().PrepareContext(ctx, s.sql) //nolint:sqlclosecheck // Close closes it
 		if err != nil {
 			return fmt.Errorf("prepare %q: %w", s.sql, err)

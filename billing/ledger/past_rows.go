@@ -157,7 +157,7 @@ const (
 func newStream[T any](ctx context.Context, r *rows, name string, t *table[T]) (*stream[T], error) {
 	s := &stream[T]{table: t}
 	if r.lite != nil {
-		s.lite = r.lite.table(t.insertLite)
+		s.lite = r.lite.table(t.inserts.lite)
 		return s, nil
 	}
 	s.full, s.empty, s.done = make(chan []byte), make(chan []byte, 2), make(chan error, 1)

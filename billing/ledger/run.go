@@ -156,6 +156,13 @@ func wire(args []any) [][]byte {
 			out[i] = v
 		case []byte:
 			out[i] = v
+		case string:
+			out[i] = []byte(v)
+		case bool:
+			out[i] = []byte{0}
+			if v {
+				out[i][0] = 1
+			}
 		case int64:
 			out[i] = binary.BigEndian.AppendUint64(nil, uint64(v)) //nolint:gosec // two's complement is the form
 		}

@@ -216,9 +216,7 @@ func newTables() *tables {
 		"first_seq = CASE WHEN usage_quarters.first_seq = 0 THEN excluded.first_seq ELSE usage_quarters.first_seq END",
 		"last_seq = CASE WHEN excluded.last_seq = 0 THEN usage_quarters.last_seq ELSE excluded.last_seq END",
 		"balance = CASE WHEN excluded.last_seq = 0 THEN usage_quarters.balance ELSE excluded.balance END")
-	upsert := " ON CONFLICT (agency_id, quarter, paid_wallet_id, wallet_id, action, model) DO UPDATE SET " + strings.Join(add, ", ")
-	t.counters.insertPG += upsert
-	t.counters.insertLite += upsert
+	t.counters.onConflict("(agency_id, quarter, paid_wallet_id, wallet_id, action, model) DO UPDATE SET " + strings.Join(add, ", "))
 	t.watches = newTable("wallets", walletKeys, columns[wallet]{
 		integer("watch_below", func(r *wallet) *models.Credits { return &r.WatchBelow }),
 		integer("watch_from", func(r *wallet) *models.Credits { return &r.WatchFrom }),
@@ -229,8 +227,7 @@ func newTables() *tables {
 			ident("wallet_id", func(r *stirred) *models.WalletID { return &r.WalletID }),
 		},
 		columns[stirred]{integer("at", func(r *stirred) *models.Time { return &r.At })})
-	t.stirred.insertPG += " ON CONFLICT DO NOTHING"
-	t.stirred.insertLite += " ON CONFLICT DO NOTHING"
+	t.stirred.onConflict("DO NOTHING")
 	t.searches()
 	return t
 }
