@@ -119,13 +119,14 @@ func (b *book) letGo(h *models.Hold, unused []Draw, state models.HoldState, at m
 	b.ended = append(b.ended, h.ID)
 }
 
-// needsLocked tells whether every wallet and lot a hold stands on is in the book.
-func (b *book) needsLocked(a *account, draws []Draw) error {
+// needsLocked tells whether every wallet a hold stands on is in the book, and every
+// lot as long as it is open.
+func (b *book) needsLocked(a *account, h *models.Hold, draws []Draw) error {
 	for _, d := range draws {
 		if b.accounts[d.Wallet] == nil {
 			return errNeedsPool
 		}
-		if d.Bucket != models.BucketExcess && b.lots[d.Lot] == nil {
+		if h.State == models.HoldOpen && d.Bucket != models.BucketExcess && b.lots[d.Lot] == nil {
 			return errOutdated // the hold was made after what is remembered of its wallet
 		}
 		if d.Bucket == models.BucketExcess && b.agencyOf(b.accounts[d.Wallet]) == nil {
@@ -158,7 +159,7 @@ func (b *book) release(r *ReleaseRequest) (HoldReceipt, error) {
 	if a == nil {
 		return HoldReceipt{}, problem.Missing("hold")
 	}
-	if err := b.needsLocked(a, draws); err != nil {
+	if err := b.needsLocked(a, h, draws); err != nil {
 		return HoldReceipt{}, err
 	}
 	state := models.HoldReleased
@@ -195,7 +196,7 @@ func (b *book) capture(r *CaptureRequest) (Receipt, error) {
 	if h.State == models.HoldCaptured || h.State == models.HoldReleased {
 		return Receipt{}, holdEnded(h)
 	}
-	if err := b.needsLocked(a, draws); err != nil {
+	if err := b.needsLocked(a, h, draws); err != nil {
 		return Receipt{}, err
 	}
 	at := a.stamp(r.Charge.At)
