@@ -219,6 +219,7 @@ func (m *model) adjust(p *modelPurchase, revoked, frozen models.Credits) (is led
 		p.buyer.disputed += n
 		came[l] -= n
 	}
+	is.Frozen -= freeze // nothing was there: it waits with what the seller has to give back
 	for _, l := range p.lots {
 		if l.expires <= m.now {
 			l.remaining -= came[l]

@@ -275,7 +275,7 @@ func (v *revoker) adjust(ctx context.Context, tx *gorm.DB) error {
 	if used := want.Spent - v.is.Spent; used > 0 {
 		v.move(v.buyer, nil, ClawbackExcess, used, v.act, v.at)
 	}
-	v.freeze(want.Frozen - v.is.Frozen)
+	want.Frozen -= v.freeze(want.Frozen - v.is.Frozen)
 	v.expire()
 	v.settleExcess(v.buyer, v.act, v.at)
 	if v.seller != nil {
@@ -345,7 +345,9 @@ func (v *revoker) unfreeze(amount models.Credits) {
 	}
 }
 
-func (v *revoker) freeze(amount models.Credits) {
+// freeze gives what it found nothing to freeze of: it waits with what the seller has
+// to give back.
+func (v *revoker) freeze(amount models.Credits) (missing models.Credits) {
 	for _, l := range v.lots {
 		part := max(0, min(amount, l.free(v.at)))
 		v.move(v.buyer, l.Lot, Freeze, part, v.act, v.at)
@@ -353,6 +355,7 @@ func (v *revoker) freeze(amount models.Credits) {
 		l.came -= part
 		amount -= part
 	}
+	return max(0, amount)
 }
 
 // take takes credits out of the purchase's lots: back to the platform, or into

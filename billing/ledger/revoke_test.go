@@ -155,3 +155,38 @@ func TestAPartOfASaleGoesBackInDrawOrder(t *testing.T) {
 		}
 	})
 }
+
+// Of a returned sale that is to be disputed now, nothing is frozen as long as its
+// seller has not given the credits back.
+func TestWhatWaitsForItsSellerIsNotFrozen(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		w.grant(t, w.wallet, models.SourcePurchase, 10, costing(10_00))
+		p := models.NewID[models.PurchaseID](start)
+		_, err := w.sell(t, p, 10)
+		require.NoError(t, err)
+		stand := func(s ledger.Standing) (out ledger.Revoked) {
+			revoked, frozen := s.Target(credits(10))
+			require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) (err error) {
+				out, err = w.ledger.Revoke(t.Context(), tx, ledger.RevokeRequest{
+					Agency: w.agency, Wallet: w.sub, Seller: w.wallet, Purchase: p, Revoked: revoked, Frozen: frozen, Actor: "test", At: start,
+				})
+				return err
+			}))
+			return out
+		}
+		require.Equal(t, ledger.Revocation{Taken: credits(10)}, stand(ledger.Standing{Paid: 10, Refunded: 10}).Revocation)
+		spent := w.charge(t, w.request("k", 10)) // the agency's use of what came back
+		disputed := ledger.Standing{Paid: 10, Refunded: 3, Disputed: 5}
+		for range 2 {
+			out := stand(disputed)
+			require.Equal(t, ledger.Revocation{Taken: credits(10)}, out.Revocation)
+			require.Equal(t, credits(7), out.Waiting)
+			require.True(t, out.Act.IsZero(), "nothing was moved")
+		}
+		w.reverse(t, spent, start)
+		out := stand(disputed)
+		require.Equal(t, ledger.Revocation{Taken: credits(3), Frozen: credits(5)}, out.Revocation)
+	})
+}
