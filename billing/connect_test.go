@@ -240,7 +240,7 @@ func TestDisconnected(t *testing.T) {
 		foreign := []byte(strings.NewReplacer("evt_forged", "evt_foreign", "acct_shop", "acct_nobody").Replace(string(forged)))
 		require.NoError(t, s.ReceiveEvent(t.Context(), billing.EndpointConnect, foreign, stripesim.Sign(foreign, "whsec_connect", at)))
 		notes := map[string]string{
-			"evt_forged": "not about a purchase or a connection", "evt_live": "made in another mode",
+			"evt_forged": "not about a purchase, a card or a connection", "evt_live": "made in another mode",
 			"evt_late": "it ended an earlier connection", "evt_foreign": "no agency sells through this account",
 		}
 		require.Eventually(t, func() bool {
