@@ -78,7 +78,7 @@ func (h *house) block() (release func()) {
 // commit takes. It ends with 0.
 func TestAPortalThatLeavesAnswersWhatItTook(t *testing.T) {
 	t.Parallel()
-	const delay = 800 * time.Millisecond
+	const delay = 1500 * time.Millisecond
 	names := []string{"sqlite", "postgres"}[:min(1+kills(1, 0), 2)] // in make test, the first
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
@@ -86,8 +86,9 @@ func TestAPortalThatLeavesAnswersWhatItTook(t *testing.T) {
 			h := open(t, options{what: "portal told to end, " + name, sqlite: name == "sqlite", clients: 6, env: []string{"REFILL_DRAIN_DELAY=" + delay.String()}})
 			p := h.portals[0]
 			w := &worker{crew: h.crew, rng: rand.New(rand.NewPCG(h.seed, 3)), name: "leaver"}
-			for range kills(100, 1) {
+			leave := func() {
 				h.crew.gate.Lock() // the crew waits
+				defer h.crew.gate.Unlock()
 				release := h.block()
 				answers := make(chan *act, 2)
 				ask := func() {
@@ -101,10 +102,11 @@ func TestAPortalThatLeavesAnswersWhatItTook(t *testing.T) {
 				pause(h.ctx, 50*time.Millisecond)
 				require.NoError(t, p.terminate())
 				told := time.Now()
-				for h.probes()[0] == http.StatusOK {
+				probes := h.probes()
+				for ; probes[0] == http.StatusOK; probes = h.probes() {
 					pause(h.ctx, time.Millisecond)
 				}
-				require.Equal(t, []int{http.StatusServiceUnavailable, http.StatusOK}, h.probes())
+				require.Equal(t, []int{http.StatusServiceUnavailable, http.StatusOK}, probes)
 				ask() // one that comes late is taken as well
 				for h.probes()[1] != 0 {
 					pause(h.ctx, 5*time.Millisecond)
@@ -124,7 +126,9 @@ func TestAPortalThatLeavesAnswersWhatItTook(t *testing.T) {
 				for _, a := range taken {
 					w.do(w.rng, a) // which writes it down
 				}
-				h.crew.gate.Unlock()
+			}
+			for range kills(100, 1) {
+				leave()
 			}
 
 			// And with everybody at work.
