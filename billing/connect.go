@@ -84,6 +84,13 @@ func connection(tx *gorm.DB, agency models.AgencyID) (models.StripeAccount, erro
 	return out, err
 }
 
+// lockedConnection reads the row of an agency that has an account, for a change.
+func lockedConnection(tx *gorm.DB, agency models.AgencyID) (models.StripeAccount, error) {
+	var out models.StripeAccount
+	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("agency_id = ?", agency).Take(&out).Error
+	return out, err
+}
+
 // sellsThrough finds the Stripe account an agency sells through. Errors:
 // not_connected, payments_disabled.
 func (s *Service) sellsThrough(tx *gorm.DB, agency models.AgencyID) (models.StripeAccount, error) {
@@ -207,23 +214,17 @@ func (s *Service) connect(
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
 		row := models.StripeAccount{AgencyID: agency, Account: a.ID, CheckedAt: now, CreatedAt: now}
 		told(&row, &a)
-		var done *gorm.DB
-		if before == "" {
-			done = tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
-		} else {
-			done = tx.Where("agency_id = ? AND account = ?", agency, before).Select("*").Updates(&row)
+		written, err := s.putConnection(tx, before, &row, &a, now)
+		if err != nil {
+			return err
 		}
-		if done.Error != nil {
-			return done.Error
-		}
-		var err error
 		if out, err = connection(tx, agency); err != nil {
 			return err
 		}
 		if out.Account == "" { // nothing of ours stood in the way: another agency has this account
 			return accountTaken()
 		}
-		if done.RowsAffected == 0 {
+		if !written {
 			return nil
 		}
 		return s.audit(tx, agency, by, action, a.ID, "", "", now)
@@ -232,6 +233,26 @@ func (s *Service) connect(
 		err = accountTaken()
 	}
 	return out, err
+}
+
+// putConnection writes the row of an account that was made; written is false when
+// another request was quicker.
+func (s *Service) putConnection(
+	tx *gorm.DB, before string, row *models.StripeAccount, made *checkout.Account, now models.Time,
+) (written bool, err error) {
+	if before == "" {
+		done := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(row)
+		return done.RowsAffected == 1, done.Error
+	}
+	was, err := lockedConnection(tx, row.AgencyID)
+	if err != nil || was.Account != before {
+		return false, err
+	}
+	row.CheckedAt, row.PausedAt = max(now, was.CheckedAt+1), was.PausedAt
+	if err := s.notifySales(tx, &was, row, made, now); err != nil {
+		return false, err
+	}
+	return true, tx.Where("agency_id = ?", row.AgencyID).Select("*").Updates(row).Error
 }
 
 func accountTaken() error {
@@ -296,21 +317,25 @@ func (s *Service) storeAnswer(
 	ctx context.Context, row models.StripeAccount, got checkout.Account, asked error, now models.Time,
 ) (out models.StripeAccount, current bool, err error) {
 	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
-		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("agency_id = ?", row.AgencyID).Take(&out).Error; err != nil {
+		was, err := lockedConnection(tx, row.AgencyID)
+		if err != nil {
 			return err
 		}
+		out = was
 		if current = out.CheckedAt == row.CheckedAt && out.Account == row.Account; !current {
 			return nil
 		}
-		was := out
 		switch {
 		case asked != nil: // it is asked again after a while
 		case got.ID == "":
 			disconnected(&out, now)
 		default:
 			told(&out, &got)
+			if was.DisconnectedAt != 0 {
+				out.CreatedAt = now // another connection: what ended the one before, and comes late, does not end it
+			}
 		}
-		return s.saveConnection(tx, &was, &out, now)
+		return s.saveConnection(tx, &was, &out, &got, now)
 	})
 	return out, current, err
 }
@@ -322,9 +347,13 @@ func disconnected(row *models.StripeAccount, now models.Time) {
 	}
 }
 
-// saveConnection writes a row that is locked and notes what it means for sales.
-func (s *Service) saveConnection(tx *gorm.DB, was, next *models.StripeAccount, now models.Time) error {
+// saveConnection writes a row that is locked, and notes and tells what it means
+// for sales. said is what Stripe answered of it.
+func (s *Service) saveConnection(tx *gorm.DB, was, next *models.StripeAccount, said *checkout.Account, now models.Time) error {
 	next.CheckedAt = max(now, was.CheckedAt+1) // also the version of the row
+	if err := s.notifySales(tx, was, next, said, now); err != nil {
+		return err
+	}
 	if err := tx.Where("agency_id = ?", next.AgencyID).Select("*").Updates(next).Error; err != nil {
 		return err
 	}
@@ -365,8 +394,8 @@ func (s *Service) connectionEvent(ctx context.Context, e *models.StripeEvent, no
 		return err
 	}
 	return s.db.InTx(ctx, func(tx *gorm.DB) error {
-		var was models.StripeAccount
-		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("agency_id = ?", row.AgencyID).Take(&was).Error; err != nil {
+		was, err := lockedConnection(tx, row.AgencyID)
+		if err != nil {
 			return err
 		}
 		if was.Account != e.Account || body.Created < was.CreatedAt.Go().Unix() {
@@ -374,7 +403,7 @@ func (s *Service) connectionEvent(ctx context.Context, e *models.StripeEvent, no
 		}
 		next := was
 		disconnected(&next, now)
-		return s.saveConnection(tx, &was, &next, now)
+		return s.saveConnection(tx, &was, &next, &checkout.Account{}, now)
 	})
 }
 

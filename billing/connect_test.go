@@ -2,6 +2,7 @@ package billing_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -273,6 +274,131 @@ func TestDisconnected(t *testing.T) {
 		p, err := s.order(t, acme, growth, "k2")
 		require.NoError(t, err)
 		require.Equal(t, got.Account, p.Account)
+	})
+}
+
+// hears is what the agency's people were told of its sales: subjects of the mails to
+// an address, after everything due was done.
+func (s *shop) hears(t *testing.T, address string) []string {
+	t.Helper()
+	s.handled(t)
+	require.NoError(t, s.RunDue(t.Context(), s.clock.Now()))
+	var out []string
+	require.NoError(t, s.db.Read.Model(&models.Mail{}).Where("recipient = ? AND kind = ?", address, models.MailNotice).Order("id").Pluck("subject", &out).Error)
+	return out
+}
+
+func (s *shop) joins(t *testing.T, name string, role models.Role) models.User {
+	t.Helper()
+	u, err := s.CreateUser(t.Context(), billing.UserInput{Email: name + "@example.test", Name: name, By: "test"})
+	require.NoError(t, err)
+	require.NoError(t, s.AddMember(t.Context(), billing.MemberInput{Agency: s.account.Agency.ID, User: u.ID, Role: role, By: "test"}))
+	return u
+}
+
+// An agency hears once that it takes no money, whichever event says so and however
+// often, and once that it does again; not that it begins to.
+func TestPausedSalesAreToldOnce(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		agency := s.account.Agency.ID
+		olga, bob, mia := s.joins(t, "olga", models.RoleOwner), s.joins(t, "bob", models.RoleBilling), s.joins(t, "mia", models.RoleMember)
+		require.NoError(t, s.SetWishes(t.Context(), s.account, bob.ID, []billing.Wish{{Event: models.NoticeSalesPaused, InApp: true}}, "test"))
+		link, err := s.StartOnboarding(t.Context(), agency, "test")
+		require.NoError(t, err)
+		s.onboard(t, link, "finish")
+		require.Eventually(t, func() bool { row := s.connection(t, agency); return row.Sells() }, 15*time.Second, 10*time.Millisecond)
+		row := s.connection(t, agency)
+		require.Empty(t, s.hears(t, olga.Email), "sales begin")
+
+		set := func(form url.Values) {
+			t.Helper()
+			require.Equal(t, http.StatusOK, s.sim(t, "accounts/"+row.Account, form))
+		}
+		sells := func(want bool) {
+			t.Helper()
+			require.Eventually(t, func() bool { row := s.connection(t, agency); return row.Sells() == want }, 15*time.Second, 10*time.Millisecond)
+		}
+		const paused, again = "Stripe has paused your sales", "You can sell again"
+		// account.updated and capability.updated come for one and the same change, and each twice.
+		s.mode(t, "duplicate")
+		set(url.Values{"charges_enabled": {"false"}, "disabled_reason": {"under_review"}})
+		sells(false)
+		require.Equal(t, []string{paused}, s.hears(t, olga.Email))
+		set(url.Values{"charges_enabled": {"false"}, "payouts_enabled": {"false"}, "disabled_reason": {"listed"}})
+		s.later(t, 2*time.Hour) // the clock asks, too
+		require.Equal(t, []string{paused}, s.hears(t, olga.Email))
+		set(url.Values{"charges_enabled": {"true"}})
+		sells(true)
+		require.Equal(t, []string{paused, again}, s.hears(t, olga.Email))
+
+		// Armed again; of many that find it out at once one tells.
+		s.mode(t, "drop")
+		set(url.Values{"charges_enabled": {"false"}, "due": {"external_account"}, "disabled_reason": {"requirements.past_due"}})
+		var together sync.WaitGroup
+		for range 4 { // fewer than a question is asked again
+			together.Go(func() {
+				if _, err := s.RefreshConnection(t.Context(), agency); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		together.Wait()
+		require.Equal(t, []string{paused, again, paused}, s.hears(t, olga.Email))
+		// That it leaves while it is paused changes nothing for its clients.
+		s.mode(t, "deliver")
+		require.Equal(t, http.StatusOK, s.sim(t, "accounts/"+row.Account+"/deauthorize", nil))
+		require.Eventually(t, func() bool { return s.connection(t, agency).DisconnectedAt != 0 }, 15*time.Second, 10*time.Millisecond)
+		require.Len(t, s.hears(t, olga.Email), 3)
+		// Another account takes its place, and may take money from the first moment on.
+		_, err = s.ConnectExisting(t.Context(), agency, shopAccount, "test")
+		require.NoError(t, err)
+		require.Equal(t, []string{paused, again, paused, again}, s.hears(t, olga.Email))
+
+		require.Equal(t, []string{again, again}, s.hears(t, bob.Email), "he wants no mail of the other")
+		require.Empty(t, s.hears(t, mia.Email), "a member reads it in the portal")
+		list, err := s.NoticesOf(t.Context(), s.account, mia.ID, models.NoticeID{}, 10)
+		require.NoError(t, err)
+		require.Len(t, list, 4)
+		require.Equal(t, "/packages/connect", list[1].Words.Path)
+		require.Contains(t, list[1].Words.Lines[0], "Details are missing.")
+		require.Contains(t, list[1].Words.Lines[1], "Stripe asks you for details.")
+		require.Contains(t, list[3].Words.Lines[0], "Stripe is reviewing the account.")
+	})
+}
+
+// An agency that disconnects hears what that means, and once it is back that it can
+// sell again; what ended the earlier connection comes too late to end this one.
+func TestADisconnectedAgencyIsTold(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, _ := openStall(t, db)
+		agency, first := s.account.Agency.ID, s.connection(t, s.account.Agency.ID)
+		s.later(t, time.Minute) // what was told before has nobody who hears it
+		olga := s.joins(t, "olga", models.RoleOwner)
+		ended := func(id string, at models.Time) {
+			t.Helper()
+			body := fmt.Appendf(nil, `{"id":%q,"type":"account.application.deauthorized","account":"acct_shop","livemode":false,"created":%d,"data":{"object":{"id":"ca_1","object":"application"}}}`, id, at.Go().Unix())
+			require.NoError(t, s.ReceiveEvent(t.Context(), billing.EndpointConnect, body, stripesim.Sign(body, "whsec_connect", time.Now())))
+			s.handled(t)
+		}
+		const left, again = "Stripe is disconnected, so you can't sell", "You can sell again"
+		for _, id := range []string{"evt_end", "evt_end", "evt_once_more"} {
+			ended(id, s.clock.Now())
+			require.Equal(t, []string{left}, s.hears(t, olga.Email))
+		}
+		s.later(t, time.Minute)
+		got, err := s.RefreshConnection(t.Context(), agency)
+		require.NoError(t, err)
+		require.Equal(t, billing.ConnectionSelling, got.State())
+		require.Equal(t, []string{left, again}, s.hears(t, olga.Email))
+		ended("evt_late", first.CreatedAt.Add(30*time.Second))
+		now := s.connection(t, agency)
+		require.True(t, now.Sells())
+		require.Equal(t, []string{left, again}, s.hears(t, olga.Email))
+		ended("evt_new", s.clock.Now())
+		require.Equal(t, []string{left, again, left}, s.hears(t, olga.Email))
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"refill/billing/checkout"
 	"refill/billing/mail"
 	"refill/models"
 )
@@ -124,6 +125,32 @@ func (s *Service) notifyDelivered(tx *gorm.DB, p *models.Purchase, now models.Ti
 	}
 	n.wallet, n.event, n.facts.Name, n.facts.Path = seller, models.NoticeSubAccountBought, name, ""
 	if n.facts.Left, err = leftIn(tx, p.AgencyID, seller); err != nil {
+		return err
+	}
+	return s.notify(tx, n, now)
+}
+
+// notifySales tells an agency that it takes no money any more, and that it does
+// again, once each: next keeps since when, under the lock of its row. said is what
+// Stripe answered, nothing of an account that is disconnected. That sales begin
+// tells nobody.
+func (s *Service) notifySales(tx *gorm.DB, was, next *models.StripeAccount, said *checkout.Account, now models.Time) error {
+	n := notice{agency: next.AgencyID, event: models.NoticeSalesPaused}
+	switch {
+	case was.Sells() && !next.Sells():
+		next.PausedAt, n.key = next.CheckedAt, next.CheckedAt.RFC3339()
+		n.facts = models.NoticeFacts{Reason: said.Disabled, Count: len(said.Due)}
+		if next.DisconnectedAt != 0 {
+			n.facts = models.NoticeFacts{Reason: disconnectedReason}
+		}
+	case next.Sells() && next.PausedAt != 0:
+		n.event, n.key = models.NoticeSalesResumed, next.PausedAt.RFC3339()
+		next.PausedAt = 0
+	default:
+		return nil
+	}
+	var err error
+	if n.wallet, err = agencyWallet(tx, n.agency); err != nil {
 		return err
 	}
 	return s.notify(tx, n, now)

@@ -93,6 +93,10 @@ func sampleNotices(client bool) map[string][]models.Notice {
 	all["sub-accounts"] = []models.Notice{all["sub-account-paused"][0], all["sub-account-low"][0], all["sub-account-bought"][0]}
 	all["sale-disputed"] = []models.Notice{one(models.NoticePaymentDisputed, dollars(models.NoticeFacts{Name: "Acme Dental", Reason: ofSale, At: day(9), Credits: credits(400)}, 6_000))}
 	all["payment-warned"] = []models.Notice{one(models.NoticePaymentWarned, dollars(models.NoticeFacts{Name: "Acme Dental"}, 6_000))}
+	all["sales-paused"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: "Stripe is reviewing the account."})}
+	all["sales-paused-details"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: "Details are missing.", Count: 2})}
+	all["sales-disconnected"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: disconnectedReason})}
+	all["sales-resumed"] = []models.Notice{one(models.NoticeSalesResumed, models.NoticeFacts{})}
 	all["rate-changed"] = []models.Notice{one(models.NoticeRateChanged, models.NoticeFacts{Name: "Replies", At: day(5), Count: 3})}
 	all["referral-earned"] = []models.Notice{one(models.NoticeReferralEarned, with(func(f *models.NoticeFacts) {
 		f.Credits, f.Name, f.Path = credits(2_000), "Bluebird Studio", "/referral"

@@ -426,6 +426,7 @@ func EventsFor(client bool) []models.NoticeEvent {
 	return append(common, models.NoticeExpiring, models.NoticePlanReset, models.NoticePlanPastDue, models.NoticePlanEnded,
 		models.NoticeTopUpDone, models.NoticeTopUpFailed, models.NoticeTopUpLimit, models.NoticeTopUpPaused,
 		models.NoticePurchaseCredited, models.NoticePurchaseRefunded, models.NoticePaymentDisputed, models.NoticePaymentWarned,
+		models.NoticeSalesPaused, models.NoticeSalesResumed,
 		models.NoticeSubAccountLow, models.NoticeSubAccountPaused, models.NoticeSubAccountBought, models.NoticeStandingSkipped,
 		models.NoticeRateChanged, models.NoticeReferralEarned, models.NoticeGiftRedeemed, models.NoticeSummaryWeekly)
 }

@@ -63,6 +63,14 @@ func (v Voice) Say(n *models.Notice) NoticeWords {
 		return v.subAccount(n.Event, f, now)
 	case models.NoticePurchaseCredited, models.NoticePurchaseRefunded, models.NoticePaymentDisputed, models.NoticePaymentWarned:
 		return v.payment(n.Event, f, now)
+	case models.NoticeSalesPaused:
+		return v.salesPaused(f)
+	case models.NoticeSalesResumed:
+		return NoticeWords{
+			Title:  "You can sell again",
+			Lines:  sentences("Stripe takes payments for you again: your clients see your packages and can buy.", "Nothing has to be done."),
+			Button: "See your packages", Path: cmp.Or(f.Path, "/packages"),
+		}
 	case models.NoticeStandingSkipped:
 		return v.skipped(f, now)
 	case models.NoticeRateChanged:
@@ -379,6 +387,32 @@ func (v Voice) payment(event models.NoticeEvent, f *models.NoticeFacts, now mode
 		return NoticeWords{}
 	}
 }
+
+// salesPaused tells an agency that it takes no money, and what its clients see of
+// it.
+func (v Voice) salesPaused(f *models.NoticeFacts) NoticeWords {
+	clients := " Your clients keep what they have, and their AI goes on with it. Where they would buy they are asked to contact you."
+	if f.Reason == disconnectedReason {
+		return NoticeWords{
+			Title: "Stripe is disconnected, so you can't sell",
+			Lines: sentences("Your Stripe account is disconnected from "+v.Platform+"."+clients,
+				"Was it a mistake, or do you want to sell through another account? Connect it, and your packages are on sale again."),
+			Button: "Connect Stripe", Path: cmp.Or(f.Path, "/packages/connect"),
+		}
+	}
+	w := NoticeWords{Title: "Stripe has paused your sales", Button: "See how it stands", Path: cmp.Or(f.Path, "/packages/connect")}
+	way := "Your Stripe account says what can be done. Your packages are on sale again by themselves once Stripe takes payments."
+	if f.Count > 0 {
+		w.Button = "See what Stripe needs"
+		way = "Stripe asks you for details. Give them, and your packages are on sale again by themselves once Stripe has checked them."
+	}
+	w.Lines = sentences("Stripe takes no payments for you at the moment."+spaced(f.Reason)+clients, way)
+	return w
+}
+
+// disconnectedReason marks the notice of an agency that has disconnected its Stripe
+// account.
+const disconnectedReason = "disconnected"
 
 // skipped tells of a month's credits that were not given; an agency's balance is
 // not its client's to know.

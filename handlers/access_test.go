@@ -892,7 +892,10 @@ func TestEveryRouteByWhoLooksAndWhoIsSuspended(t *testing.T) {
 			wrong = append(wrong, fmt.Sprintf("%s: %s, not %s", &x, got, x.want))
 		}
 	}
-	// What looking itself writes down, and what a look at Stripe brings up to date.
+	// A look at Stripe brings up to date what it told nobody of, and tells the agency.
+	_, err := p.billing.RefreshConnection(t.Context(), p.northwind.ID)
+	require.NoError(t, err)
+	// What looking itself writes down, and when Stripe was looked at.
 	aside := []string{"sessions", "sign_in_attempts", "sign_in_links", "users", "members", "audit_log", "audit_unsealed", "audit_seals", "stripe_accounts"}
 	before := modelstest.Digest(t, p.db, aside...)
 	for _, x := range attempts {

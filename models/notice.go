@@ -32,7 +32,9 @@ const (
 	NoticePurchaseCredited NoticeEvent = "purchase.credited"
 	NoticePurchaseRefunded NoticeEvent = "purchase.refunded"
 	NoticePaymentDisputed  NoticeEvent = "payment.disputed"
-	NoticePaymentWarned    NoticeEvent = "payment.warned"   // a card network takes it for fraud
+	NoticePaymentWarned    NoticeEvent = "payment.warned" // a card network takes it for fraud
+	NoticeSalesPaused      NoticeEvent = "sales.paused"   // the agency takes no money: Stripe or its owner says so
+	NoticeSalesResumed     NoticeEvent = "sales.resumed"
 	NoticeStandingSkipped  NoticeEvent = "standing.skipped" // a monthly assignment could not be given
 	NoticeRateChanged      NoticeEvent = "rate.changed"
 	NoticeReferralEarned   NoticeEvent = "referral.earned"

@@ -10,6 +10,7 @@ type StripeAccount struct {
 	PayoutsEnabled   bool
 	DetailsSubmitted bool
 	DisconnectedAt   Time
+	PausedAt         Time // since when it takes no money after it did, as its people were told; 0: it does, or never did
 	CheckedAt        Time // when Stripe was last asked
 	CreatedAt        Time `gorm:"autoCreateTime:false"`
 }

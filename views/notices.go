@@ -152,6 +152,10 @@ func eventWords(e models.NoticeEvent) [2]string {
 		return [2]string{"A payment is disputed", ""}
 	case models.NoticePaymentWarned:
 		return [2]string{"A payment may be fraud", ""}
+	case models.NoticeSalesPaused:
+		return [2]string{"Your clients can't buy", "Stripe takes no payments for you, or is disconnected."}
+	case models.NoticeSalesResumed:
+		return [2]string{"Your clients can buy again", ""}
 	case models.NoticeStandingSkipped:
 		return [2]string{"Monthly credits were not given", "There were too few, or no room for them."}
 	case models.NoticeRateChanged:
