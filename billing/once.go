@@ -161,19 +161,13 @@ func (s *Service) PublishRatesOnce(ctx context.Context, in PublishInput) (rateca
 		if v.EffectiveAt < now {
 			return problem.New(problem.Invalid, "effective_in_past", "A version takes effect now or later: charges already made keep their price.").On("effective_at")
 		}
-		if in.After > 0 {
-			var newest int
-			if err := tx.Model(&models.RateCardVersion{}).Where("card_id = ?", in.Card).Select("COALESCE(MAX(number), 0)").Scan(&newest).Error; err != nil {
-				return err
-			}
-			if newest != in.After {
-				return publishedMeanwhile("rate card")
-			}
-		}
 		v.Number, err = s.publish(tx, models.RateCardVersion{
 			CardID: in.Card, EffectiveAt: v.EffectiveAt, Note: in.Note, CreatedBy: string(in.By), CreatedAt: now,
 			IdempotencyKey: &in.Key, Fingerprint: asked,
 		}, in.Rates)
+		if err == nil && in.After > 0 && v.Number != in.After+1 { // looked at here, nobody can come between
+			err = publishedMeanwhile("rate card")
+		}
 		return err
 	})
 	if models.IsDuplicate(err) && in.After > 0 {
