@@ -117,7 +117,7 @@ func TestAPortalThatLeavesAnswersWhatItTook(t *testing.T) {
 				var taken []*act
 				for range cap(answers) {
 					a := <-answers
-					require.Equal(t, http.StatusCreated, a.status, "%s", p.said())
+					require.Contains(t, []int{http.StatusCreated, http.StatusPaymentRequired}, a.status, "%s", p.said()) // one client has little
 					taken = append(taken, a)
 				}
 				require.Zero(t, p.left(t), "%s", p.said())
