@@ -141,7 +141,7 @@ func (p *pipeline) close() error {
 		return nil
 	}
 	var err error
-	if !p.last {
+	if !p.last && !p.conn.IsClosed() { // pgx says goodbye to a broken one beside us, and panics when we write too
 		err = p.pipe.Sync()
 	}
 	return errors.Join(err, p.pipe.Close())
