@@ -68,9 +68,22 @@ func (q *intake) isBusy(c *command) bool {
 	return q.busy[c.place().wallet] || !c.pool.IsZero() && q.busy[c.pool]
 }
 
+// halfOf is the half of all wallets that a command is on: a pool and all that it
+// feeds are in one. So a wallet's commands keep their order, but for the moment when
+// its pool is learned.
+func halfOf(c *command) byte {
+	id := c.place().wallet
+	if !c.pool.IsZero() {
+		id = c.pool
+	}
+	return id[len(id)-1] & 1
+}
+
 // take waits for up to most commands on wallets that no batch is under way for,
-// and gives the wallets to say done with once they are answered. None means that
-// the intake is closed and what it had accepted is being answered.
+// and gives the wallets to say done with once they are answered. Of two crowds it
+// takes one half of the wallets: batches that took what came first would leave the
+// other lane little that is not on their wallets. None means that the intake is
+// closed and what it had accepted is being answered.
 func (q *intake) take(most int) (commands []*command, wallets []models.WalletID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -80,10 +93,16 @@ func (q *intake) take(most int) (commands []*command, wallets []models.WalletID)
 		}
 		q.change.Wait()
 	}
-	commands = make([]*command, 0, min(most, len(q.waiting)-q.stuck))
+	free := len(q.waiting) - q.stuck
+	commands = make([]*command, 0, min(most, free))
+	shared := free >= 2*q.crowd
+	var half byte // of whoever waits longest
 	rest := q.waiting[:0]
 	for _, c := range q.waiting {
-		if len(commands) < most && !q.isBusy(c) {
+		if len(commands) < most && !q.isBusy(c) && (!shared || len(commands) == 0 || halfOf(c) == half) {
+			if len(commands) == 0 {
+				half = halfOf(c)
+			}
 			commands = append(commands, c)
 		} else {
 			rest = append(rest, c)

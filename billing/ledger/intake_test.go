@@ -66,6 +66,19 @@ func TestACrowdOpensAnotherLaneForOtherWallets(t *testing.T) {
 	require.Equal(t, []byte{1, 2, 1, 5}, wallets(rest), "in order of arrival")
 }
 
+// Of two crowds a lane takes the wallets of one half, whoever waits longest first,
+// and leaves the other half to the next lane: a pool and its clients are in one.
+func TestTwoCrowdsAreShared(t *testing.T) {
+	t.Parallel()
+	commands := asked(3, 2, 1, 3, 4, 2)
+	commands[2].pool = models.WalletID{15: 6}
+	q := queued(t, 3, commands)
+	first, _ := q.take(10)
+	require.Equal(t, []byte{3, 3}, wallets(first))
+	second, _ := q.take(10)
+	require.Equal(t, []byte{2, 1, 4, 2}, wallets(second), "one crowd is taken whole")
+}
+
 func wallets(commands []*command) []byte {
 	out := make([]byte, len(commands))
 	for i, c := range commands {
@@ -126,7 +139,7 @@ func TestNoWalletIsInTwoBatches(t *testing.T) {
 				c := asked(n % ids)[0]
 				c.charge.Units = int64(n) + 1
 				c.charge.Wallet[14] = byte(i) // wallets of its own, so that their order is known
-				c.pool = models.WalletID{13: 1, 15: byte(n % 2)}
+				c.pool = models.WalletID{13: 1, 15: byte(n % ids % 2)}
 				if _, err := q.add([]*command{c}); err != nil {
 					t.Error(err)
 				}
