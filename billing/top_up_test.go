@@ -252,6 +252,14 @@ func TestADecliningCardForThirtyDays(t *testing.T) {
 	})
 }
 
+// cardDeclined is what the shop's balance says of its card.
+func (s *shop) cardDeclined(t *testing.T) bool {
+	t.Helper()
+	v, err := s.Wallet(t.Context(), s.account)
+	require.NoError(t, err)
+	return v.CardDeclined
+}
+
 // The first try after a decline waits an hour, the next three.
 func TestADeclinedCardRests(t *testing.T) {
 	t.Parallel()
@@ -261,7 +269,9 @@ func TestADeclinedCardRests(t *testing.T) {
 		s.save(t, s.account, cardPays)
 		s.bankSays(t, s.account, cardPoor)
 		began := s.clock.Now()
+		require.False(t, s.cardDeclined(t))
 		s.turnOn(t, thousand, 100_00)
+		require.True(t, s.cardDeclined(t), "still on, and declined")
 		for range 60 {
 			s.later(t, 10*time.Minute)
 		}
@@ -272,6 +282,7 @@ func TestADeclinedCardRests(t *testing.T) {
 		}
 		require.Equal(t, []time.Duration{0, time.Hour, 4 * time.Hour}, waits)
 		require.Equal(t, models.TopUpDeclined, s.topUp(t, s.account).Reason, "three in a row pause it")
+		require.True(t, s.cardDeclined(t))
 	})
 }
 
@@ -312,6 +323,7 @@ func TestTheBankWantsToSeeTheOwner(t *testing.T) {
 		}
 		require.Equal(t, map[string]int{"failed": 1}, s.charged(t, ""), "no loop")
 		require.Equal(t, 1, s.told(t, s.account)[models.NoticeTopUpPaused])
+		require.True(t, s.cardDeclined(t))
 
 		pay, err := s.PayTopUp(t.Context(), s.account, "k", "ada@shop.example", "test")
 		require.NoError(t, err)
@@ -320,6 +332,7 @@ func TestTheBankWantsToSeeTheOwner(t *testing.T) {
 		s.becomes(t, pay, models.PurchaseCredited)
 		v := s.topUp(t, s.account)
 		require.Equal(t, []any{models.TopUpOn, "4444"}, []any{v.State, v.CardLast4})
+		require.False(t, s.cardDeclined(t))
 		s.use(t, s.account, 1_500, "used")
 		s.later(t, 2*time.Hour)
 		require.Equal(t, 2_500*models.Credit, s.left(t, s.account), "it buys by itself again")

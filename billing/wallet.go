@@ -43,15 +43,23 @@ func (s *Service) Wallet(ctx context.Context, a *Account) (WalletView, error) {
 		return out, err
 	}
 	out.complete(views)
-	out.CardDeclined, err = cardDeclined(s.db.Read.WithContext(ctx), a)
+	declined, err := s.declined.get(ctx)
+	out.CardDeclined = declined[a.Wallet]
 	return out, err
 }
 
-// cardDeclined tells whether automatic top-up of an account was declined and has
-// not paid since.
-func cardDeclined(tx *gorm.DB, a *Account) (bool, error) {
-	t, err := topUpOf(tx, a.Agency.ID, a.Wallet)
-	return t.State == models.TopUpOn && t.Declines > 0 || t.State == models.TopUpPaused && t.Reason.OfCard() && t.Reason != models.TopUpRemoved, err
+// declinedWallets are those whose automatic top-up was declined and has not paid
+// since: few, read at once for all who look at a balance meanwhile.
+func declinedWallets(tx *gorm.DB) (map[models.WalletID]bool, error) {
+	var ids []models.WalletID
+	err := tx.Model(&models.TopUp{}).
+		Where("state = 'on' AND declines > 0 OR state = 'paused' AND reason IN ('declined', 'blocked', 'authentication')"). // the index top_ups_declined
+		Pluck("wallet_id", &ids).Error
+	out := make(map[models.WalletID]bool, len(ids))
+	for _, id := range ids {
+		out[id] = true
+	}
+	return out, err
 }
 
 // ChargeFailed is the state of a wallet whose automatic top-up was declined.
