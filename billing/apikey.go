@@ -122,7 +122,7 @@ func (in *APIKeyInput) check() error {
 				prefix, err = ip.Unmap().WithZone("").Prefix(ip.Unmap().BitLen())
 			}
 		}
-		if err != nil {
+		if err != nil || prefix.Addr().Is4In6() { // which would let nobody in: callers are compared as IPv4
 			return problem.New(problem.Invalid, "invalid_network", "%.60q is no address: write 203.0.113.7, or 203.0.113.0/24 for a network.", text).On("networks")
 		}
 		in.Networks[i] = prefix.Masked().String()

@@ -306,6 +306,9 @@ func TestDemoClock(t *testing.T) {
 	}
 	require.Equal(t, http.StatusUnauthorized, ask("rf_live_nothing", `{"advance": "1h"}`).StatusCode)
 	require.Equal(t, http.StatusForbidden, ask(agencyKey, `{"advance": "1h"}`).StatusCode)
+	reader, _, err := p.billing.MakeAPIKey(t.Context(), billing.APIKeyInput{Name: "reader", Scopes: []string{billing.KeyReads}, By: "test"})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusForbidden, ask(reader, `{"advance": "1h"}`).StatusCode, "nor one that only reads")
 	require.Contains(t, p.visitor(home).get("/sign-in").body, "Demo: payments are simulated.")
 	require.Equal(t, http.StatusNotFound, sqlite(t).visitor(home).send(http.MethodPost, "/demo/clock", nil).StatusCode, "no demo, no clock")
 }

@@ -18,90 +18,91 @@ import (
 )
 
 // access is whose key finds what behind every operation of the API: no key, a
-// revoked key of Northwind's, Northwind's own, Contoso's, the platform's. The first
-// columns ask for what is Northwind's, those after the bar for what is Contoso's:
-// each thing alone among Northwind's, and all of them; the platform, to whom
-// nothing is foreign, only for the mixtures, where there is more than one.
+// revoked key of Northwind's, Northwind's own, three of Northwind's that may charge,
+// read or manage alone, Contoso's, the platform's. The first columns ask for what is
+// Northwind's, those after the bar for what is Contoso's: each thing alone among
+// Northwind's, and all of them; the platform, to whom nothing is foreign, only for
+// the mixtures, where there is more than one.
 //
 // Words in angle brackets are things of the test. What stands last is the body. A
 // batch answers 200 and each of its items for itself: the cell is the item's.
 const access = `
-                                                         none revoked northwind contoso platform | none revoked northwind platform
-GET   /v1/openapi.json                                   200  200     200       200     200
-GET   /v1/plans                                          401  401     200       200     200
-GET   /v1/packs                                          401  401     200       200     200
-GET   /v1/packs?agency=<agency>                          401  401     200       404     200      | 401  401     404       200
-GET   /v1/rates                                          401  401     200       200     200
-GET   /v1/rates?agency=<agency>                          401  401     200       404     200      | 401  401     404       200
-POST  /v1/rates                                          401  401     403       403     201                                       {"rates":[{"action":"ai.reply","base":"2"}]}
+                                                         none revoked northwind charge read manage contoso platform | none revoked northwind platform
+GET   /v1/openapi.json                                   200  200     200       200    200  200    200     200
+GET   /v1/plans                                          401  401     200       403    200  403    200     200
+GET   /v1/packs                                          401  401     200       403    200  403    200     200
+GET   /v1/packs?agency=<agency>                          401  401     200       403    200  403    404     200      | 401  401     404       200
+GET   /v1/rates                                          401  401     200       403    200  403    200     200
+GET   /v1/rates?agency=<agency>                          401  401     200       403    200  403    404     200      | 401  401     404       200
+POST  /v1/rates                                          401  401     403       403    403  403    403     201                                   {"rates":[{"action":"ai.reply","base":"2"}]}
 
-GET   /v1/agencies                                       401  401     200       200     200
-POST  /v1/agencies                                       401  401     403       403     201                                       {"external_id":"<new>","name":"New"}
-GET   /v1/agencies/<agency>                              401  401     200       404     200      | 401  401     404       200
-PATCH /v1/agencies/<agency>                              401  401     403       403     200      | 401  401     403       200      {"plan":"agency"}
-PATCH /v1/agencies/<agency>                              401  401     403       403     200      | 401  401     403       200      {"excess_limit":"5","reason":"test"}
-POST  /v1/agencies/<agency>/adjustments                  401  401     403       403     201      | 401  401     403       201      {"credits":"1","reason":"test"}
-POST  /v1/agencies/<agency>/adjustments                  401  401     403       403     201      | 401  401     403       404      {"credits":"1","reason":"test","sub_account":"<sub>"}
+GET   /v1/agencies                                       401  401     200       403    200  403    200     200
+POST  /v1/agencies                                       401  401     403       403    403  403    403     201                                   {"external_id":"<new>","name":"New"}
+GET   /v1/agencies/<agency>                              401  401     200       403    200  403    404     200      | 401  401     404       200
+PATCH /v1/agencies/<agency>                              401  401     403       403    403  403    403     200      | 401  401     403       200      {"plan":"agency"}
+PATCH /v1/agencies/<agency>                              401  401     403       403    403  403    403     200      | 401  401     403       200      {"excess_limit":"5","reason":"test"}
+POST  /v1/agencies/<agency>/adjustments                  401  401     403       403    403  403    403     201      | 401  401     403       201      {"credits":"1","reason":"test"}
+POST  /v1/agencies/<agency>/adjustments                  401  401     403       403    403  403    403     201      | 401  401     403       404      {"credits":"1","reason":"test","sub_account":"<sub>"}
 
-GET   /v1/sub-accounts?agency=<agency>                   401  401     200       404     200      | 401  401     404       200
-POST  /v1/sub-accounts                                   401  401     201       404     201      | 401  401     404       201      {"agency":"<agency>","external_id":"<new>","name":"New"}
-GET   /v1/sub-accounts/<sub>                             401  401     200       404     422      | 401  401     404       422
-GET   /v1/sub-accounts/<sub>?agency=<agency>             401  401     200       404     200      | 401  401     404       404
-PATCH /v1/sub-accounts/<sub>?agency=<agency>             401  401     200       404     200      | 401  401     404       404      {"status":"active"}
-GET   /v1/sub-accounts/<sub>/monthly-assignment?agency=<agency>     401  401     200       404     200      | 401  401     404       404
-PUT   /v1/sub-accounts/<sub>/monthly-assignment?agency=<agency>     401  401     200       404     200      | 401  401     404       404      {"credits":"5"}
-DELETE /v1/sub-accounts/<sub>/monthly-assignment?agency=<agency>    401  401     204       404     204      | 401  401     404       404
-POST  /v1/bulk-assignments                               401  401     201       404     201      | 401  401     404       404      {"agency":"<agency>","way":"list","list":[{"sub_account":"<sub>","credits":"2"}]}
-GET   /v1/bulk-assignments/<bulk>?agency=<agency>        401  401     200       404     200      | 401  401     404       404
-POST  /v1/bulk-assignments/<bulk>/undo?agency=<agency>   401  401     200       404     200      | 401  401     404       404      {}
-POST  /v1/assignments                                    401  401     201       404     201      | 401  401     404       404      {"agency":"<agency>","sub_account":"<sub>","credits":"2"}
-POST  /v1/take-backs                                     401  401     201       404     201      | 401  401     404       404      {"agency":"<agency>","sub_account":"<sub>","credits":"1"}
+GET   /v1/sub-accounts?agency=<agency>                   401  401     200       403    200  403    404     200      | 401  401     404       200
+POST  /v1/sub-accounts                                   401  401     201       403    403  201    404     201      | 401  401     404       201      {"agency":"<agency>","external_id":"<new>","name":"New"}
+GET   /v1/sub-accounts/<sub>                             401  401     200       403    200  403    404     422      | 401  401     404       422
+GET   /v1/sub-accounts/<sub>?agency=<agency>             401  401     200       403    200  403    404     200      | 401  401     404       404
+PATCH /v1/sub-accounts/<sub>?agency=<agency>             401  401     200       403    403  200    404     200      | 401  401     404       404      {"status":"active"}
+GET   /v1/sub-accounts/<sub>/monthly-assignment?agency=<agency>     401  401     200       403    200  403    404     200      | 401  401     404       404
+PUT   /v1/sub-accounts/<sub>/monthly-assignment?agency=<agency>     401  401     200       403    403  200    404     200      | 401  401     404       404      {"credits":"5"}
+DELETE /v1/sub-accounts/<sub>/monthly-assignment?agency=<agency>    401  401     204       403    403  204    404     204      | 401  401     404       404
+POST  /v1/bulk-assignments                               401  401     201       403    403  201    404     201      | 401  401     404       404      {"agency":"<agency>","way":"list","list":[{"sub_account":"<sub>","credits":"2"}]}
+GET   /v1/bulk-assignments/<bulk>?agency=<agency>        401  401     200       403    200  403    404     200      | 401  401     404       404
+POST  /v1/bulk-assignments/<bulk>/undo?agency=<agency>   401  401     200       403    403  200    404     200      | 401  401     404       404      {}
+POST  /v1/assignments                                    401  401     201       403    403  201    404     201      | 401  401     404       404      {"agency":"<agency>","sub_account":"<sub>","credits":"2"}
+POST  /v1/take-backs                                     401  401     201       403    403  201    404     201      | 401  401     404       404      {"agency":"<agency>","sub_account":"<sub>","credits":"1"}
 
-GET   /v1/wallets/<wallet>                               401  401     200       404     200      | 401  401     404       200
-GET   /v1/wallets/<wallet>/lots                          401  401     200       404     200      | 401  401     404       200
-GET   /v1/wallets/<wallet>/entries                       401  401     200       404     200      | 401  401     404       200
-GET   /v1/wallets/<client>                               401  401     200       404     200      | 401  401     404       200
-GET   /v1/wallets/<client>/lots                          401  401     200       404     200      | 401  401     404       200
-GET   /v1/wallets/<client>/entries                       401  401     200       404     200      | 401  401     404       200
+GET   /v1/wallets/<wallet>                               401  401     200       403    200  403    404     200      | 401  401     404       200
+GET   /v1/wallets/<wallet>/lots                          401  401     200       403    200  403    404     200      | 401  401     404       200
+GET   /v1/wallets/<wallet>/entries                       401  401     200       403    200  403    404     200      | 401  401     404       200
+GET   /v1/wallets/<client>                               401  401     200       403    200  403    404     200      | 401  401     404       200
+GET   /v1/wallets/<client>/lots                          401  401     200       403    200  403    404     200      | 401  401     404       200
+GET   /v1/wallets/<client>/entries                       401  401     200       403    200  403    404     200      | 401  401     404       200
 
-POST  /v1/charges                                        401  401     201       404     201      | 401  401     404       201      {"wallet":"<wallet>","action":"ai.reply"}
-POST  /v1/charges                                        401  401     201       404     201      | 401  401     404       201      {"wallet":"<client>","action":"ai.reply"}
-POST  /v1/charges                                        401  401     201       404     201      | 401  401     404       201      {"wallet":"<client>","action":"ai.reply","test":true}
-POST  /v1/charges/batch                                  401  401     201       404     201      | 401  401     404       201      {"charges":[{"wallet":"<wallet>","action":"ai.reply"}]}
-GET   /v1/charges?idempotency_key=<key>                  401  401     200       404     200      | 401  401     404       200
-GET   /v1/charges?idempotency_key=<key>&agency=<agency>  401  401     200       404     200      | 401  401     404       404
-GET   /v1/charges/<charge>                               401  401     200       404     200      | 401  401     404       200
-POST  /v1/charges/<fresh-charge>/reversals               401  401     201       404     201      | 401  401     404       201      {}
-POST  /v1/holds                                          401  401     201       404     201      | 401  401     404       201      {"wallet":"<wallet>","credits":"1"}
-POST  /v1/holds/<hold>/captures                          401  401     201       404     201      | 401  401     404       201      {}
-POST  /v1/holds/<open-hold>/releases                     401  401     201       404     201      | 401  401     404       201      {}
-POST  /v1/estimates                                      401  401     200       404     200      | 401  401     404       200      {"wallet":"<wallet>","items":[{"action":"ai.reply"}]}
-GET   /v1/usage?agency=<agency>                          401  401     200       404     200      | 401  401     404       200
-GET   /v1/usage?wallet=<client>                          401  401     200       404     200      | 401  401     404       200
+POST  /v1/charges                                        401  401     201       201    403  403    404     201      | 401  401     404       201      {"wallet":"<wallet>","action":"ai.reply"}
+POST  /v1/charges                                        401  401     201       201    403  403    404     201      | 401  401     404       201      {"wallet":"<client>","action":"ai.reply"}
+POST  /v1/charges                                        401  401     201       201    403  403    404     201      | 401  401     404       201      {"wallet":"<client>","action":"ai.reply","test":true}
+POST  /v1/charges/batch                                  401  401     201       201    403  403    404     201      | 401  401     404       201      {"charges":[{"wallet":"<wallet>","action":"ai.reply"}]}
+GET   /v1/charges?idempotency_key=<key>                  401  401     200       403    200  403    404     200      | 401  401     404       200
+GET   /v1/charges?idempotency_key=<key>&agency=<agency>  401  401     200       403    200  403    404     200      | 401  401     404       404
+GET   /v1/charges/<charge>                               401  401     200       403    200  403    404     200      | 401  401     404       200
+POST  /v1/charges/<fresh-charge>/reversals               401  401     201       201    403  403    404     201      | 401  401     404       201      {}
+POST  /v1/holds                                          401  401     201       201    403  403    404     201      | 401  401     404       201      {"wallet":"<wallet>","credits":"1"}
+POST  /v1/holds/<hold>/captures                          401  401     201       201    403  403    404     201      | 401  401     404       201      {}
+POST  /v1/holds/<open-hold>/releases                     401  401     201       201    403  403    404     201      | 401  401     404       201      {}
+POST  /v1/estimates                                      401  401     200       200    403  403    404     200      | 401  401     404       200      {"wallet":"<wallet>","items":[{"action":"ai.reply"}]}
+GET   /v1/usage?agency=<agency>                          401  401     200       403    200  403    404     200      | 401  401     404       200
+GET   /v1/usage?wallet=<client>                          401  401     200       403    200  403    404     200      | 401  401     404       200
 
-GET   /v1/packages?agency=<agency>                       401  401     200       404     200      | 401  401     404       200
-POST  /v1/packages                                       401  401     201       404     201      | 401  401     404       404      {"agency":"<agency>","name":"New","credits":"1000","price":{"amount":6000,"currency":"usd"},"sub_accounts":["<sub>"]}
-GET   /v1/packages/<package>?agency=<agency>             401  401     200       404     200      | 401  401     404       404
-PATCH /v1/packages/<package>?agency=<agency>             401  401     200       404     200      | 401  401     404       404      {"badge":"New"}
-PATCH /v1/packages/<package>?agency=<agency>             401  401     200       404     200      | 401  401     404       404      {"sub_accounts":["<sub>"]}
+GET   /v1/packages?agency=<agency>                       401  401     200       403    200  403    404     200      | 401  401     404       200
+POST  /v1/packages                                       401  401     201       403    403  201    404     201      | 401  401     404       404      {"agency":"<agency>","name":"New","credits":"1000","price":{"amount":6000,"currency":"usd"},"sub_accounts":["<sub>"]}
+GET   /v1/packages/<package>?agency=<agency>             401  401     200       403    200  403    404     200      | 401  401     404       404
+PATCH /v1/packages/<package>?agency=<agency>             401  401     200       403    403  200    404     200      | 401  401     404       404      {"badge":"New"}
+PATCH /v1/packages/<package>?agency=<agency>             401  401     200       403    403  200    404     200      | 401  401     404       404      {"sub_accounts":["<sub>"]}
 
-GET   /v1/purchases?agency=<agency>                      401  401     200       404     200      | 401  401     404       200
-GET   /v1/purchases?wallet=<client>                      401  401     200       404     200      | 401  401     404       200
-POST  /v1/purchases                                      401  401     201       404     201      | 401  401     404       201      {"wallet":"<house>","pack":"credits-2000"}
-POST  /v1/purchases                                      401  401     201       404     201      | 401  401     404       422      {"wallet":"<buyer>","package":"<growth>"}
-POST  /v1/purchases                                      401  401     201       404     201      | 401  401     422       422      {"wallet":"sub:northwind/acme","package":"<offer>"}
-GET   /v1/purchases/<purchase>                           401  401     200       404     200      | 401  401     404       200
+GET   /v1/purchases?agency=<agency>                      401  401     200       403    200  403    404     200      | 401  401     404       200
+GET   /v1/purchases?wallet=<client>                      401  401     200       403    200  403    404     200      | 401  401     404       200
+POST  /v1/purchases                                      401  401     201       403    403  201    404     201      | 401  401     404       201      {"wallet":"<house>","pack":"credits-2000"}
+POST  /v1/purchases                                      401  401     201       403    403  201    404     201      | 401  401     404       422      {"wallet":"<buyer>","package":"<growth>"}
+POST  /v1/purchases                                      401  401     201       403    403  201    404     201      | 401  401     422       422      {"wallet":"sub:northwind/acme","package":"<offer>"}
+GET   /v1/purchases/<purchase>                           401  401     200       403    200  403    404     200      | 401  401     404       200
 
-POST  /v1/portal-sessions                                401  401     409       404     409                                       {"agency":"northwind","sub_account":"acme"}
+POST  /v1/portal-sessions                                401  401     409       403    403  409    404     409                                   {"agency":"northwind","sub_account":"acme"}
 
-GET   /v1/webhook-endpoints                              401  401     200       200     200
-POST  /v1/webhook-endpoints                              401  401     201       201     201                                       {"url":"https://example.com/hooks"}
-GET   /v1/webhook-endpoints/<endpoint>                   401  401     200       404     404      | 401  401     404       404
-GET   /v1/events                                         401  401     200       200     200
-GET   /v1/events?agency=<agency>                         401  401     200       404     200      | 401  401     404       200
-POST  /v1/events/<event>/replays                         401  401     201       404     201      | 401  401     404       201      {}
-POST  /v1/events/<event>/replays                         401  401     201       404     404      | 401  401     404       404      {"endpoint":"<endpoint>"}
-DELETE /v1/webhook-endpoints/<fresh-endpoint>            401  401     204       404     404      | 401  401     404       404
+GET   /v1/webhook-endpoints                              401  401     200       403    200  403    200     200
+POST  /v1/webhook-endpoints                              401  401     201       403    403  201    201     201                                   {"url":"https://example.com/hooks"}
+GET   /v1/webhook-endpoints/<endpoint>                   401  401     200       403    200  403    404     404      | 401  401     404       404
+GET   /v1/events                                         401  401     200       403    200  403    200     200
+GET   /v1/events?agency=<agency>                         401  401     200       403    200  403    404     200      | 401  401     404       200
+POST  /v1/events/<event>/replays                         401  401     201       403    403  201    404     201      | 401  401     404       201      {}
+POST  /v1/events/<event>/replays                         401  401     201       403    403  201    404     404      | 401  401     404       404      {"endpoint":"<endpoint>"}
+DELETE /v1/webhook-endpoints/<fresh-endpoint>            401  401     204       403    403  204    404     404      | 401  401     404       404
 `
 
 // thing is what a request can name: Northwind's, and Contoso's.
@@ -343,7 +344,8 @@ func (w *world) attempts() []*attempt {
 }
 
 // TestEveryOperationByEveryKey executes every cell of the table. What is refused is
-// tried first, all of it, and leaves every row of the database as it was.
+// tried first, all of it, and then what is only read: either leaves every row of the
+// database as it was.
 func TestEveryOperationByEveryKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, modelstest.OpenSQLite(t), "stammer", "full-saas")
@@ -353,11 +355,16 @@ func TestEveryOperationByEveryKey(t *testing.T) {
 	w.get(revoked, "/v1/plans").ok(t, http.StatusOK)
 	require.NoError(t, w.s.RevokeAPIKey(t.Context(), billing.Scope{}, row.ID, "test"))
 	keys := map[string]string{"none": "", "revoked": revoked, "northwind": w.key, "contoso": w.other, "platform": w.platform}
-	secrets := map[string][]string{"northwind": {"Contoso", "Globex", w.second.ID.String()}, "contoso": {"Northwind", "Acme", w.agency.ID.String()}}
+	theirs := []string{"Contoso", "Globex", w.second.ID.String()}
+	secrets := map[string][]string{"northwind": theirs, "contoso": {"Northwind", "Acme", w.agency.ID.String()}}
+	for _, scope := range billing.KeyScopes() {
+		keys[scope], _ = w.makeKey(billing.APIKeyInput{Scopes: []string{scope}})
+		secrets[scope] = theirs
+	}
 	var wrong []string
-	try := func(done bool) {
+	try := func(done, reads bool) {
 		for i, x := range attempts {
-			if strings.HasPrefix(x.want, "2") != done {
+			if strings.HasPrefix(x.want, "2") != done || done && (x.line.method == http.MethodGet) != reads {
 				continue
 			}
 			r := w.send(keys[x.who], x.line.method, x.at, fmt.Sprint("attempt-", i), x.body)
@@ -379,11 +386,39 @@ func TestEveryOperationByEveryKey(t *testing.T) {
 		}
 	}
 	before := modelstest.Digest(t, w.db)
-	try(false)
+	try(false, false)
 	require.Empty(t, wrong, strings.Join(wrong, "\n"))
 	require.Equal(t, before, modelstest.Digest(t, w.db), "what was refused changed something")
-	try(true)
+	try(true, true)
+	require.Equal(t, before, modelstest.Digest(t, w.db), "what was read changed something")
+	try(true, false)
 	require.Empty(t, wrong, strings.Join(wrong, "\n"))
+}
+
+// A key that may do one thing does that and nothing else: this holds the table to
+// it, whose three columns together are the key that may do all.
+func TestAScopeAddsNothing(t *testing.T) {
+	t.Parallel()
+	own, _, lines := readAccess(t)
+	cell := func(l *accessLine, who string) string { return l.own[slices.Index(own, who)] }
+	for i := range lines {
+		l, may := &lines[i], 0
+		for _, scope := range billing.KeyScopes() {
+			if got := cell(l, scope); got != "403" {
+				may++
+				require.Equal(t, cell(l, "northwind"), got, "%s %s by %s", l.method, l.address, scope)
+				require.False(t, scope == billing.KeyReads && l.method != http.MethodGet, "%s %s by a key that reads", l.method, l.address)
+			}
+		}
+		switch {
+		case cell(l, "none") == "200":
+			require.Equal(t, 3, may, "%s %s needs no key", l.method, l.address)
+		case cell(l, "northwind") == "403":
+			require.Zero(t, may, "%s %s is the platform's", l.method, l.address)
+		default:
+			require.Equal(t, 1, may, "%s %s takes one scope", l.method, l.address)
+		}
+	}
 }
 
 // What is another agency's is never found: this holds the table itself to it.

@@ -57,14 +57,18 @@ type world struct {
 }
 
 // newWorld serves a preset's catalogue with agencies on the named plan.
-func newWorld(t *testing.T, db *models.DB, presetName, plan string) *world {
+func newWorld(t *testing.T, db *models.DB, presetName, plan string, change ...func(*billing.Config)) *world {
 	t.Helper()
 	w := &world{t: t, db: db, clock: &clock{}, till: newTill()}
 	w.clock.at.Store(int64(start))
 	l, err := ledger.Open(t.Context(), db, ledger.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
-	w.s, err = billing.New(billing.Config{DB: db, Ledger: l, Clock: w.clock, Payments: w.till, BaseURL: "http://portal.test"})
+	c := billing.Config{DB: db, Ledger: l, Clock: w.clock, Payments: w.till, BaseURL: "http://portal.test"}
+	for _, f := range change {
+		f(&c)
+	}
+	w.s, err = billing.New(c)
 	require.NoError(t, err)
 	catalogue, err := preset.Load(presetName)
 	require.NoError(t, err)
@@ -80,6 +84,7 @@ func newWorld(t *testing.T, db *models.DB, presetName, plan string) *world {
 	w.key = w.newKey(billing.Scope{Agency: w.agency.ID})
 	w.other = w.newKey(billing.Scope{Agency: w.second.ID})
 	e := echo.New()
+	e.IPExtractor = echo.ExtractIPDirect() // as the portal's, without a proxy that it trusts
 	w.routes, err = api.Register(e, w.s, api.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	require.NoError(t, err)
 	server := httptest.NewServer(e)
@@ -93,6 +98,15 @@ func (w *world) newKey(scope billing.Scope) string {
 	text, _, err := w.s.CreateAPIKey(w.t.Context(), scope, "test", "test")
 	require.NoError(w.t, err)
 	return text
+}
+
+// makeKey makes a key of Northwind's that may do less.
+func (w *world) makeKey(in billing.APIKeyInput) (string, models.APIKeyID) {
+	w.t.Helper()
+	in.Owner, in.Name, in.By = billing.Scope{Agency: w.agency.ID}, "test", "test"
+	text, row, err := w.s.MakeAPIKey(w.t.Context(), in)
+	require.NoError(w.t, err)
+	return text, row.ID
 }
 
 // give adds bonus credits to a wallet.
