@@ -35,6 +35,8 @@ type Options struct {
 	// TLS is for tests, whose servers sign their own certificates; nil is the
 	// system's roots.
 	TLS *tls.Config
+	// Resolver finds the addresses of names; nil: the system's.
+	Resolver *net.Resolver
 	// Timeout of an attempt; 0: Timeout.
 	Timeout time.Duration
 	// Wall tells the time of an attempt, which is signed with it; nil: the system's.
@@ -60,7 +62,7 @@ func New(o Options) *Sender {
 	if o.TLS == nil {
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	dialer := &net.Dialer{Timeout: o.Timeout, Control: s.control}
+	dialer := &net.Dialer{Timeout: o.Timeout, Control: s.control, Resolver: o.Resolver}
 	s.client = &http.Client{
 		Timeout: o.Timeout,
 		Transport: &http.Transport{

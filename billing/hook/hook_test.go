@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,23 +21,68 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
+
+	"refill/billing/nametest"
 )
 
-// Addresses that lead into our own house, however they are written, and some that
-// do not.
-func TestPublicAddresses(t *testing.T) {
-	t.Parallel()
-	for a := range strings.FieldsSeq(`
+// inside are addresses that lead into our own house, or its neighbourhood, however
+// they are written.
+func inside() []netip.Addr {
+	return addresses(`
 		0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 127.0.0.1 127.1.2.3 127.255.255.254 168.63.129.16
 		169.254.0.1 169.254.169.254 169.254.170.2 172.16.0.1 172.31.255.255 192.0.0.1 192.0.0.192 192.0.2.1 192.88.99.1 192.168.0.1 192.168.255.255
 		198.18.0.1 198.19.255.255 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255
 		:: ::1 ::7f00:1 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:7f00:1 ::ffff:10.0.0.1 ::ffff:169.254.169.254 ::ffff:0:127.0.0.1 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe
 		64:ff9b:1::1 100::1 2001::1 2001:0:7f00:1:: 2001:db8::1 2002:7f00:1:: 2002:a9fe:a9fe:: 3fff::1 5f00::1 fc00::1 fd00:ec2::254 fdff::1
-		fe80::1 fe80::1%eth0 febf::1 fec0::1 ff02::1 ff0e::1`) {
-		require.False(t, public(netip.MustParseAddr(a)), a)
+		fe80::1 fe80::1%eth0 febf::1 fec0::1 ff02::1 ff0e::1`)
+}
+
+// outside are addresses of the open internet, some right beside those inside.
+func outside() []netip.Addr {
+	return addresses("1.1.1.1 8.8.8.8 93.184.215.14 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 223.255.255.255 2606:4700::1111 2a00:1450::1 ::ffff:8.8.8.8")
+}
+
+func addresses(text string) (out []netip.Addr) {
+	for a := range strings.FieldsSeq(text) {
+		out = append(out, netip.MustParseAddr(a))
 	}
-	for a := range strings.FieldsSeq("1.1.1.1 8.8.8.8 93.184.215.14 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 223.255.255.255 2606:4700::1111 2a00:1450::1 ::ffff:8.8.8.8") {
-		require.True(t, public(netip.MustParseAddr(a)), a)
+	return out
+}
+
+func TestPublicAddresses(t *testing.T) {
+	t.Parallel()
+	for _, a := range inside() {
+		require.False(t, public(a), a)
+	}
+	for _, a := range outside() {
+		require.True(t, public(a), a)
+	}
+}
+
+// What is dialled is looked at, whatever the name or the address of the endpoint
+// was: an address inside at no port, one outside at two ports only.
+func TestOnlyPublicAddressesAreDialled(t *testing.T) {
+	t.Parallel()
+	strict, loose := New(Options{}), New(Options{Loopback: true})
+	dials := func(s *Sender, a netip.Addr, port uint16) error {
+		return s.control("tcp", netip.AddrPortFrom(a, port).String(), nil)
+	}
+	for _, a := range inside() {
+		for _, port := range []uint16{443, 8443} {
+			require.ErrorIs(t, dials(strict, a, port), ErrForbidden, "%s at %d", a, port)
+			require.Equal(t, a.Unmap().IsLoopback(), dials(loose, a, port) == nil, "%s at %d where this machine is allowed", a, port)
+		}
+	}
+	for _, a := range outside() {
+		require.NoError(t, dials(strict, a, 443), a)
+		require.NoError(t, dials(strict, a, 8443), a)
+		for _, port := range []uint16{0, 22, 25, 80, 442, 444, 5432, 8080, 8444, 65535} {
+			require.ErrorIs(t, dials(strict, a, port), ErrForbidden, "%s at %d", a, port)
+			require.ErrorIs(t, dials(loose, a, port), ErrForbidden, "%s at %d", a, port)
+		}
+	}
+	for _, junk := range []string{"", ":443", "1.1.1.1", "1.1.1.1:", "1.1.1.1:https", "example.com:443", "[::1]", "2606:4700::1111:443"} {
+		require.ErrorIs(t, strict.control("tcp", junk, nil), ErrForbidden, junk)
 	}
 }
 
@@ -61,10 +110,13 @@ func TestCheckURL(t *testing.T) {
 	}
 }
 
-// trap counts the connections that reach this machine.
-func trap(t *testing.T) (port string, reached *atomic.Int64) {
+// trap counts the connections that reach an address of this machine, at a port that
+// endpoints may listen on. Its address is one of millions that lead here, so that
+// nothing else listens there.
+func trap(t *testing.T) (at netip.Addr, reached *atomic.Int64) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at = netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(254)), byte(rand.IntN(256)), byte(1 + rand.IntN(254))})
+	l, err := net.Listen("tcp", netip.AddrPortFrom(at, 8443).String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	reached = &atomic.Int64{}
@@ -78,36 +130,45 @@ func trap(t *testing.T) (port string, reached *atomic.Int64) {
 			_ = c.Close()
 		}
 	}()
-	_, port, err = net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	return port, reached
+	return at, reached
 }
 
-// Whatever a name resolved to, the connection itself is refused: nothing of it
-// reaches this machine. The dialer is asked for the port of a trap, as a name that
-// changes its mind would make it.
+// Whatever is sent, and wherever its name leads by then, nothing of it reaches this
+// machine: neither an address, nor a name that leads here, nor one that led to a
+// public address when somebody looked and leads here when it is dialled.
 func TestNothingReachesThisMachine(t *testing.T) {
 	t.Parallel()
-	port, reached := trap(t)
-	s := New(Options{})
-	dialer := net.Dialer{Control: s.control}
-	for _, host := range []string{"localhost", "127.0.0.1", "::1", "::ffff:127.0.0.1", "127.1", "0.0.0.0", "0x7f.1", "2130706433"} {
-		c, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(host, port))
+	at, reached := trap(t)
+	names := nametest.New(t)
+	names.Lead("here.example", at)
+	names.Lead("turncoat.example", netip.MustParseAddr("93.184.215.14"), at)
+	send := func(s *Sender, host string) error {
+		_, err := s.Send(t.Context(), "https://"+host+":8443/", Message{ID: "evt", Secrets: []string{NewSecret()}})
+		return err
+	}
+	strict := New(Options{Resolver: names.Resolver()})
+	for _, host := range []string{at.String(), "[::ffff:" + at.String() + "]", "localhost", "169.254.169.254", "here.example"} {
+		require.ErrorIs(t, send(strict, host), ErrForbidden, host)
+	}
+	seen, err := names.Resolver().LookupNetIP(t.Context(), "ip4", "turncoat.example")
+	require.NoError(t, err)
+	require.True(t, len(seen) == 1 && public(seen[0]), "whoever looks first sees nothing wrong: %v", seen)
+	require.ErrorIs(t, send(strict, "turncoat.example"), ErrForbidden)
+	// Forms that some resolvers read as an address, dialled without a look at the text.
+	dialer := net.Dialer{Control: strict.control}
+	n := at.As4()
+	for _, host := range []string{
+		at.String(), "::ffff:" + at.String(), strconv.FormatUint(uint64(binary.BigEndian.Uint32(n[:])), 10), fmt.Sprintf("%#x", n), fmt.Sprintf("127.%d", binary.BigEndian.Uint32(n[:])&0xffffff),
+	} {
+		c, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(host, "8443"))
 		if err == nil {
 			_ = c.Close()
 		}
 		require.Error(t, err, host)
 	}
 	require.Zero(t, reached.Load())
-	for _, u := range []string{"https://127.0.0.1:" + port, "https://localhost:8443/", "http://169.254.169.254/latest/meta-data", "https://[::ffff:127.0.0.1]:8443/"} {
-		_, err := s.Send(t.Context(), u, Message{ID: "evt", Secrets: []string{NewSecret()}})
-		require.ErrorIs(t, err, ErrForbidden, u)
-	}
-	require.Zero(t, reached.Load())
-	// With loopback allowed it is reached: the trap works.
-	c, err := (&net.Dialer{Control: New(Options{Loopback: true}).control}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port)
-	require.NoError(t, err)
-	require.NoError(t, c.Close())
+	// Where this machine is allowed it is reached, by the same name: the trap works.
+	require.Error(t, send(New(Options{Loopback: true, Resolver: names.Resolver()}), "turncoat.example"), "nobody speaks TLS there")
 	require.Eventually(t, func() bool { return reached.Load() == 1 }, 5*time.Second, time.Millisecond)
 }
 

@@ -1,21 +1,23 @@
 // Package nametest is a name server for tests: it answers TXT questions over UDP
-// from a table that the test changes.
+// from a table that the test changes, and leads names to addresses.
 package nametest
 
 import (
 	"context"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Server answers TXT questions; a name without records does not exist.
+// Server answers questions; a name without records does not exist.
 type Server struct {
 	conn net.PacketConn
 	mu   sync.Mutex
 	txt  map[string][]string
+	to   map[string][]netip.Addr
 	dumb bool
 	seen int
 }
@@ -27,7 +29,7 @@ func New(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{conn: conn, txt: map[string][]string{}}
+	s := &Server{conn: conn, txt: map[string][]string{}, to: map[string][]netip.Addr{}}
 	t.Cleanup(func() { _ = conn.Close() })
 	go s.serve()
 	return s
@@ -38,6 +40,14 @@ func (s *Server) Set(name string, records ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.txt[name+"."] = records
+}
+
+// Lead leads a name to IPv4 addresses, one at a time: to the first whoever asks
+// first, and to the last whoever asks when they have been told.
+func (s *Server) Lead(name string, to ...netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to[name+"."] = to
 }
 
 // Fail makes every answer an error of the server's.
@@ -83,18 +93,26 @@ func (s *Server) answer(packet []byte) []byte {
 	defer s.mu.Unlock()
 	s.seen++
 	q := m.Questions[0]
-	records := s.txt[q.Name.String()]
+	records, to := s.txt[q.Name.String()], s.to[q.Name.String()]
 	out := dnsmessage.Message{Header: dnsmessage.Header{ID: m.ID, Response: true, Authoritative: true, RecursionAvailable: true}, Questions: m.Questions}
 	switch {
 	case s.dumb:
 		out.RCode = dnsmessage.RCodeServerFailure
-	case len(records) == 0:
+	case len(records) == 0 && len(to) == 0:
 		out.RCode = dnsmessage.RCodeNameError
 	case q.Type == dnsmessage.TypeTXT:
 		for _, text := range records {
 			out.Answers = append(out.Answers, dnsmessage.Resource{
 				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: dnsmessage.TypeTXT, Class: dnsmessage.ClassINET, TTL: 1}, Body: &dnsmessage.TXTResource{TXT: []string{text}},
 			})
+		}
+	}
+	if q.Type == dnsmessage.TypeA && len(to) > 0 && !s.dumb {
+		out.Answers = append(out.Answers, dnsmessage.Resource{
+			Header: dnsmessage.ResourceHeader{Name: q.Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: to[0].As4()},
+		})
+		if len(to) > 1 {
+			s.to[q.Name.String()] = to[1:]
 		}
 	}
 	packed, err := out.Pack()
