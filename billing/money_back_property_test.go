@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,23 +21,15 @@ import (
 	"refill/billing/stripesim"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
-
-// sized is how often a property is tried: few times with every change, many where
-// REFILL_FAULTS asks for it.
-func sized(few, many int) int {
-	if os.Getenv("REFILL_FAULTS") != "" {
-		return many
-	}
-	return few
-}
 
 // inLanes runs a test on both databases, the large size in lanes beside one
 // another: each has databases and a Stripe of its own, and does its part of the
 // work.
 func inLanes(t *testing.T, f func(t *testing.T, db *models.DB, lane, of int)) {
 	t.Helper()
-	of := sized(1, 4)
+	of := faults.Sized(1, 4)
 	for lane := range of {
 		t.Run(fmt.Sprintf("lane %d of %d", lane+1, of), func(t *testing.T) {
 			t.Parallel()
@@ -127,22 +118,22 @@ func keys(m map[string]int64) func(func(string) bool) {
 // says, and the balance is what follows from it.
 func TestCreditsFollowTheStandingOfThePayment(t *testing.T) {
 	t.Parallel()
-	inLanes(t, func(t *testing.T, db *models.DB, _, of int) {
+	seed := faults.SequenceSeed()
+	inLanes(t, func(t *testing.T, db *models.DB, lane, of int) {
 		s := openShop(t, db, "stammer", "")
 		s.mode(t, "drop")
-		n := 0
-		rapid.Check(t, func(r *rapid.T) { // a hundred times
-			for range sized(1, 200/of) {
-				n++
-				if n%100 == 0 {
-					agency, err := s.CreateAgency(t.Context(), billing.AgencyInput{ExternalID: fmt.Sprint("more", n), Name: "More", By: "test"})
-					require.NoError(t, err)
-					s.account, err = s.AccountOf(t.Context(), agency.WalletID)
-					require.NoError(t, err)
-				}
-				s.sequence(t, r, fmt.Sprint("k", n))
+		n, payments := 0, faults.Sized(100, 20_000/of)
+		faults.Sequences(t, seed+uint64(lane)<<32, payments, func(r *rapid.T) {
+			n++
+			if n%100 == 0 {
+				agency, err := s.CreateAgency(t.Context(), billing.AgencyInput{ExternalID: fmt.Sprint("more", n), Name: "More", By: "test"})
+				require.NoError(t, err)
+				s.account, err = s.AccountOf(t.Context(), agency.WalletID)
+				require.NoError(t, err)
 			}
+			s.sequence(t, r, fmt.Sprint("k", n))
 		})
+		faults.Tried(t, seed, "%d payments refunded, disputed and decided on %s, lane %d", payments, db.Dialect, lane+1)
 	})
 }
 
@@ -190,11 +181,10 @@ func (s *shop) deliver(t *testing.T, raw []byte) {
 func TestEveryOrderOfEventsEndsInOneLedger(t *testing.T) {
 	t.Parallel()
 	all := permutations(7)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := faults.Seed()
 	mixed := rand.New(rand.NewPCG(seed, 1))
 	mixed.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	all = all[:sized(40, len(all))]
+	all = all[:faults.Sized(40, len(all))]
 	var first atomic.Pointer[string] // of all lanes
 	inLanes(t, func(t *testing.T, db *models.DB, lane, of int) {
 		s := openShop(t, db, "stammer", "")
@@ -228,6 +218,7 @@ func TestEveryOrderOfEventsEndsInOneLedger(t *testing.T) {
 		var waiting int64
 		require.NoError(t, db.Read.Model(&models.StripeEvent{}).Where("state <> ?", models.EventProcessed).Count(&waiting).Error)
 		require.Zero(t, waiting)
+		faults.Tried(t, seed, "%d orders of a payment's seven events on %s, one ledger, lane %d", (len(all)-lane+of-1)/of, db.Dialect, lane+1)
 	})
 }
 
@@ -236,13 +227,13 @@ func TestEveryOrderOfEventsEndsInOneLedger(t *testing.T) {
 // each stands where its bank says. A schedule is one payment's.
 func TestEveryScheduleOfManyPaymentsEndsWhereTheBankSays(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := faults.Seed()
 	const together = 5
 	inLanes(t, func(t *testing.T, db *models.DB, lane, of int) {
 		random := rand.New(rand.NewPCG(seed, uint64(lane)))
 		var s *shop
-		for round := range sized(8, 20_000/together/of) {
+		rounds := faults.Sized(8, 20_000/together/of)
+		for round := range rounds {
 			if round%40 == 0 { // a list of Stripe's is short enough to be compared often
 				s = openShop(t, freshLike(t, db), "stammer", "")
 				s.mode(t, "drop")
@@ -284,6 +275,7 @@ func TestEveryScheduleOfManyPaymentsEndsWhereTheBankSays(t *testing.T) {
 				require.Equal(t, []models.Credits{revoked, frozen}, []models.Credits{got.Revoked, got.Frozen}, "round %d of lane %d: %+v", round, lane, f.standing())
 			}
 		}
+		faults.Tried(t, seed, "%d schedules of events that come mixed, twice or never on %s, lane %d", rounds*together, db.Dialect, lane+1)
 	})
 }
 

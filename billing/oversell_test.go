@@ -13,6 +13,7 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 func (s *shop) rule(t *testing.T, rule models.Oversell, limit models.Credits) {
@@ -108,7 +109,7 @@ func TestTheLimitBeyondTheStockHoldsForAllAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		small := s.offer(t, 1_000, 6_00)
 		s.rule(t, models.OversellAllow, 5*thousand)
-		clients := make([]*billing.Account, sized(100, 1_000))
+		clients := make([]*billing.Account, faults.Sized(100, 1_000))
 		for i := range clients {
 			clients[i] = s.client(t, fmt.Sprintf("client-%03d", i))
 		}
@@ -151,6 +152,7 @@ func TestTheLimitBeyondTheStockHoldsForAllAtOnce(t *testing.T) {
 		}
 		require.Equal(t, 5*thousand, have(theClients))
 		require.Equal(t, before+more.Credits, have(everybody))
+		faults.Raced(t, "%d clients at once for what is beyond the stock on %s", len(clients), db.Dialect)
 	})
 }
 

@@ -29,6 +29,7 @@ import (
 	"refill/billing/stripesim"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 // shop is an agency that can buy, with a Stripe in a box that delivers to it.
@@ -345,7 +346,7 @@ func TestEveryEventDeliveredManyTimesAtOnce(t *testing.T) {
 	inLanes(t, func(t *testing.T, db *models.DB, lane, of int) {
 		s := openShop(t, db, "stammer", "")
 		s.mode(t, "drop")
-		rounds := sized(4, 2_000/of)
+		rounds := faults.Sized(4, 2_000/of)
 		for round := range rounds {
 			if round%100 == 99 { // a wallet has room for so many purchases
 				agency, err := s.CreateAgency(t.Context(), billing.AgencyInput{ExternalID: fmt.Sprint("more", round), Name: "More", By: "test"})
@@ -378,6 +379,7 @@ func TestEveryEventDeliveredManyTimesAtOnce(t *testing.T) {
 			require.NoError(t, s.RunDue(t.Context(), s.clock.Now()))
 			require.Equal(t, had+2*thousand, s.purchased(t), "round %d of lane %d", round, lane)
 		}
+		faults.Raced(t, "%d payments, each event delivered 64 times at once on %s, lane %d", rounds, db.Dialect, lane+1)
 	})
 }
 
@@ -386,13 +388,13 @@ func TestEveryEventDeliveredManyTimesAtOnce(t *testing.T) {
 // paid is credited once.
 func TestEveryAttemptThroughFaultsIsOnePurchase(t *testing.T) {
 	t.Parallel()
+	seed := faults.Seed()
 	inLanes(t, func(t *testing.T, db *models.DB, lane, of int) {
 		s := openShop(t, db, "stammer", "")
 		s.mode(t, "drop")
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, uint64(lane)))
-		for n := range sized(10, 1_250/of) { // four calls of Stripe and more for each
+		attempts := faults.Sized(10, 1_250/of) // four calls of Stripe and more for each
+		for n := range attempts {
 			if n%100 == 99 {
 				agency, err := s.CreateAgency(t.Context(), billing.AgencyInput{ExternalID: fmt.Sprint("more", n), Name: "More", By: "test"})
 				require.NoError(t, err)
@@ -427,6 +429,7 @@ func TestEveryAttemptThroughFaultsIsOnePurchase(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, had+2*thousand, s.purchased(t), "attempt %d of lane %d", n, lane)
 		}
+		faults.Tried(t, seed, "%d purchases through failures and lost answers of Stripe's on %s, lane %d", attempts, db.Dialect, lane+1)
 	})
 }
 

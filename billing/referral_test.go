@@ -14,6 +14,7 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 // bring makes an agency that comes with a code of the shop's, and lets it buy in
@@ -135,7 +136,8 @@ func TestPaymentsThatClearTogetherGiveOneReward(t *testing.T) {
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		s := openShop(t, db, "stammer", "")
 		s.mode(t, "drop")
-		for round := range sized(3, 50) {
+		rounds := faults.Sized(3, 50)
+		for round := range rounds {
 			friend := s.bring(t, fmt.Sprint("friend", round))
 			a, b := friend.buy(t, "a", "credits-2000", 0), friend.buy(t, "b", "credits-12500", 0)
 			friend.pay(t, a)
@@ -153,6 +155,7 @@ func TestPaymentsThatClearTogetherGiveOneReward(t *testing.T) {
 			require.NoError(t, s.RunDue(t.Context(), s.clock.Now()))
 			require.Equal(t, models.Credits(min(round+1, 10))*2*thousand, s.bonus(t)) // ten a month
 		}
+		faults.Raced(t, "%d times two payments that clear at once on %s", rounds, db.Dialect)
 	})
 }
 

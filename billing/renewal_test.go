@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"refill/billing/period"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 func (h *house) allowances() []models.Lot {
@@ -164,10 +164,7 @@ func subscribeMany(t testing.TB, h *house, n int, end models.Time) []models.Agen
 func TestManyRenewInTheSameSecond(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
-		n := 1_000
-		if os.Getenv("REFILL_FAULTS") != "" {
-			n = 100_000
-		}
+		n := faults.Sized(1_000, 100_000)
 		h := newHouse(t, db, "UTC", "")
 		first := readsStart.Add(time.Hour)
 		subscribeMany(t, h, n, first)
@@ -205,6 +202,7 @@ func TestManyRenewInTheSameSecond(t *testing.T) {
 		require.NoError(t, db.Read.Model(&models.Lot{}).Where("source = ? AND period_start = ? AND open", models.SourcePlan, second).Count(&fresh).Error)
 		require.NoError(t, db.Read.Model(&models.Lot{}).Where("source = ? AND period_start = ? AND open", models.SourcePlan, first).Count(&spent).Error)
 		require.Equal(t, []int64{int64(n), 0}, []int64{fresh, spent})
+		faults.Raced(t, "%d subscriptions renewed in one second, %d charges meanwhile on %s", n, len(took), db.Dialect)
 	})
 }
 
@@ -221,12 +219,7 @@ func assertNoError(t *testing.T, err error) bool {
 // order of entries is that of their numbers.
 func TestAClockThatJumps(t *testing.T) {
 	t.Parallel()
-	sequences := 3
-	if os.Getenv("REFILL_FAULTS") != "" {
-		sequences = 300
-	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	sequences, seed := faults.Sized(3, 300), faults.Seed()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		h := newHouse(t, db, "Europe/Paris", "")
@@ -270,6 +263,7 @@ func TestAClockThatJumps(t *testing.T) {
 		h.now.Store(int64(latest))
 		require.NoError(t, h.s.RunDue(t.Context(), latest))
 		h.ledgerHolds()
+		faults.Tried(t, seed, "%d sequences of jumps of the clock on %s", sequences, db.Dialect)
 	})
 }
 

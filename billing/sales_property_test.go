@@ -17,6 +17,7 @@ import (
 	"refill/billing/period"
 	"refill/billing/problem"
 	"refill/models"
+	"refill/models/modelstest/faults"
 )
 
 // market is an agency that sells to clients for a while, and what its bank knows:
@@ -424,17 +425,16 @@ func (m *market) compare(t *testing.T) {
 // that the credits came from (10,000 sequences with REFILL_FAULTS).
 func TestTheSalesPageIsTheSumOfItsEntries(t *testing.T) {
 	t.Parallel()
-	inLanes(t, func(t *testing.T, db *models.DB, _, of int) {
+	seed := faults.SequenceSeed()
+	inLanes(t, func(t *testing.T, db *models.DB, lane, of int) {
 		const together = 10 // one after the other at one agency: what went before is part of what is read
-		for left := sized(4, 10_000/of); left > 0; left -= together {
+		all := faults.Sized(4, 10_000/of)
+		for left := all; left > 0; left -= together {
 			t.Run(fmt.Sprint("with ", left, " left"), func(t *testing.T) {
-				m, left := openMarket(t, freshLike(t, db)), min(left, together)
-				rapid.Check(t, func(r *rapid.T) {
-					if left--; left >= 0 {
-						m.sequence(t, r)
-					}
-				})
+				m := openMarket(t, freshLike(t, db))
+				faults.Sequences(t, seed+uint64(lane)<<48+uint64(left)<<32, min(left, together), func(r *rapid.T) { m.sequence(t, r) })
 			})
 		}
+		faults.Tried(t, seed, "%d sequences of sales read against their entries on %s, lane %d", all, db.Dialect, lane+1)
 	})
 }

@@ -3,7 +3,6 @@ package ledger_test
 import (
 	"fmt"
 	"strconv"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +13,7 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 // family is an agency and its clients, and what all of them together must have.
@@ -391,17 +391,8 @@ func TestAFamilysCreditsAreConserved(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { require.NoError(t, l.Close()) }()
 		limit := sequences(20, 10_000)
-		var done atomic.Int64
-		var failed atomic.Bool
-		for done.Load() < limit {
-			rapid.Check(t, func(r *rapid.T) {
-				if done.Add(1) > limit && !failed.Load() {
-					return
-				}
-				failed.Store(true) // stands when the run does not come to its end
-				newFamily(r, db, l).run()
-				failed.Store(false)
-			})
-		}
+		seed := faults.SequenceSeed()
+		faults.Sequences(t, seed, limit, func(r *rapid.T) { newFamily(r, db, l).run() })
+		faults.Tried(t, seed, "%d sequences of an agency and its clients on %s", limit, db.Dialect)
 	})
 }

@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"fmt"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 func TestCaptureBelowAtAndAboveTheHold(t *testing.T) {
@@ -78,10 +78,7 @@ func TestAHoldEndsOnce(t *testing.T) {
 // credits are drawn once, and what was held is held no more, whoever comes first.
 func TestACaptureRacesTheEndOfItsHold(t *testing.T) {
 	t.Parallel()
-	rounds := 60
-	if os.Getenv("REFILL_FAULTS") != "" {
-		rounds = 10_000
-	}
+	rounds := faults.Sized(60, 10_000)
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		w := newWorld(t, db)
 		const together = 8
@@ -111,6 +108,7 @@ func TestACaptureRacesTheEndOfItsHold(t *testing.T) {
 			require.Equal(t, []models.Credits{0, 0, 0}, []models.Credits{b.Available, b.Held, b.Excess}, "round %d: each captured once", round)
 		}
 		w.audit(t)
+		faults.Raced(t, "%d captures at the instant their hold ends on %s", rounds, db.Dialect)
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 // One wallet as a sequence of acts would leave it, in whole credits: what many
@@ -287,13 +288,13 @@ func linearHistory(t *testing.T, db *models.DB, clients, acts int, seed uint64) 
 func TestAWalletIsLinearizable(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
-		acts := int(sequences(20, 250))
-		for seed := range sequences(2, 200) {
-			history, holds := linearHistory(t, db, 8, acts, uint64(seed))
+		acts, histories, seed := sequences(20, 250), sequences(2, 200), faults.Seed()
+		for n := range histories {
+			history, holds := linearHistory(t, db, 8, acts, seed+uint64(n))
 			require.Len(t, history, 8*acts)
 			got := porcupine.CheckOperationsTimeout(linearModel(holds), history, time.Minute)
-			require.Equal(t, porcupine.Ok, got, "history %d", seed)
-			if seed > 0 {
+			require.Equal(t, porcupine.Ok, got, "history of seed %d", seed+uint64(n))
+			if n > 0 {
 				continue
 			}
 			// The same history with one answer that is off by a credit is none.
@@ -306,6 +307,7 @@ func TestAWalletIsLinearizable(t *testing.T) {
 			}
 			require.Equal(t, porcupine.Illegal, porcupine.CheckOperationsTimeout(linearModel(holds), history, time.Minute), "a wrong answer is noticed")
 		}
+		faults.Tried(t, seed, "%d histories of 8 callers and %d acts on one wallet on %s, refusals included, all linearizable", histories, 8*acts, db.Dialect)
 	})
 }
 

@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"fmt"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 // An agency opens clients by the hundred and lets each go below zero as far as it
@@ -21,10 +21,7 @@ import (
 // them owe together stays within what the platform allows the agency.
 func TestNobodyMintsCreditsByOpeningClients(t *testing.T) {
 	t.Parallel()
-	clients := 100
-	if os.Getenv("REFILL_FAULTS") != "" {
-		clients = 1_000
-	}
+	clients := faults.Sized(100, 1_000)
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		w := newWorld(t, db)
 		const ceiling = 50
@@ -76,5 +73,6 @@ func TestNobodyMintsCreditsByOpeningClients(t *testing.T) {
 		require.Greater(t, owed, credits(ceiling-3), "and what is allowed can be used")
 		w.refused(t, "insufficient_credits", of(w.request("last", 3), wallets[1], start.Add(time.Hour)))
 		w.audit(t)
+		faults.Raced(t, "%d clients of one agency at once below zero on %s", clients, db.Dialect)
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 // twin drives the ledger and its model with the same commands.
@@ -591,14 +591,10 @@ func (x *twin) run() {
 	}))
 }
 
-// sequences is how many command sequences to try: few with every change, many where
-// REFILL_FAULTS asks for it. REFILL_SEQUENCES multiplies.
-func sequences(few, many int64) int64 {
-	base := few
-	if os.Getenv("REFILL_FAULTS") != "" {
-		base = many
-	}
-	if n, err := strconv.ParseInt(os.Getenv("REFILL_SEQUENCES"), 10, 64); err == nil && n > 0 {
+// sequences is how many command sequences to try; REFILL_SEQUENCES multiplies.
+func sequences(few, many int) int {
+	base := faults.Sized(few, many)
+	if n, err := strconv.Atoi(os.Getenv("REFILL_SEQUENCES")); err == nil && n > 0 {
 		return base * n
 	}
 	return base
@@ -615,18 +611,9 @@ func TestLedgerBehavesAsItsModel(t *testing.T) {
 		if db.Dialect == models.Postgres {
 			limit = sequences(8, 1_000)
 		}
-		var done atomic.Int64
-		var failed atomic.Bool
-		for done.Load() < limit {
-			rapid.Check(t, func(r *rapid.T) {
-				if done.Add(1) > limit && !failed.Load() {
-					return
-				}
-				failed.Store(true) // stands when the run does not come to its end
-				newTwin(r, db, l).run()
-				failed.Store(false)
-			})
-		}
+		seed := faults.SequenceSeed()
+		faults.Sequences(t, seed, limit, func(r *rapid.T) { newTwin(r, db, l).run() })
+		faults.Tried(t, seed, "%d sequences of commands on %s, the ledger beside its model", limit, db.Dialect)
 	})
 }
 

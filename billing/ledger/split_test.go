@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"fmt"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +12,7 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
+	"refill/models/modelstest/faults"
 )
 
 // cutting is a wallet, one of a client and one of a pooled client, with policies
@@ -136,28 +136,21 @@ func TestHowABatchIsCutChangesNothing(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { require.NoError(t, l.Close()) }()
 		limit := sequences(30, 1_000)
-		var done atomic.Int64
-		var failed atomic.Bool
-		for done.Load() < limit {
-			rapid.Check(t, func(r *rapid.T) {
-				if done.Add(1) > limit && !failed.Load() {
-					return
-				}
-				failed.Store(true) // stands when the run does not come to its end
-				c := drawCutting(r)
-				var cut, single []int
-				for left := len(c.charges); left > 0; left -= cut[len(cut)-1] {
-					cut = append(cut, rapid.IntRange(1, left).Draw(r, "batch"))
-				}
-				for range c.charges {
-					single = append(single, 1)
-				}
-				whole := c.play(r, db, l, []int{len(c.charges)})
-				require.Equal(r, whole, c.play(r, db, l, cut), "in batches of %v", cut)
-				require.Equal(r, whole, c.play(r, db, l, single), "one by one")
-				failed.Store(false)
-			})
-		}
+		seed := faults.SequenceSeed()
+		faults.Sequences(t, seed, limit, func(r *rapid.T) {
+			c := drawCutting(r)
+			var cut, single []int
+			for left := len(c.charges); left > 0; left -= cut[len(cut)-1] {
+				cut = append(cut, rapid.IntRange(1, left).Draw(r, "batch"))
+			}
+			for range c.charges {
+				single = append(single, 1)
+			}
+			whole := c.play(r, db, l, []int{len(c.charges)})
+			require.Equal(r, whole, c.play(r, db, l, cut), "in batches of %v", cut)
+			require.Equal(r, whole, c.play(r, db, l, single), "one by one")
+		})
+		faults.Tried(t, seed, "%d runs of charges on %s, cut into batches anywhere", limit, db.Dialect)
 	})
 }
 
