@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -737,9 +738,39 @@ func (x *attempt) String() string {
 	return fmt.Sprintf("%s %s (%s) by %s", x.line.method, x.line.address, x.at, x.who)
 }
 
-// changes tells whether the attempt may change what is stored.
-func (x *attempt) changes() bool {
-	return strings.HasPrefix(x.want, "2") || strings.HasPrefix(x.want, "3")
+// turn is when an attempt is made: what is refused before what is only looked at,
+// and that before what may change something.
+type turn int
+
+const (
+	refused turn = iota
+	looks
+	changes
+)
+
+func (x *attempt) turn() turn {
+	at, query, _ := strings.Cut(x.line.address, "?")
+	name, _, _ := strings.Cut(query, "=")
+	switch {
+	case !strings.HasPrefix(x.want, "2") && !strings.HasPrefix(x.want, "3"):
+		return refused
+	case x.line.method == http.MethodGet && writesWhenLookedAt[at] == "" && writesWhenLookedAt[at+"?"+name] == "":
+		return looks
+	}
+	return changes
+}
+
+// writesWhenLookedAt are the addresses that write something though they are only
+// looked at, and what. Most are where Stripe sends people back to, which can only
+// lead: what is written is what Stripe says, as the clock would write it later.
+var writesWhenLookedAt = map[string]string{
+	"/buy/return":              "how Stripe says that the payment stands",
+	"/buy?cancelled":           "that the checkout was left, which closes it and frees its stock",
+	"/buy/automatic/card":      "which card Stripe says was agreed to",
+	"/plan/return":             "how Stripe says that the plan stands",
+	"/packages/connect":        "whether Stripe says that the agency may sell",
+	"/packages/connect/return": "the same",
+	"/referral":                "the agency's code, the first time it is shown",
 }
 
 // attempts are all cells of the table with their addresses filled in.
@@ -773,7 +804,8 @@ func (p *portal) attempts() (out []*attempt, who []string) {
 }
 
 // TestEveryRouteByEveryRole executes every cell of the table. What is refused is
-// tried first, all of it, and leaves every row of the database as it was.
+// tried first, all of it, and then what is only looked at: either leaves every row
+// of the database as it was.
 func TestEveryRouteByEveryRole(t *testing.T) {
 	t.Parallel()
 	p := sqlite(t, func(c *handlers.Config) {
@@ -782,22 +814,23 @@ func TestEveryRouteByEveryRole(t *testing.T) {
 	attempts, who := p.attempts()
 	h := p.hall(who)
 	var wrong []string
-	try := func(changes bool) {
+	try := func(when turn) {
 		for _, x := range attempts {
-			if x.changes() != changes {
+			if x.turn() != when {
 				continue
 			}
 			if got := h.try(x); got != x.want {
 				wrong = append(wrong, fmt.Sprintf("%s: %s, not %s", x, got, x.want))
 			}
 		}
+		require.Empty(t, wrong, strings.Join(wrong, "\n"))
 	}
 	before := p.rows()
-	try(false)
-	require.Empty(t, wrong, strings.Join(wrong, "\n"))
+	try(refused)
 	require.Equal(t, before, p.rows(), "what was refused changed something")
-	try(true)
-	require.Empty(t, wrong, strings.Join(wrong, "\n"))
+	try(looks)
+	require.Equal(t, before, p.rows(), "a look changed something")
+	try(changes)
 }
 
 // What is another's is never found: this holds the table itself to it.
@@ -854,6 +887,10 @@ func (h *hall) enter(who string) {
 		h.browsers[who] = h.p.as("admin")
 		at := "/admin/agencies/" + h.p.northwind.ID.String()
 		require.Equal(h.p.t, "/", h.browsers[who].fill(at, at+"/look", url.Values{}).to())
+	case "peeking":
+		h.browsers[who] = h.p.as("owner")
+		at := "/sub-accounts/" + h.p.acme.ID.String()
+		require.Equal(h.p.t, "/", h.browsers[who].fill(at, at+"/look", url.Values{}).to())
 	case "suspended":
 		h.suspend("0")
 		h.browsers[who] = h.p.as(who)
@@ -875,15 +912,17 @@ func (h *hall) suspend(at string) {
 	require.NoError(h.p.t, h.p.db.Write.Exec("UPDATE users SET disabled_at = ? WHERE id = ?", at, h.p.users["suspended"].ID).Error)
 }
 
-// TestEveryRouteByWhoLooksAndWhoIsSuspended executes two more columns, which follow
-// from the others: an admin who looks as Northwind finds what its owner finds and
-// changes nothing, and an owner who is switched off while signed in is nobody.
+// TestEveryRouteByWhoLooksAndWhoIsSuspended executes three more columns, which follow
+// from the others: an admin who looks as Northwind finds what its owner finds, its
+// owner who looks as Acme what Acme finds, and neither changes anything; an owner who
+// is switched off while signed in is nobody. Then Northwind is paused.
 func TestEveryRouteByWhoLooksAndWhoIsSuspended(t *testing.T) {
 	t.Parallel()
 	p := sqlite(t)
 	attempts, who := p.attempts()
 	require.Equal(t, []string{"nobody", "owner"}, who[:2])
-	h := p.hall([]string{"looking", "suspended"})
+	h := p.hall([]string{"looking", "peeking", "suspended"})
+	as := map[string]string{"owner": "looking", "client": "peeking"}
 	var wrong []string
 	cells := 0
 	try := func(x attempt) {
@@ -909,13 +948,16 @@ func TestEveryRouteByWhoLooksAndWhoIsSuspended(t *testing.T) {
 			x := *x
 			x.who = "suspended"
 			try(x)
-		case x.who == "owner" && !x.public:
+		case as[x.who] != "" && !x.public:
 			x := *x
-			x.who = "looking"
+			x.who = as[x.who]
 			switch {
 			case path == assistEnd:
 				continue // is for them: see TestAnAdminLooksAsAnAgency
 			case strings.HasPrefix(path, "/webhooks/") || path == "/setup": // no session is looked at
+				if x.who == "peeking" {
+					continue // a client has another host
+				}
 			case form:
 				x.want = "403"
 			case strings.Contains(x.line.address, "?cancelled="):
@@ -927,11 +969,71 @@ func TestEveryRouteByWhoLooksAndWhoIsSuspended(t *testing.T) {
 		}
 	}
 	require.Empty(t, wrong, strings.Join(wrong, "\n"))
-	require.Greater(t, cells, 600)
+	require.Greater(t, cells, 1_000)
 	require.Equal(t, before, modelstest.Digest(t, p.db, aside...), "who only looks, or is nobody, changed something")
+	h.pausedColumns(attempts)
 }
 
 const assistEnd = "/look/end"
+
+// whilePaused are the cells of Northwind's owner and its client that are others while
+// the platform has paused the agency: nothing is bought or sold.
+const whilePaused = `
+                                                     owner client
+POST /buy?pack={offer}                               403   403
+`
+
+// pausedColumns execute two columns more: the owner and the client of an agency that
+// the platform has paused find what they found, and what would be bought, sold or
+// used is not. In make test every fourth page stands for all of them.
+func (h *hall) pausedColumns(attempts []*attempt) {
+	t := h.p.t
+	t.Helper()
+	_, err := h.p.billing.PauseAgency(t.Context(), h.p.northwind.ID, "test", "test")
+	require.NoError(t, err)
+	instead := map[string]string{}
+	for line := range strings.Lines(strings.TrimSpace(whilePaused)) {
+		if cell := strings.Fields(line); len(cell) == 4 {
+			instead[cell[0]+" "+cell[1]+" owner"], instead[cell[0]+" "+cell[1]+" client"] = cell[2], cell[3]
+		}
+	}
+	h.enter("owner")
+	h.enter("client")
+	var wrong []string
+	left, n := maps.Clone(instead), 0
+	try := func(when turn) {
+		for _, x := range attempts {
+			x := *x
+			name := x.line.method + " " + x.line.address + " " + x.who
+			if want, other := instead[name]; other && x.want != "404" {
+				x.want = want
+				delete(left, name)
+			}
+			if x.who != "owner" && x.who != "client" || x.turn() != when || strings.HasPrefix(x.line.address, "/demo/") {
+				continue
+			}
+			if n++; x.line.method == http.MethodGet && n%4 > 0 && size("LINKS", 0) == 0 {
+				continue
+			}
+			if got := h.try(&x); got != x.want {
+				wrong = append(wrong, fmt.Sprintf("%s of a paused agency: %s, not %s", &x, got, x.want))
+			}
+		}
+	}
+	before := h.p.rows()
+	try(refused)
+	require.Equal(t, before, h.p.rows(), "what was refused changed something")
+	try(looks)
+	try(changes)
+	require.Empty(t, wrong, strings.Join(wrong, "\n"))
+	require.Empty(t, left, "no such cell")
+	after := h.p.rows()
+	for _, table := range []string{"charges", "holds", "purchases", "plan_orders", "package_subscriptions", "gift_redemptions"} {
+		had, _, _ := strings.Cut(before[table], ",")
+		have, _, _ := strings.Cut(after[table], ",")
+		require.Equal(t, had, have, "something new among %s", table)
+	}
+}
 
 // try makes an attempt and gives what came, in the words of the table.
 func (h *hall) try(x *attempt) string {
@@ -992,7 +1094,7 @@ func secrets(who string) []string {
 	switch who {
 	case "owner", "billing", "member", "looking":
 		return bluebird
-	case "client":
+	case "client", "peeking":
 		return append(bluebird, "SPARE", "neighbour@example.test")
 	case "neighbour":
 		return append(bluebird, "ACME", "client@example.test")

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -393,6 +394,70 @@ func TestEveryOperationByEveryKey(t *testing.T) {
 	require.Equal(t, before, modelstest.Digest(t, w.db), "what was read changed something")
 	try(true, false)
 	require.Empty(t, wrong, strings.Join(wrong, "\n"))
+}
+
+// whilePaused are the operations that Northwind's own key is refused while the platform
+// has paused the agency, with the code of the refusal: nothing is charged, held,
+// bought or added. What there is can be read and moved within the agency, and what runs
+// comes to its end.
+const whilePaused = `
+POST /v1/sub-accounts        agency_paused  {"agency":"<agency>","external_id":"<new>","name":"New"}
+POST /v1/charges             wallet_paused  {"wallet":"<wallet>","action":"ai.reply"}
+POST /v1/charges             wallet_paused  {"wallet":"<client>","action":"ai.reply"}
+POST /v1/charges             wallet_paused  {"wallet":"<client>","action":"ai.reply","test":true}
+POST /v1/charges/batch       wallet_paused  {"charges":[{"wallet":"<wallet>","action":"ai.reply"}]}
+POST /v1/holds               wallet_paused  {"wallet":"<wallet>","credits":"1"}
+POST /v1/purchases           agency_paused  {"wallet":"<house>","pack":"credits-2000"}
+POST /v1/purchases           agency_paused  {"wallet":"<buyer>","package":"<growth>"}
+POST /v1/purchases           agency_paused  {"wallet":"sub:northwind/acme","package":"<offer>"}
+POST /v1/webhook-endpoints   agency_paused  {"url":"https://example.com/hooks"}
+`
+
+// TestEveryOperationOfAPausedAgency executes one more column, which follows from the
+// table: Northwind's own key, once the platform has paused the agency. What it is
+// refused is tried first, and leaves every row as it was.
+func TestEveryOperationOfAPausedAgency(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, modelstest.OpenSQLite(t), "stammer", "full-saas")
+	attempts := w.attempts()
+	w.post(w.platform, "/v1/rates", "rates", `{"rates":[{"action":"ai.reply","base":"2"}]}`).ok(t, http.StatusCreated)
+	_, err := w.s.PauseAgency(t.Context(), w.agency.ID, "test", "test")
+	require.NoError(t, err)
+	codes := map[string]string{}
+	for line := range strings.Lines(strings.TrimSpace(whilePaused)) {
+		cell := strings.Fields(line)
+		codes[cell[0]+" "+cell[1]+" "+strings.Join(cell[3:], " ")] = cell[2]
+	}
+	left := maps.Clone(codes)
+	var wrong []string
+	try := func(refused bool) {
+		for i, x := range attempts {
+			name := x.line.method + " " + x.line.address + " " + x.line.body
+			code, differs := codes[name]
+			if x.who != "northwind" || differs != refused || differs && x.want == "404" {
+				continue
+			}
+			delete(left, name)
+			r := w.send(w.key, x.line.method, x.at, fmt.Sprint("attempt-", i), x.body)
+			got, want := strconv.Itoa(r.status)+" "+r.text("code"), x.want+" "+r.text("code")
+			if x.line.route() == "POST /v1/charges/batch" && r.status == http.StatusOK {
+				got = r.text("data.0.status") + " " + r.text("data.0.error.code")
+				want = x.want + " " + r.text("data.0.error.code")
+			}
+			if differs {
+				want = "403 " + code
+			}
+			if got != want {
+				wrong = append(wrong, fmt.Sprintf("%s: %s, not %s", x, got, want))
+			}
+		}
+		require.Empty(t, wrong, strings.Join(wrong, "\n"))
+	}
+	before := modelstest.Digest(t, w.db)
+	try(true)
+	require.Equal(t, before, modelstest.Digest(t, w.db), "what was refused changed something")
+	try(false)
+	require.Empty(t, left, "no such operation")
 }
 
 // A key that may do one thing does that and nothing else: this holds the table to
