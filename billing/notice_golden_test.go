@@ -49,10 +49,22 @@ func sampleNotices(client bool) map[string][]models.Notice {
 		"topup-failed": {one(models.NoticeTopUpFailed, dollars(with(func(f *models.NoticeFacts) { f.Reason, f.At = "Your bank declined the card.", day(1) }), 5_000))},
 		"topup-limit":  {one(models.NoticeTopUpLimit, dollars(with(func(f *models.NoticeFacts) { f.At = day(6) }), 20_000))},
 		"topup-paused": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {
-			f.Reason, f.Name = "Your bank wants to hear from you.", "Visa •••• 4242"
+			f.Reason, f.Name, f.Why = "Your bank wants to hear from you.", "Visa •••• 4242", models.TopUpAuthenticate
 		}))},
 		"topup-removed": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {
-			f.Reason = "Visa •••• 4242 was removed from your cards at Stripe. Add a card, and automatic top-up goes on by itself."
+			f.Reason, f.Why = "Visa •••• 4242 was removed from your cards at Stripe. Add a card, and automatic top-up goes on by itself.", models.TopUpRemoved
+		}))},
+		"topup-review": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {
+			f.Reason, f.Name, f.Why = "A payment was made that we have to look at. You are not charged again meanwhile.", "Visa •••• 4242", models.TopUpReview
+		}))},
+		"topup-disputed": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {
+			f.Reason, f.Name, f.Why = "A payment is disputed at the bank.", "Visa •••• 4242", models.TopUpDisputed
+		}))},
+		"topup-offer": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {
+			f.Reason, f.Name, f.Why = "12,500 credits costs 60.00 now, more than you agreed to.", "Visa •••• 4242", models.TopUpOffer
+		}))},
+		"topup-forbidden": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {
+			f.Reason, f.Name, f.Why = "Northwind Agency does not offer automatic top-up.", "Visa •••• 4242", models.TopUpForbidden
 		}))},
 		"purchase-credited": {one(models.NoticePurchaseCredited, dollars(with(func(f *models.NoticeFacts) {
 			f.Credits, f.Path = credits(12_500), "/purchases/pur_1/receipt"

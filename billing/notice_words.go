@@ -245,15 +245,7 @@ func (v Voice) topUp(event models.NoticeEvent, f *models.NoticeFacts, now models
 			Button: "Raise the limit", Path: cmp.Or(f.Path, "/buy/automatic"),
 		}
 	case models.NoticeTopUpPaused:
-		button := "Pay or change the card"
-		if f.Name == "" { // there is none any more
-			button = "Add a card"
-		}
-		return NoticeWords{
-			Title:  "Automatic top-up is paused",
-			Lines:  sentences("Automatic top-up is paused, and buys nothing until you act."+spaced(v.left(f)), strings.TrimSpace(f.Reason+" Nothing was charged.")),
-			Button: button, Path: cmp.Or(f.Path, "/buy/automatic"),
-		}
+		return v.topUpPaused(f)
 	case models.NoticeTopUpFailed:
 		if f.Currency == "" { // no payment was tried: the agency has too few to sell
 			return NoticeWords{
@@ -270,6 +262,34 @@ func (v Voice) topUp(event models.NoticeEvent, f *models.NoticeFacts, now models
 	default:
 		return NoticeWords{}
 	}
+}
+
+// topUpPaused tells why automatic top-up waits, and what ends that. That nothing was
+// charged is said only where it is so.
+func (v Voice) topUpPaused(f *models.NoticeFacts) NoticeWords {
+	w := NoticeWords{Title: "Automatic top-up is paused", Button: "Pay or change the card", Path: cmp.Or(f.Path, "/buy/automatic")}
+	until, charged := "and buys nothing until you act.", "Nothing was charged."
+	switch f.Why {
+	case models.TopUpReview:
+		w.Button, w.Path = "See your purchases", "/purchases"
+		until, charged = "and buys nothing until you turn it on again.", ""
+	case models.TopUpDisputed:
+		w.Button = "See automatic top-up"
+		until, charged = "and buys nothing until you turn it on again.", "Nothing more is charged meanwhile."
+	case models.TopUpOffer:
+		w.Button = "Choose what it buys"
+	case models.TopUpForbidden:
+		w.Button, w.Path = "See your account", "/"
+		until = "and buys nothing any more."
+	case models.TopUpNoReason: // of a release that did not note it: perhaps money was taken
+		w.Button, charged = "See automatic top-up", ""
+	case models.TopUpDeclined, models.TopUpBlocked, models.TopUpAuthenticate, models.TopUpRemoved, models.TopUpLimit:
+		if f.Name == "" { // there is no card any more
+			w.Button = "Add a card"
+		}
+	}
+	w.Lines = sentences("Automatic top-up is paused, "+until+spaced(v.left(f)), strings.TrimSpace(f.Reason+" "+charged))
+	return w
 }
 
 func (v Voice) plan(event models.NoticeEvent, f *models.NoticeFacts, now models.Time) NoticeWords {

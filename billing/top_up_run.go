@@ -529,7 +529,7 @@ func (s *Service) pauseTopUp(ctx context.Context, a *Account, stop pausedError, 
 func (s *Service) pauseIn(tx *gorm.DB, t *models.TopUp, zone string, stop pausedError, now models.Time) error {
 	t.State, t.Reason, t.Note, t.PausedAt, t.DueAt = models.TopUpPaused, stop.reason, stop.note, now, 0
 	event, occasion := models.NoticeTopUpPaused, fmt.Sprintf("paused:%d", now)
-	facts := models.NoticeFacts{Reason: stop.note, Amount: t.MonthlyLimit, Currency: t.Currency, Name: cardName(t), Path: TopUpPath}
+	facts := models.NoticeFacts{Reason: stop.note, Amount: t.MonthlyLimit, Currency: t.Currency, Name: cardName(t), Path: TopUpPath, Why: stop.reason}
 	if stop.reason == models.TopUpLimit {
 		t.DueAt = period.CalendarMonth(now, Zone(zone)).End
 		event, occasion, facts.At = models.NoticeTopUpLimit, fmt.Sprintf("limit:%d:%d", t.DueAt, t.MonthlyLimit), t.DueAt

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -559,5 +560,35 @@ func TestTopUpStopsForAPriceAndForADispute(t *testing.T) {
 		s.later(t, time.Minute)
 		require.Equal(t, models.TopUpOffer, s.topUp(t, s.account).Reason)
 		require.Empty(t, s.charged(t, ""))
+	})
+}
+
+// said is the one notice of an event to a wallet's people, in words.
+func (s *shop) said(t *testing.T, who *billing.Account, event models.NoticeEvent) billing.NoticeWords {
+	t.Helper()
+	var n models.Notice
+	require.NoError(t, s.db.Read.Where("wallet_id = ? AND event = ?", who.Wallet, event).Take(&n).Error)
+	return billing.Voice{Agency: "Shop", Platform: "Refill", Zone: time.UTC}.Say(&n)
+}
+
+// Money that was taken and not booked is not said to be kept, and no card is asked
+// for.
+func TestATopUpThatIsReviewedSaysThatMoneyWasTaken(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		s.dry(t)
+		s.save(t, s.account, cardPays)
+		change := func(r *http.Request) {
+			if r.Method == http.MethodPost && r.URL.Path == "/v1/payment_intents" {
+				require.NoError(t, db.Write.Model(&models.Purchase{}).Where("origin = ?", models.OriginAutomatic).Update("price", 1).Error)
+			}
+		}
+		s.meanwhile.Store(&change)
+		require.Equal(t, models.PurchaseReview, s.turnOn(t, thousand, 100_00).Status)
+		require.Equal(t, map[string]int{"succeeded": 1}, s.charged(t, ""))
+		say := s.said(t, s.account, models.NoticeTopUpPaused)
+		require.NotContains(t, strings.Join(say.Lines, " "), "Nothing was charged")
+		require.Equal(t, []string{"See your purchases", "/purchases"}, []string{say.Button, say.Path})
 	})
 }

@@ -60,6 +60,8 @@ type NoticeFacts struct {
 	Count     int     `json:"count,omitempty"`    // of what there are several
 	ResetsAt  Time    `json:"resets_at,omitzero"` // the next plan credits
 	RunsOutAt Time    `json:"runs_out_at,omitzero"`
+
+	Why TopUpReason `json:"why,omitempty"` // of automatic top-up that is paused
 }
 
 // Value stores JSON.
