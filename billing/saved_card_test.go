@@ -149,7 +149,7 @@ func TestARemovedCardNobodyToldOf(t *testing.T) {
 		require.Equal(t, models.PurchaseFailed, tries[0].Status)
 		v := s.topUp(t, s.account)
 		require.Equal(t, []any{models.TopUpPaused, models.TopUpRemoved, false}, []any{v.State, v.Reason, v.HasCard()})
-		require.Equal(t, map[models.NoticeEvent]int{models.NoticeTopUpFailed: 1, models.NoticeTopUpPaused: 1}, s.told(t, s.account))
+		require.Equal(t, map[models.NoticeEvent]int{models.NoticeTopUpPaused: 1}, s.told(t, s.account))
 		require.Equal(t, models.TopUpOn, s.save(t, s.account, cardPays).State)
 		s.later(t, time.Minute)
 		require.Equal(t, 2*thousand, s.left(t, s.account))

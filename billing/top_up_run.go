@@ -614,11 +614,11 @@ func (s *Service) topUpBooked(tx *gorm.DB, p *models.Purchase, was models.Purcha
 		return err
 	}
 	facts := models.NoticeFacts{Credits: p.Credits, Left: p.BalanceAfter, Amount: p.Price, Currency: p.Currency, Name: cardName(&t), Path: TopUpPath}
-	tell := func(event models.NoticeEvent) error {
-		return s.notify(tx, notice{agency: p.AgencyID, wallet: p.WalletID, event: event, key: p.ID.String(), facts: facts}, now)
+	about := func(event models.NoticeEvent) notice {
+		return notice{agency: p.AgencyID, wallet: p.WalletID, event: event, key: p.ID.String(), facts: facts}
 	}
 	if p.Status == models.PurchaseCredited {
-		if err := tell(models.NoticeTopUpDone); err != nil {
+		if err := s.notify(tx, about(models.NoticeTopUpDone), now); err != nil {
 			return err
 		}
 	}
@@ -647,19 +647,18 @@ func (s *Service) topUpBooked(tx *gorm.DB, p *models.Purchase, was models.Purcha
 				stop, pause = pausedError{models.TopUpDeclined, p.StatusNote}, true
 			}
 		}
-		rest := cardRest(declines)
 		facts.Reason = p.StatusNote
-		if !pause {
-			facts.At = now.Add(rest)
-			next["due_at"] = facts.At
-		}
-		if err := tell(models.NoticeTopUpFailed); err != nil {
-			return err
-		}
-		if pause {
-			if err := s.pauseIn(tx, &t, zone, stop, now); err != nil {
-				return err
+		if pause { // people hear of the decline with the pause, in one; programs of each
+			if err = s.hookNotice(tx, about(models.NoticeTopUpFailed), now); err == nil {
+				err = s.pauseIn(tx, &t, zone, stop, now)
 			}
+		} else {
+			facts.At = now.Add(cardRest(declines))
+			next["due_at"] = facts.At
+			err = s.notify(tx, about(models.NoticeTopUpFailed), now)
+		}
+		if err != nil {
+			return err
 		}
 		next["note"] = p.StatusNote
 		if p.FailureCode == failureRefused {

@@ -305,7 +305,8 @@ func TestAStolenCardPausesAtOnce(t *testing.T) {
 			s.later(t, 12*time.Hour)
 		}
 		require.Equal(t, map[string]int{"failed": 1}, s.charged(t, ""))
-		require.Equal(t, map[models.NoticeEvent]int{models.NoticeTopUpFailed: 1, models.NoticeTopUpPaused: 1}, s.told(t, s.account))
+		require.Equal(t, map[models.NoticeEvent]int{models.NoticeTopUpPaused: 1}, s.told(t, s.account), "of one decline once")
+		require.Contains(t, s.said(t, s.account, models.NoticeTopUpPaused).Lines[1], v.Note, "with the bank's reason")
 	})
 }
 
