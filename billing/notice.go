@@ -109,7 +109,7 @@ func (s *Service) notifyResets(tx *gorm.DB, subs []*models.Subscription, wallets
 // Of what automatic top-up bought it tells itself.
 func (s *Service) notifyDelivered(tx *gorm.DB, p *models.Purchase, now models.Time) error {
 	n := notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePurchaseCredited, key: p.ID.String(), facts: models.NoticeFacts{
-		Credits: p.Credits + p.Bonus, Left: p.BalanceAfter, Amount: p.Paid, Currency: p.Currency, Name: p.Title, Path: "/purchases/" + p.ID.String() + "/receipt",
+		Credits: p.Credits + p.Bonus, Left: p.BalanceAfter, Amount: p.Paid, Currency: p.Currency, Name: p.Title, Path: receiptPath(p),
 	}}
 	if !p.Automatic() {
 		if err := s.notify(tx, n, now); err != nil {
@@ -129,6 +129,9 @@ func (s *Service) notifyDelivered(tx *gorm.DB, p *models.Purchase, now models.Ti
 	}
 	return s.notify(tx, n, now)
 }
+
+// receiptPath is the receipt of a purchase, below the portal of whoever bought.
+func receiptPath(p *models.Purchase) string { return "/purchases/" + p.ID.String() + "/receipt" }
 
 // notifySales tells an agency that it takes no money any more, and that it does
 // again, once each: next keeps since when, under the lock of its row. said is what

@@ -45,7 +45,9 @@ func sampleNotices(client bool) map[string][]models.Notice {
 			one(models.NoticeExpiring, models.NoticeFacts{Credits: credits(500), At: day(7), Days: 7, Name: "assigned"}),
 			one(models.NoticeExpiring, models.NoticeFacts{Credits: credits(70), At: day(30), Days: 30, Name: "bonus"}),
 		},
-		"topup-done":   {one(models.NoticeTopUpDone, dollars(with(func(f *models.NoticeFacts) { f.Credits = credits(12_500) }), 5_000))},
+		"topup-done":   {one(models.NoticeTopUpDone, dollars(with(func(f *models.NoticeFacts) {
+			f.Credits, f.Path = credits(12_500), "/purchases/pur_1/receipt"
+		}), 5_000))},
 		"topup-failed": {one(models.NoticeTopUpFailed, dollars(with(func(f *models.NoticeFacts) { f.Reason, f.At = "Your bank declined the card.", day(1) }), 5_000))},
 		"topup-limit":  {one(models.NoticeTopUpLimit, dollars(with(func(f *models.NoticeFacts) { f.At = day(6) }), 20_000))},
 		"topup-paused": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {

@@ -613,11 +613,12 @@ func (s *Service) topUpBooked(tx *gorm.DB, p *models.Purchase, was models.Purcha
 	if err != nil || t.CreatedAt == 0 {
 		return err
 	}
-	facts := models.NoticeFacts{Credits: p.Credits, Left: p.BalanceAfter, Amount: p.Price, Currency: p.Currency, Name: cardName(&t), Path: TopUpPath}
+	facts := models.NoticeFacts{Credits: p.Credits, Left: p.BalanceAfter, Amount: p.Price, Currency: p.Currency, Name: cardName(&t)}
 	about := func(event models.NoticeEvent) notice {
 		return notice{agency: p.AgencyID, wallet: p.WalletID, event: event, key: p.ID.String(), facts: facts}
 	}
 	if p.Status == models.PurchaseCredited {
+		facts.Path = receiptPath(p)
 		if err := s.notify(tx, about(models.NoticeTopUpDone), now); err != nil {
 			return err
 		}
@@ -629,6 +630,7 @@ func (s *Service) topUpBooked(tx *gorm.DB, p *models.Purchase, was models.Purcha
 	if err := tx.Model(&models.Agency{}).Where("id = ?", p.AgencyID).Pluck("time_zone", &zone).Error; err != nil {
 		return err
 	}
+	facts.Path = TopUpPath
 	next := map[string]any{}
 	switch p.Status {
 	case models.PurchaseCredited:

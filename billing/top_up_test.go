@@ -144,6 +144,7 @@ func TestTopUpBuysAtOnceAndThenBelowTheLine(t *testing.T) {
 		require.Equal(t, 2*thousand, s.left(t, s.account))
 		require.Equal(t, map[string]int{"succeeded": 1}, s.charged(t, ""))
 		require.Equal(t, map[models.NoticeEvent]int{models.NoticeTopUpDone: 1}, s.told(t, s.account))
+		require.Equal(t, "/purchases/"+p.ID.String()+"/receipt", s.said(t, s.account, models.NoticeTopUpDone).Path)
 
 		s.use(t, s.account, 500, "a")
 		s.later(t, 2*time.Hour)
@@ -495,6 +496,7 @@ func TestAClientTopsUpOnlyWhereItsAgencyAllowsIt(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []any{models.PurchaseCredited, shopAccount, int64(60_00)}, []any{p.Status, p.Account, p.Price}, p.StatusNote)
 		require.NotZero(t, p.Cost, "the sale knows what it cost")
+		require.Equal(t, "/purchases/"+p.ID.String()+"/receipt", s.said(t, acme, models.NoticeTopUpDone).Path)
 		require.Equal(t, 10*thousand, s.left(t, acme))
 		require.Equal(t, 25*thousand, s.balance(t, s.account).Purchased)
 		require.Equal(t, map[string]int{"succeeded": 1}, s.charged(t, shopAccount))
