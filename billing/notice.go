@@ -8,7 +8,6 @@ import (
 	"gorm.io/gorm/clause"
 
 	"refill/billing/checkout"
-	"refill/billing/mail"
 	"refill/models"
 )
 
@@ -170,14 +169,15 @@ func (s *Service) seller(tx *gorm.DB, p *models.Purchase) (client string, wallet
 }
 
 // notifyMoneyBack tells what happened to a payment after it was made: the buyer
-// of refunds and disputes, the seller of disputes and of what may be fraud.
+// of refunds and disputes, the seller of disputes and of what may be fraud. Of a pack
+// the seller is the platform.
 func (s *Service) notifyMoneyBack(tx *gorm.DB, was, p *models.Purchase, now models.Time) error {
-	if p.WarnedAt > was.WarnedAt && !p.IsSale() {
-		if err := s.mailFraud(tx, p, now); err != nil {
+	if !p.IsSale() {
+		if err := s.mailMoney(tx, was, p, now); err != nil {
 			return err
 		}
 	}
-	disputed := p.Dispute != was.Dispute && (p.Dispute == models.DisputeOpen || p.Dispute == models.DisputeInquiry)
+	disputed := asksAnew(was.Dispute, p.Dispute)
 	warned := p.WarnedAt > was.WarnedAt && p.IsSale()
 	if p.Refunded <= was.Refunded && !disputed && !warned {
 		return nil
@@ -218,41 +218,6 @@ func (s *Service) notifyMoneyBack(tx *gorm.DB, was, p *models.Purchase, now mode
 	}
 	f.Reason, f.At = ofSale, p.DisputeAnswerBy
 	return s.notify(tx, notice{agency: p.AgencyID, wallet: wallet, event: models.NoticePaymentDisputed, key: key, facts: f}, now)
-}
-
-// mailFraud tells the platform's admins that a card network takes the payment of a
-// pack for fraud. It takes no credits: that is for them to decide.
-func (s *Service) mailFraud(tx *gorm.DB, p *models.Purchase, now models.Time) error {
-	var agency models.Agency
-	if err := tx.Where("id = ?", p.AgencyID).Take(&agency).Error; err != nil {
-		return err
-	}
-	f := models.NoticeFacts{Amount: p.Paid, Currency: p.Currency}
-	return s.mailAdmins(tx, mail.Letter{
-		Brand: s.post.platform, Subject: "A payment of " + agency.Name + " may be fraud",
-		Lines: []string{
-			"The card network takes the payment" + ofMoney(&f) + " of " + agency.Name + " for fraud. Its credits stay as they are.",
-			"A refund now takes them back and avoids a dispute and its fee. If you know the buyer, nothing has to be done.",
-		},
-		Button: "See the payments", URL: s.home(nil) + "/admin/payments",
-	}, now)
-}
-
-// mailAdmins writes to every admin of the platform.
-func (s *Service) mailAdmins(tx *gorm.DB, l mail.Letter, now models.Time) error { //nolint:gocritic // once per act
-	var to []string
-	if err := tx.Model(&models.User{}).Where("platform_role = ? AND disabled_at = 0", models.PlatformAdmin).Order("email").Pluck("email", &to).Error; err != nil {
-		return err
-	}
-	for _, address := range to {
-		if err := s.postMail(tx, envelope{kind: models.MailNotice, to: address, life: webhookFor}, &l, now); err != nil {
-			return err
-		}
-	}
-	if len(to) > 0 {
-		s.post.wake()
-	}
-	return nil
 }
 
 // notifyRates tells the agencies that a card prices of its next version.

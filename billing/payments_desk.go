@@ -106,6 +106,7 @@ type PaymentsDesk struct {
 	Unbooked []Payment            // paid, and not booked within two minutes; the oldest first
 	Strays   []models.SeenPayment // at Stripe, of no purchase known here
 	Trouble  []Payment            // disputed, taken for fraud, or a refund that is on its way
+	Plans    []PlanPaid           // such payments of plans
 	Asked    []RefundAsked        // refunds that Stripe has not answered
 	Dead     []models.StripeEvent // given up
 	Waiting  int64                // events that wait for their next try
@@ -153,6 +154,11 @@ func (s *Service) PaymentsDesk(ctx context.Context, zone *time.Location) (Paymen
 		if err := paymentRows(tx).Where("p.dispute IN ? OR p.refund_pending > 0 OR p.warned_at > 0 AND p.refunded < p.paid",
 			[]models.DisputeState{models.DisputeInquiry, models.DisputeOpen}).
 			Order("p.disputed_at DESC, p.id DESC").Limit(deskLists).Scan(&out.Trouble).Error; err != nil {
+			return err
+		}
+		if err := planPaidRows(tx).Where("p.dispute IN ? OR p.refund_pending > 0 OR p.warned_at > 0 AND p.refunded < p.amount",
+			[]models.DisputeState{models.DisputeInquiry, models.DisputeOpen}).
+			Order("p.disputed_at DESC, p.agency_id, p.invoice").Limit(deskLists).Scan(&out.Plans).Error; err != nil {
 			return err
 		}
 		if err := tx.Table("refund_requests r").Select("r.*, a.name AS agency, p.currency").

@@ -64,12 +64,20 @@ func (s *Service) settlePlanPayment(ctx context.Context, intent string) (found b
 	if err != nil {
 		return true, paymentUnavailable(err)
 	}
-	var p models.Purchase // reads like a purchase's
+	p := models.Purchase{AgencyID: row.AgencyID, Paid: row.Amount, Currency: row.Currency} // reads like a purchase's
 	readMoneyBack(&p, &back)
 	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
-		if err := tx.Model(&models.PlanPayment{}).Where("agency_id = ? AND invoice = ? AND checked_at <= ?", row.AgencyID, row.Invoice, now).
+		// The row lock: of two who asked at once the second finds told what the first told.
+		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("agency_id = ? AND invoice = ?", row.AgencyID, row.Invoice).Take(row).Error; err != nil {
+			return err
+		}
+		if row.CheckedAt > now { // a later answer was booked
+			return nil
+		}
+		if err := tx.Model(&models.PlanPayment{}).Where("agency_id = ? AND invoice = ?", row.AgencyID, row.Invoice).
 			Updates(map[string]any{
-				"refunded": p.Refunded, "dispute": p.Dispute, "dispute_held": p.DisputeHeld, "dispute_lost": p.DisputeLost, "checked_at": now,
+				"refunded": p.Refunded, "refund_pending": p.RefundPending, "dispute": p.Dispute, "dispute_held": p.DisputeHeld, "dispute_lost": p.DisputeLost,
+				"disputed_at": p.DisputedAt, "dispute_answer_by": p.DisputeAnswerBy, "warned_at": p.WarnedAt, "checked_at": now,
 			}).Error; err != nil {
 			return err
 		}
@@ -93,8 +101,14 @@ func (s *Service) settlePlanPayment(ctx context.Context, intent string) (found b
 }
 
 // notifyPlanMoney tells an agency that money of its plan went back, and what went
-// with it.
+// with it, and the admins of what they can still answer.
 func (s *Service) notifyPlanMoney(tx *gorm.DB, was *models.PlanPayment, is *models.Purchase, taken models.Credits, now models.Time) error {
+	if is.Dispute == models.DisputeOpen {
+		is.Frozen = max(0, taken)
+	}
+	if err := s.mailMoney(tx, &models.Purchase{Dispute: was.Dispute, WarnedAt: was.WarnedAt}, is, now); err != nil {
+		return err
+	}
 	disputed := is.Dispute != was.Dispute && is.Dispute == models.DisputeOpen
 	if is.Refunded <= was.Refunded && !disputed {
 		return nil

@@ -137,7 +137,10 @@ func (s *Service) bookMoneyBack(ctx context.Context, tx *gorm.DB, p *models.Purc
 			slog.String("dispute", string(p.Dispute)), slog.Bool("fraud_warning", p.WarnedAt > 0))
 	}
 	if p.CreditedAt == 0 {
-		return nil
+		if p.IsSale() {
+			return nil
+		}
+		return s.mailMoney(tx, &was, p, now)
 	}
 	if err := s.revoke(ctx, tx, p, now); err != nil {
 		return err

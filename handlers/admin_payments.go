@@ -106,6 +106,16 @@ func paymentsDesk(out *views.Payments, d *billing.PaymentsDesk, zone *time.Locat
 	for i := range d.Trouble {
 		out.Trouble = append(out.Trouble, paymentRow(&d.Trouble[i]))
 	}
+	for i := range d.Plans {
+		p := &d.Plans[i]
+		money := func(amount int64) models.Money { return models.Money{Amount: amount, Currency: p.Currency} }
+		row := planPaidRow(p)
+		row.Back = &views.MoneyBack{
+			Paid: money(p.Amount), Refunded: money(p.Refunded), Pending: money(p.RefundPending), Dispute: p.Dispute, Held: money(p.DisputeHeld),
+			Lost: money(p.DisputeLost), AnswerBy: p.DisputeAnswerBy, Warned: p.WarnedAt > 0, AsSeller: true,
+		}
+		out.AtStake = append(out.AtStake, row)
+	}
 	for i := range d.Asked {
 		out.Asked = append(out.Asked, refundLine(&d.Asked[i].RefundRequest, d.Asked[i].Currency))
 	}

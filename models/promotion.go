@@ -118,13 +118,18 @@ type PlanPayment struct {
 	Live          bool
 	PaidAt        Time
 	Refunded      int64
+	RefundPending int64 // the part of Refunded that is on its way
 	Dispute       DisputeState
 	DisputeHeld   int64
 	DisputeLost   int64
+	DisputedAt    Time
 	CheckedAt     Time // when its refunds and disputes were last asked for
 	PeriodStart   Time // what it was for; 0: unknown
 	PeriodEnd     Time
 	HostedURL     string // Stripe's page of the invoice
+
+	DisputeAnswerBy Time // 0: no answer is waited for
+	WarnedAt        Time // when a card network took it for fraud; 0: never
 }
 
 // PlanClaim is what the standing of a plan's payments took of one allowance.

@@ -179,6 +179,7 @@ type Payments struct {
 	Unbooked []PaymentRow
 	Strays   []StrayRow
 	Trouble  []PaymentRow
+	AtStake  []PlanPaidRow // payments of plans in such trouble
 	Asked    []RefundLine
 	Dead     []DeadEvent
 	Waiting  int64
@@ -239,6 +240,7 @@ type PlanPaidRow struct {
 	Refunded models.Money
 	Dispute  models.DisputeState
 	Differs  models.Money // between Stripe and here
+	Back     *MoneyBack   // of one that may be lost; nil of others
 }
 
 // disputed says where a dispute of the payment stands; "" for none.

@@ -35,7 +35,11 @@ func payments() []Page {
 		Frame: adminFrame("Payments"), CSV: "/admin/payments.csv", Unbooked: []views.PaymentRow{unbooked}, Trouble: []views.PaymentRow{disputed, partly},
 		Strays: []views.StrayRow{{Payment: "pi_3OxY2", Account: "acct_1Nv0", Reference: "pur_068rq2v9mkq0t3n6d4o1a2b3c4", Amount: usd(5_000), Refunded: none, At: at(21, 14, 0)}},
 		Dead:   []views.DeadEvent{{Type: "checkout.session.completed", ID: "evt_1", Note: "no purchase of ours is known by this event's object", Attempts: 17, At: at(22, 8, 0), Action: "/admin/payments/events/platform/evt_1"}},
-		Asked:  []views.RefundLine{asked},
+		AtStake: []views.PlanPaidRow{{
+			Agency: "Bluebird Studio", Href: "/admin/agencies/agy_2", Invoice: "in_1OxY4", At: at(20, 8, 0), Amount: usd(9_700), Refunded: none, Differs: none,
+			Dispute: models.DisputeOpen, Back: &views.MoneyBack{Paid: usd(9_700), Dispute: models.DisputeOpen, Held: usd(9_700), AnswerBy: at(28, 12, 0), AsSeller: true},
+		}},
+		Asked: []views.RefundLine{asked},
 		Days: []views.PaymentDay{
 			{Day: at(24, 0, 0), Href: "/admin/payments?day=2026-11-24", Payments: 3, Booked: 2, Stripe: usd(20_000), Ledger: usd(10_000), Differs: usd(10_000)},
 			{Day: at(23, 0, 0), Href: "/admin/payments?day=2026-11-23", Payments: 2, Booked: 2, Stripe: usd(10_000), Ledger: usd(10_000), Differs: usd(0)},

@@ -1,0 +1,113 @@
+package billing
+
+import (
+	"time"
+
+	"gorm.io/gorm"
+
+	"refill/billing/mail"
+	"refill/models"
+)
+
+// What the platform's admins hear of by mail: money that is at stake and what waits
+// for a person. There is nothing to choose; each is told once, in the transaction
+// that notes it.
+
+// letterhead is in whose name a letter is, and below which address its button leads.
+type letterhead struct{ brand, home string }
+
+func (s *Service) letterhead() letterhead { return letterhead{s.post.platform, s.home(nil)} }
+
+// letter is one with a button.
+func (h letterhead) letter(subject, button, path string, lines ...string) mail.Letter {
+	return mail.Letter{Brand: h.brand, Subject: subject, Lines: sentences(lines...), Button: button, URL: h.home + path}
+}
+
+// ofPayments is a letter about what the desk of payments shows.
+func (h letterhead) ofPayments(subject string, lines ...string) mail.Letter {
+	return h.letter(subject, "See the payments", "/admin/payments", lines...)
+}
+
+// warned tells that a card network takes a payment to the platform for fraud. It takes
+// no credits: that is for a person to decide.
+func (h letterhead) warned(agency string, p *models.Purchase) mail.Letter {
+	f := models.NoticeFacts{Amount: p.Paid, Currency: p.Currency}
+	return h.ofPayments("A payment of "+agency+" may be fraud",
+		"The card network takes a payment of "+agency+" for fraud: "+moneyText(&f)+" for "+bought(p)+". Its credits stay as they are.",
+		"A refund now takes them back and avoids a dispute and its fee. If you know the buyer, nothing has to be done.")
+}
+
+// disputed tells that a bank wants the money of a payment to the platform back, or
+// asks about it: only an answer at Stripe keeps the money.
+func (h letterhead) disputed(agency string, p *models.Purchase, now models.Time) mail.Letter {
+	by := ""
+	if p.DisputeAnswerBy > now {
+		by = " by " + date(p.DisputeAnswerBy, now, time.UTC)
+	}
+	if p.Dispute == models.DisputeInquiry {
+		f := models.NoticeFacts{Amount: p.Paid, Currency: p.Currency}
+		return h.ofPayments("A bank asks about a payment of "+agency,
+			"The bank of "+agency+" asks about the payment"+ofMoney(&f)+" for "+bought(p)+". Nothing is taken yet, and the credits stay as they are.",
+			"Answer at Stripe"+by+", or it becomes a dispute.")
+	}
+	f := models.NoticeFacts{Amount: p.DisputeHeld, Currency: p.Currency}
+	aside := "The credits stay as they are."
+	if c := p.Frozen + p.BonusFrozen; c > 0 {
+		aside = creditsWord(c) + " can't be used meanwhile."
+	}
+	return h.ofPayments("A payment of "+agency+" is disputed",
+		"The bank of "+agency+" wants back "+moneyText(&f)+" that was paid for "+bought(p)+", and has taken it until that is decided. "+aside,
+		"Answer the dispute at Stripe"+by+", or it is lost. If it is won, everything goes back to where it was.")
+}
+
+// bought is what a payment to the platform was for; one of a plan has no id.
+func bought(p *models.Purchase) string {
+	if p.ID.IsZero() {
+		return "its plan"
+	}
+	return quoted(p.Title)
+}
+
+// mailMoney tells the admins of a payment to the platform that a bank asks about or
+// that is taken for fraud, as it has come to be since it was read as was.
+func (s *Service) mailMoney(tx *gorm.DB, was, p *models.Purchase, now models.Time) error {
+	warned, disputed := p.WarnedAt > was.WarnedAt, asksAnew(was.Dispute, p.Dispute)
+	if !warned && !disputed {
+		return nil
+	}
+	var agency models.Agency
+	if err := tx.Where("id = ?", p.AgencyID).Take(&agency).Error; err != nil {
+		return err
+	}
+	if warned {
+		if err := s.mailAdmins(tx, s.letterhead().warned(agency.Name, p), now); err != nil {
+			return err
+		}
+	}
+	if !disputed {
+		return nil
+	}
+	return s.mailAdmins(tx, s.letterhead().disputed(agency.Name, p, now), now)
+}
+
+// asksAnew tells that a bank has come to ask about a payment, or for it back.
+func asksAnew(was, is models.DisputeState) bool {
+	return is != was && (is == models.DisputeOpen || is == models.DisputeInquiry)
+}
+
+// mailAdmins writes to every admin of the platform.
+func (s *Service) mailAdmins(tx *gorm.DB, l mail.Letter, now models.Time) error { //nolint:gocritic // once per act
+	var to []string
+	if err := tx.Model(&models.User{}).Where("platform_role = ? AND disabled_at = 0", models.PlatformAdmin).Order("email").Pluck("email", &to).Error; err != nil {
+		return err
+	}
+	for _, address := range to {
+		if err := s.postMail(tx, envelope{kind: models.MailNotice, to: address, life: webhookFor}, &l, now); err != nil {
+			return err
+		}
+	}
+	if len(to) > 0 {
+		s.post.wake()
+	}
+	return nil
+}
