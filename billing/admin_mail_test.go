@@ -51,7 +51,7 @@ func TestAdminsHearOfADisputedPack(t *testing.T) {
 }
 
 // What was paid for a plan is answered for, and warned of, like what was paid for a
-// pack.
+// pack; and while a bank has it back, no card is charged by itself.
 func TestAPlansPaymentAtStake(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
@@ -84,5 +84,9 @@ func TestAPlansPaymentAtStake(t *testing.T) {
 		tellsOnce("dispute", "A payment of Shop is disputed")
 		require.Equal(t, models.DisputeOpen, desk()[0].Dispute)
 		require.Contains(t, s.mailed(t, "is disputed")[0], "by "+desk()[0].DisputeAnswerBy.Go().Format("Mon, Jan 2"))
+
+		s.save(t, s.account, cardPays)
+		s.turnOn(t, 1_000*thousand, 100_00)
+		require.Equal(t, models.TopUpDisputed, s.topUp(t, s.account).Reason)
 	})
 }

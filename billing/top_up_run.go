@@ -307,12 +307,11 @@ func (s *Service) mayCharge(tx *gorm.DB, a *Account, t *models.TopUp, now models
 	if t.Account != account {
 		return pausedError{models.TopUpRemoved, a.Agency.Name + " takes payments through another account now. Save the card again."}
 	}
-	var disputed int64
-	if err := tx.Model(&models.Purchase{}).Where("agency_id = ? AND wallet_id = ? AND (dispute = ? OR dispute = ? AND disputed_at > ?)",
-		a.Agency.ID, a.Wallet, models.DisputeOpen, models.DisputeLost, t.AgreedAt).Count(&disputed).Error; err != nil {
+	disputed, err := disputedSince(tx, a, t.AgreedAt)
+	if err != nil {
 		return err
 	}
-	if disputed > 0 {
+	if disputed {
 		return pausedError{models.TopUpDisputed, "A payment is disputed at the bank."}
 	}
 	tried, err := declinesOfCard(tx, t, now)
@@ -323,6 +322,20 @@ func (s *Service) mayCharge(tx *gorm.DB, a *Account, t *models.TopUp, now models
 		return pausedError{models.TopUpDeclined, "This card was declined too often."}
 	}
 	return nil
+}
+
+// disputedSince tells whether a bank has money of an account back that it paid: while
+// it is decided, and when it was lost after automatic top-up was agreed to. An agency
+// pays for its plan as well, with the same card.
+func disputedSince(tx *gorm.DB, a *Account, agreed models.Time) (bool, error) {
+	var n int64
+	const asked = "(dispute = ? OR dispute = ? AND disputed_at > ?)"
+	err := tx.Model(&models.Purchase{}).Where("agency_id = ? AND wallet_id = ? AND "+asked, a.Agency.ID, a.Wallet, models.DisputeOpen, models.DisputeLost, agreed).Count(&n).Error
+	if err != nil || n > 0 || a.SubAccount != nil {
+		return n > 0, err
+	}
+	err = tx.Model(&models.PlanPayment{}).Where("agency_id = ? AND "+asked, a.Agency.ID, models.DisputeOpen, models.DisputeLost, agreed).Count(&n).Error
+	return n > 0, err
 }
 
 // declinesOfCard counts the failed tries of a wallet's card that its bank heard of.
