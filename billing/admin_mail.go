@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -93,6 +94,61 @@ func (s *Service) mailMoney(tx *gorm.DB, was, p *models.Purchase, now models.Tim
 // asksAnew tells that a bank has come to ask about a payment, or for it back.
 func asksAnew(was, is models.DisputeState) bool {
 	return is != was && (is == models.DisputeOpen || is == models.DisputeInquiry)
+}
+
+// unbooked tells of a payment that waits for a person, because it is not what was to
+// be paid, or its credits do not fit.
+func (h letterhead) unbooked(agency string, p *models.Purchase) mail.Letter {
+	f := models.NoticeFacts{Amount: p.Paid, Currency: p.Currency}
+	who, what := agency, "Look at the payment: book it once that is put right, or refund it."
+	if p.IsSale() {
+		who, what = "A client of "+agency, "Look at the payment with "+agency+", who was paid: its credits can be booked once that is put right."
+	}
+	first := who + " paid " + moneyText(&f) + " for " + bought(p) + " and got no credits."
+	if p.PaidAt == 0 {
+		first = who + " may have paid for " + bought(p) + " and got no credits."
+	}
+	return h.ofPayments("A payment of "+agency+" is not booked", first+" "+p.StatusNote, what)
+}
+
+// mailReview tells the admins of a purchase that has come to wait for a person.
+func (s *Service) mailReview(tx *gorm.DB, was models.PurchaseStatus, p *models.Purchase, now models.Time) error {
+	if p.Status != models.PurchaseReview || was == models.PurchaseReview {
+		return nil
+	}
+	var agency models.Agency
+	if err := tx.Where("id = ?", p.AgencyID).Take(&agency).Error; err != nil {
+		return err
+	}
+	return s.mailAdmins(tx, s.letterhead().unbooked(agency.Name, p), now)
+}
+
+// strays tells of payments that nobody here knows, as after a backup was restored.
+func (h letterhead) strays(n int) mail.Letter {
+	return h.ofPayments(plural(n, "payment")+" at Stripe unknown here",
+		"Stripe has "+plural(n, "payment")+" for purchases that this installation does not know, as after a backup was restored. Nobody got credits for them here.",
+		"Find the buyer at Stripe, then refund there or give the credits by hand.")
+}
+
+// dead tells of a message of Stripe's that was tried in vain for a day.
+func (h letterhead) dead(e *models.StripeEvent) mail.Letter {
+	return h.ofPayments("A message of Stripe's was given up",
+		"The message "+e.EventID+" ("+e.Type+") was tried for a day in vain: "+strings.TrimSuffix(e.Note, ".")+".",
+		"Take it in again once that is put right. Others that are given up within the hour are listed there, without a mail of their own.")
+}
+
+// deadTogether is how long after one was told of no other message is: what stops one
+// may stop hundreds.
+const deadTogether = time.Hour
+
+// mailDead tells the admins of a message that was given up.
+func (s *Service) mailDead(tx *gorm.DB, e *models.StripeEvent, now models.Time) error {
+	var others int64
+	if err := tx.Model(&models.StripeEvent{}).Where("state = ? AND processed_at > ? AND NOT (endpoint = ? AND event_id = ?)",
+		models.EventDead, now.Add(-deadTogether), e.Endpoint, e.EventID).Count(&others).Error; err != nil || others > 0 {
+		return err
+	}
+	return s.mailAdmins(tx, s.letterhead().dead(e), now)
 }
 
 // mailAdmins writes to every admin of the platform.

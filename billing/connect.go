@@ -452,6 +452,9 @@ func (s *Service) unreachable(ctx context.Context, p models.Purchase, now models
 			if err := s.releaseStock(ctx, tx, &out, now); err != nil {
 				return err
 			}
+			if err := s.mailReview(tx, p.Status, &out, now); err != nil {
+				return err
+			}
 		}
 		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"refill/billing/checkout"
@@ -190,13 +191,21 @@ func (s *Service) workEvent(ctx context.Context, e *models.StripeEvent, now mode
 		e.Note = err.Error()
 		e.NextAt = now.Add(min(time.Duration(1<<min(e.Attempts, 12))*time.Second, time.Hour))
 	}
-	booked := s.db.Write.WithContext(ctx).Model(&models.StripeEvent{}).
-		Where("endpoint = ? AND event_id = ? AND state = ?", e.Endpoint, e.EventID, models.EventPending).
-		Updates(map[string]any{"state": e.State, "note": e.Note, "attempts": e.Attempts, "next_at": e.NextAt, "processed_at": e.ProcessedAt})
-	if booked.Error == nil && booked.RowsAffected == 1 { // not when another process was faster
+	fresh := false
+	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
+		booked := tx.Model(&models.StripeEvent{}).
+			Where("endpoint = ? AND event_id = ? AND state = ?", e.Endpoint, e.EventID, models.EventPending).
+			Updates(map[string]any{"state": e.State, "note": e.Note, "attempts": e.Attempts, "next_at": e.NextAt, "processed_at": e.ProcessedAt})
+		fresh = booked.RowsAffected == 1 // not when another process was faster
+		if booked.Error != nil || !fresh || e.State != models.EventDead {
+			return booked.Error
+		}
+		return s.mailDead(tx, e, now)
+	})
+	if err == nil && fresh {
 		s.purchases.count(e.State)
 	}
-	return booked.Error
+	return err
 }
 
 // settleEvent finds the purchase an event hints at and settles it from Stripe's

@@ -156,12 +156,19 @@ func TestEveryOtherLetterIsAMail(t *testing.T) {
 	asked, plan := pack, pack
 	asked.Dispute, asked.DisputeHeld, asked.Frozen = models.DisputeInquiry, 0, 0
 	plan.ID, plan.DisputeAnswerBy, plan.Frozen = models.PurchaseID{}, 0, 0
+	unbooked, unknown := pack, pack
+	unbooked.PaidAt, unbooked.StatusNote = now, "Stripe was paid 50.00 USD, the purchase is 45.00 USD."
+	unknown.PackageID, unknown.StatusNote = models.NewID[models.PackageID](now), "The Stripe account was disconnected, so whether this was paid cannot be checked."
 	for name, letter := range map[string]mail.Letter{
 		"pack-warned":   h.warned("Northwind Agency", &pack),
 		"plan-warned":   h.warned("Northwind Agency", &plan),
 		"pack-disputed": h.disputed("Northwind Agency", &pack, now),
 		"pack-asked":    h.disputed("Northwind Agency", &asked, now),
 		"plan-disputed": h.disputed("Northwind Agency", &plan, now),
+		"unbooked":      h.unbooked("Northwind Agency", &unbooked),
+		"unbooked-sale": h.unbooked("Northwind Agency", &unknown),
+		"strays":        h.strays(3),
+		"dead":          h.dead(&models.StripeEvent{EventID: "evt_1", Type: "checkout.session.completed", Note: "no purchase of ours is known by this event's object"}),
 	} {
 		goldenLetter(t, "admin-"+name, letter)
 	}

@@ -284,8 +284,8 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 		if out.Month() && l.session.Invoice != "" {
 			out.Invoice = l.session.Invoice
 		}
+		was := out.Status
 		if out.CreditedAt == 0 {
-			was := out.Status
 			if err := s.bookPayment(ctx, tx, &out, &l, now, cancelled); err != nil {
 				return err
 			}
@@ -297,6 +297,9 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 			return err
 		}
 		if err := noteSeen(tx, &out, &l.session, now); err != nil {
+			return err
+		}
+		if err := s.mailReview(tx, was, &out, now); err != nil {
 			return err
 		}
 		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error

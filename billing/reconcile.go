@@ -125,11 +125,18 @@ func (s *Service) reconcileAccount(ctx context.Context, run *models.Reconciliati
 	if account == "" {
 		errs = append(errs, s.reconcileInvoices(ctx, run, now))
 	}
+	var strays []models.SeenPayment
 	for i := range paid {
-		if err := s.reconcileSession(ctx, run, &paid[i], now, stale); err != nil {
+		seen, err := s.reconcileSession(ctx, run, &paid[i], now, stale)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("session %q, payment %s: %w", paid[i].ID, paid[i].PaymentIntent, err))
+		} else if seen.PurchaseID.IsZero() && namesOurs(seen.Reference) {
+			strays = append(strays, seen)
+		} else if seen.Payment != "" {
+			errs = append(errs, s.db.Write.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&seen).Error)
 		}
 	}
+	errs = append(errs, s.noteStrays(ctx, strays, now))
 	back := map[string]bool{}
 	err := s.payments.RefundsSince(ctx, account, run.Since, func(r checkout.Refund) error {
 		back[r.PaymentIntent] = true
@@ -171,11 +178,45 @@ func (s *Service) reconcileAccount(ctx context.Context, run *models.Reconciliati
 	return errors.Join(append(errs, s.takeMissedEvents(ctx, run, account, now))...)
 }
 
-// reconcileSession notes a payment that Stripe's list shows, and settles it when
-// it is not booked.
-func (s *Service) reconcileSession(ctx context.Context, run *models.Reconciliation, session *checkout.Session, now models.Time, stale map[models.PurchaseID]models.AgencyID) error {
+// namesOurs tells whether what was paid carries an id as this program makes them. An
+// account may take money for much else.
+func namesOurs(reference string) bool {
+	_, err := models.ParseID[models.PurchaseID](reference)
+	return err == nil
+}
+
+// noteStrays keeps payments that name a purchase which nobody here knows, and tells
+// the admins of those that were not seen before: of many, after a backup was restored,
+// in one mail.
+func (s *Service) noteStrays(ctx context.Context, strays []models.SeenPayment, now models.Time) error {
+	if len(strays) == 0 {
+		return nil
+	}
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		ids := make([]string, len(strays))
+		for i := range strays {
+			ids[i] = strays[i].Payment
+		}
+		var known int64
+		if err := tx.Model(&models.SeenPayment{}).Where("payment IN ? AND purchase_id IS NULL AND agency_id IS NULL", ids).Count(&known).Error; err != nil {
+			return err
+		}
+		if err := tx.Clauses(clause.OnConflict{UpdateAll: true}).CreateInBatches(strays, 500).Error; err != nil {
+			return err
+		}
+		fresh := len(strays) - int(known)
+		if fresh <= 0 {
+			return nil
+		}
+		return s.mailAdmins(tx, s.letterhead().strays(fresh), now)
+	})
+}
+
+// reconcileSession settles a payment that Stripe's list shows when it is not booked,
+// and gives what is to be noted of it: nothing of one that its invoices tell of.
+func (s *Service) reconcileSession(ctx context.Context, run *models.Reconciliation, session *checkout.Session, now models.Time, stale map[models.PurchaseID]models.AgencyID) (models.SeenPayment, error) {
 	if session.Subscription != "" { // its invoices are the payments
-		return s.db.Write.WithContext(ctx).Where("payment = ?", session.ID).Delete(&models.SeenPayment{}).Error
+		return models.SeenPayment{}, s.db.Write.WithContext(ctx).Where("payment = ?", session.ID).Delete(&models.SeenPayment{}).Error
 	}
 	run.Payments++
 	seen := seenPayment(session, now)
@@ -184,13 +225,13 @@ func (s *Service) reconcileSession(ctx context.Context, run *models.Reconciliati
 	case problem.Is(err, "not_found"):
 		// Made by another installation, or before this database was restored.
 	case err != nil:
-		return err
+		return seen, err
 	case p.Account == session.Account:
 		seen.AgencyID, seen.PurchaseID = p.AgencyID, p.ID
 		if p.CreditedAt == 0 {
 			settled, err := s.SettleWhole(ctx, p.AgencyID, p.ID)
 			if err != nil {
-				return err
+				return seen, err
 			}
 			if settled.CreditedAt > 0 {
 				run.Settled++
@@ -199,7 +240,7 @@ func (s *Service) reconcileSession(ctx context.Context, run *models.Reconciliati
 			stale[p.ID] = p.AgencyID
 		}
 	}
-	return s.db.Write.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&seen).Error
+	return seen, nil
 }
 
 // purchaseOf finds the purchase that a payment of Stripe's list is of: one without
