@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -61,6 +62,31 @@ func (h letterhead) disputed(agency string, p *models.Purchase, now models.Time)
 		"Answer the dispute at Stripe"+by+", or it is lost. If it is won, everything goes back to where it was.")
 }
 
+// decided tells what a bank has made of a dispute.
+func (h letterhead) decided(agency string, was, p *models.Purchase) mail.Letter {
+	if p.Dispute == models.DisputeWon {
+		f := models.NoticeFacts{Amount: cmp.Or(was.DisputeHeld, p.Paid), Currency: p.Currency}
+		return h.ofPayments("A payment of "+agency+" stands", "The bank of "+agency+" has decided: the payment"+ofMoney(&f)+" for "+bought(p)+" stands, and its credits can be used.",
+			"Nothing has to be done.")
+	}
+	f := models.NoticeFacts{Amount: p.DisputeLost, Currency: p.Currency}
+	then := "What was used of its credits the agency owes."
+	if p.ID.IsZero() {
+		then = "End the plan if it should not go on."
+	}
+	return h.ofPayments("A dispute with "+agency+" is lost",
+		"The bank of "+agency+" has decided: it keeps "+moneyText(&f)+" that was paid for "+bought(p)+". Unspent credits of it were taken back.",
+		"Nothing more can be done at Stripe. "+then)
+}
+
+// refundFailed tells that money on its way back was not taken.
+func (h letterhead) refundFailed(agency string, p *models.Purchase, amount int64) mail.Letter {
+	f := models.NoticeFacts{Amount: amount, Currency: p.Currency}
+	return h.ofPayments("A refund to "+agency+" failed",
+		"The refund"+ofMoney(&f)+" for "+bought(p)+" did not arrive: their bank did not take it. The money is in the Stripe account again, and the credits are theirs again.",
+		"Refund it once more, or send the money another way.")
+}
+
 // bought is what a payment to the platform was for; one of a plan has no id.
 func bought(p *models.Purchase) string {
 	if p.ID.IsZero() {
@@ -69,31 +95,47 @@ func bought(p *models.Purchase) string {
 	return quoted(p.Title)
 }
 
-// mailMoney tells the admins of a payment to the platform that a bank asks about or
-// that is taken for fraud, as it has come to be since it was read as was.
-func (s *Service) mailMoney(tx *gorm.DB, was, p *models.Purchase, now models.Time) error {
-	warned, disputed := p.WarnedAt > was.WarnedAt, asksAnew(was.Dispute, p.Dispute)
-	if !warned && !disputed {
+// mailMoney tells the admins what has happened to a payment to the platform since it
+// was read as was, as far as it is theirs to answer or to do again.
+func (s *Service) mailMoney(tx *gorm.DB, was, p *models.Purchase, news refundNews, now models.Time) error {
+	warned, asked, decided := p.WarnedAt > was.WarnedAt, asksAnew(was.Dispute, p.Dispute), decidedAnew(was.Dispute, p.Dispute)
+	if !warned && !asked && !decided && news.failed == 0 {
 		return nil
 	}
 	var agency models.Agency
 	if err := tx.Where("id = ?", p.AgencyID).Take(&agency).Error; err != nil {
 		return err
 	}
+	h := s.letterhead()
+	var all []mail.Letter
 	if warned {
-		if err := s.mailAdmins(tx, s.letterhead().warned(agency.Name, p), now); err != nil {
+		all = append(all, h.warned(agency.Name, p))
+	}
+	if asked {
+		all = append(all, h.disputed(agency.Name, p, now))
+	}
+	if decided {
+		all = append(all, h.decided(agency.Name, was, p))
+	}
+	if news.failed > 0 {
+		all = append(all, h.refundFailed(agency.Name, p, news.failed))
+	}
+	for i := range all {
+		if err := s.mailAdmins(tx, all[i], now); err != nil {
 			return err
 		}
 	}
-	if !disputed {
-		return nil
-	}
-	return s.mailAdmins(tx, s.letterhead().disputed(agency.Name, p, now), now)
+	return nil
 }
 
 // asksAnew tells that a bank has come to ask about a payment, or for it back.
 func asksAnew(was, is models.DisputeState) bool {
 	return is != was && (is == models.DisputeOpen || is == models.DisputeInquiry)
+}
+
+// decidedAnew tells that a bank has decided what it asked about.
+func decidedAnew(was, is models.DisputeState) bool {
+	return is != was && (is == models.DisputeLost || is == models.DisputeWon && was != models.DisputeNone)
 }
 
 // unbooked tells of a payment that waits for a person, because it is not what was to

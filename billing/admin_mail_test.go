@@ -2,6 +2,7 @@ package billing_test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,4 +90,52 @@ func TestAPlansPaymentAtStake(t *testing.T) {
 		s.turnOn(t, 1_000*thousand, 100_00)
 		require.Equal(t, models.TopUpDisputed, s.topUp(t, s.account).Reason)
 	})
+}
+
+// A refund that does not arrive is told to who waits for it and to who may send it
+// again, and the next one is told as well; so is what comes of a dispute.
+func TestARefundThatFailsAndADisputeThatIsDecidedAreTold(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		s.admin(t)
+		p := s.paid(t, "k", "credits-12500")
+		s.mode(t, "drop") // it is seen when it is asked for
+		again := func(want map[models.NoticeEvent]int) {
+			t.Helper()
+			s.settled(t, p)
+			s.settled(t, p)
+			require.Equal(t, want, s.moneyTold(t, s.account))
+		}
+		s.bank(t, "refunds/"+s.refund(t, p, 20_00), url.Values{"status": {"failed"}})
+		again(map[models.NoticeEvent]int{})
+		id := s.refund(t, p, 20_00)
+		again(map[models.NoticeEvent]int{models.NoticePurchaseRefunded: 1})
+		s.bank(t, "refunds/"+id, url.Values{"status": {"failed"}})
+		again(map[models.NoticeEvent]int{models.NoticePurchaseRefunded: 1, models.NoticeRefundFailed: 1})
+		require.Contains(t, strings.Join(s.said(t, s.account, models.NoticeRefundFailed).Lines, " "), "5,000 credits can be used again")
+		require.Len(t, s.mailed(t, "A refund to Shop failed"), 1)
+		s.refund(t, p, 20_00)
+		again(map[models.NoticeEvent]int{models.NoticePurchaseRefunded: 2, models.NoticeRefundFailed: 1})
+
+		d := s.dispute(t, p, 30_00)
+		again(map[models.NoticeEvent]int{models.NoticePurchaseRefunded: 2, models.NoticeRefundFailed: 1, models.NoticePaymentDisputed: 1})
+		s.bank(t, "disputes/"+d, url.Values{"outcome": {"win"}})
+		again(map[models.NoticeEvent]int{models.NoticePurchaseRefunded: 2, models.NoticeRefundFailed: 1, models.NoticePaymentDisputed: 1, models.NoticeDisputeDecided: 1})
+		require.Len(t, s.mailed(t, "A payment of Shop stands"), 1)
+	})
+}
+
+// moneyTold counts the notices of money that went back, or should have.
+func (s *shop) moneyTold(t *testing.T, who *billing.Account) map[models.NoticeEvent]int {
+	t.Helper()
+	var rows []models.Notice
+	require.NoError(t, s.db.Read.Where("wallet_id = ? AND event IN ?", who.Wallet, []models.NoticeEvent{
+		models.NoticePurchaseRefunded, models.NoticeRefundFailed, models.NoticePaymentDisputed, models.NoticeDisputeDecided,
+	}).Find(&rows).Error)
+	out := map[models.NoticeEvent]int{}
+	for _, n := range rows {
+		out[n.Event]++
+	}
+	return out
 }

@@ -10,13 +10,26 @@ import (
 	"refill/models"
 )
 
+// refundNews is what of a payment's refunds was not known before, in minor units, and
+// Stripe's id of one of those.
+type refundNews struct {
+	given, failed  int64
+	gave, returned string
+}
+
+func (n *refundNews) give(amount int64, refund string) { n.given, n.gave = n.given+amount, refund }
+
+func (n *refundNews) fail(amount int64, refund string) {
+	n.failed, n.returned = n.failed+amount, refund
+}
+
 // noteCredits writes a credit note for each refund of a credited purchase that
 // stands, and voids those of refunds that failed. Numbers follow the seller's
-// order of notes and are never used again.
-func noteCredits(tx *gorm.DB, p *models.Purchase, m *checkout.MoneyBack, now models.Time) error {
+// order of notes and are never used again. It gives which were written and voided.
+func noteCredits(tx *gorm.DB, p *models.Purchase, m *checkout.MoneyBack, now models.Time) (news refundNews, err error) {
 	var rows []models.CreditNote
 	if err := tx.Where("agency_id = ? AND purchase_id = ?", p.AgencyID, p.ID).Order("number").Find(&rows).Error; err != nil {
-		return err
+		return news, err
 	}
 	known := map[string]*models.CreditNote{}
 	var amounts, taxes int64
@@ -36,9 +49,10 @@ func noteCredits(tx *gorm.DB, p *models.Purchase, m *checkout.MoneyBack, now mod
 			}
 			if err := tx.Model(&models.CreditNote{}).Where("agency_id = ? AND purchase_id = ? AND refund = ?", p.AgencyID, p.ID, r.ID).
 				Update("voided_at", now).Error; err != nil {
-				return err
+				return news, err
 			}
 			amounts, taxes = amounts-old.Amount, taxes-old.Tax
+			news.fail(old.Amount, r.ID)
 			continue
 		case old != nil || r.Amount.Amount <= 0:
 			continue
@@ -46,11 +60,11 @@ func noteCredits(tx *gorm.DB, p *models.Purchase, m *checkout.MoneyBack, now mod
 		if last == 0 {
 			// A seller's notes take turns, so that the numbers are gapless.
 			if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Select("id").Where("id = ?", p.AgencyID).Take(&models.Agency{}).Error; err != nil {
-				return err
+				return news, err
 			}
 			if err := tx.Model(&models.CreditNote{}).Where("agency_id = ? AND account = ?", p.AgencyID, p.Account).
 				Select("COALESCE(MAX(number), 0)").Scan(&last).Error; err != nil {
-				return err
+				return news, err
 			}
 		}
 		last++
@@ -59,7 +73,7 @@ func noteCredits(tx *gorm.DB, p *models.Purchase, m *checkout.MoneyBack, now mod
 		if p.Paid > 0 {
 			upto, err := models.MulDiv(p.Tax, min(amounts+r.Amount.Amount, p.Paid), p.Paid)
 			if err != nil {
-				return err
+				return news, err
 			}
 			tax = min(max(0, upto-taxes), r.Amount.Amount)
 		}
@@ -68,10 +82,11 @@ func noteCredits(tx *gorm.DB, p *models.Purchase, m *checkout.MoneyBack, now mod
 			AgencyID: p.AgencyID, PurchaseID: p.ID, Refund: r.ID, Account: p.Account, Number: last, Amount: r.Amount.Amount, Tax: tax, Currency: p.Currency,
 			RefundedAt: r.CreatedAt, CreatedAt: now,
 		}).Error; err != nil {
-			return err
+			return news, err
 		}
+		news.give(r.Amount.Amount, r.ID)
 	}
-	return nil
+	return news, nil
 }
 
 // CreditNotes are a purchase's, by number.

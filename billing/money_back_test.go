@@ -261,6 +261,9 @@ func TestARefundThatFailsWaitsForTheSellersLot(t *testing.T) {
 		got := s.settled(t, p)
 		require.Equal(t, []any{4 * thousand, 6 * thousand}, []any{s.balance(t, acme).Purchased, got.Revoked})
 		require.Contains(t, got.StatusNote, "6000 credits")
+		for _, who := range []*billing.Account{acme, s.account} {
+			require.Equal(t, 1, s.moneyTold(t, who)[models.NoticeRefundFailed], "who waits for it, and who may send it again")
+		}
 		unused, err := s.SoldUnused(t.Context(), &s.account.Agency)
 		require.NoError(t, err)
 		require.Equal(t, []models.Credits{10 * thousand, 6 * thousand, 4 * thousand}, []models.Credits{unused.Credits, unused.Waiting, unused.Covered()}, "it owes them")

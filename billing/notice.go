@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -168,56 +169,86 @@ func (s *Service) seller(tx *gorm.DB, p *models.Purchase) (client string, wallet
 	return sub.Name, wallet, err
 }
 
-// notifyMoneyBack tells what happened to a payment after it was made: the buyer
-// of refunds and disputes, the seller of disputes and of what may be fraud. Of a pack
-// the seller is the platform.
-func (s *Service) notifyMoneyBack(tx *gorm.DB, was, p *models.Purchase, now models.Time) error {
+// notifyMoneyBack tells what happened to a payment after it was made: the buyer of
+// refunds and disputes, and the seller of what is theirs to answer or to do again. Of
+// a pack the seller is the platform.
+func (s *Service) notifyMoneyBack(tx *gorm.DB, was, p *models.Purchase, news refundNews, now models.Time) error {
 	if !p.IsSale() {
-		if err := s.mailMoney(tx, was, p, now); err != nil {
+		if err := s.mailMoney(tx, was, p, news, now); err != nil {
 			return err
 		}
 	}
-	disputed := asksAnew(was.Dispute, p.Dispute)
-	warned := p.WarnedAt > was.WarnedAt && p.IsSale()
-	if p.Refunded <= was.Refunded && !disputed && !warned {
+	all := moneyNotices(was, p, news)
+	warned := p.IsSale() && p.WarnedAt > was.WarnedAt
+	if len(all) == 0 && !warned {
 		return nil
 	}
 	left, err := leftIn(tx, p.AgencyID, p.WalletID)
 	if err != nil {
 		return err
 	}
-	if p.Refunded > was.Refunded {
-		if err := s.notify(tx, notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePurchaseRefunded, key: p.ID.String() + " " + number(p.Refunded), facts: models.NoticeFacts{
-			Credits: max(0, p.Revoked-was.Revoked) + max(0, p.BonusRevoked-was.BonusRevoked), Left: left, Amount: p.Refunded - was.Refunded, Currency: p.Currency, Name: p.Title,
-		}}, now); err != nil {
+	for i := range all {
+		n := &all[i]
+		n.wallet, n.key, n.facts.Left, n.facts.Name = p.WalletID, p.ID.String()+" "+n.key, left, p.Title
+		if err := s.notify(tx, *n, now); err != nil {
 			return err
 		}
 	}
-	if !disputed && !warned {
+	if !p.IsSale() {
 		return nil
-	}
-	f := models.NoticeFacts{Credits: p.Frozen + p.BonusFrozen, Left: left, Amount: p.DisputeHeld, Currency: p.Currency, Name: p.Title}
-	if f.Amount == 0 {
-		f.Amount = p.Paid
-	}
-	key := p.ID.String() + " " + string(p.Dispute) + " " + p.DisputedAt.RFC3339()
-	if disputed {
-		if err := s.notify(tx, notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePaymentDisputed, key: key, facts: f}, now); err != nil || !p.IsSale() {
-			return err
-		}
 	}
 	client, wallet, err := s.seller(tx, p)
 	if err != nil {
 		return err
 	}
-	f.Left, f.Name = 0, client
 	if warned {
-		if err := s.notify(tx, notice{agency: p.AgencyID, wallet: wallet, event: models.NoticePaymentWarned, key: p.ID.String(), facts: f}, now); err != nil || !disputed {
+		all = append(all, notice{
+			agency: p.AgencyID, event: models.NoticePaymentWarned, key: p.ID.String(), facts: models.NoticeFacts{Amount: p.Paid, Currency: p.Currency},
+		})
+	}
+	for i := range all {
+		n := &all[i]
+		if n.event == models.NoticePurchaseRefunded { // the seller's own doing
+			continue
+		}
+		n.wallet, n.facts.Left, n.facts.Name, n.facts.Reason = wallet, 0, client, ofSale
+		if n.event == models.NoticePaymentDisputed {
+			n.facts.At = p.DisputeAnswerBy
+		}
+		if err := s.notify(tx, *n, now); err != nil {
 			return err
 		}
 	}
-	f.Reason, f.At = ofSale, p.DisputeAnswerBy
-	return s.notify(tx, notice{agency: p.AgencyID, wallet: wallet, event: models.NoticePaymentDisputed, key: key, facts: f}, now)
+	return nil
+}
+
+// moneyNotices are what is to be told of a payment since it was read as was; who is
+// told, and of which payment, is the caller's to say.
+func moneyNotices(was, p *models.Purchase, news refundNews) []notice {
+	var all []notice
+	about := func(event models.NoticeEvent, key string, c models.Credits, amount int64) *notice {
+		all = append(all, notice{
+			agency: p.AgencyID, event: event, key: key, facts: models.NoticeFacts{Credits: max(0, c), Amount: amount, Currency: p.Currency},
+		})
+		return &all[len(all)-1]
+	}
+	taken := p.Revoked + p.BonusRevoked - was.Revoked - was.BonusRevoked
+	if news.given > 0 {
+		about(models.NoticePurchaseRefunded, news.gave, taken, news.given)
+	}
+	if news.failed > 0 {
+		about(models.NoticeRefundFailed, news.returned, -taken, news.failed)
+	}
+	disputed := string(p.Dispute) + " " + p.DisputedAt.RFC3339()
+	switch {
+	case asksAnew(was.Dispute, p.Dispute):
+		about(models.NoticePaymentDisputed, disputed, p.Frozen+p.BonusFrozen, cmp.Or(p.DisputeHeld, p.Paid))
+	case decidedAnew(was.Dispute, p.Dispute) && p.Dispute == models.DisputeWon:
+		about(models.NoticeDisputeDecided, disputed, was.Frozen+was.BonusFrozen-p.Frozen-p.BonusFrozen, cmp.Or(was.DisputeHeld, p.Paid)).facts.Won = true
+	case decidedAnew(was.Dispute, p.Dispute):
+		about(models.NoticeDisputeDecided, disputed, taken, p.DisputeLost)
+	}
+	return all
 }
 
 // notifyRates tells the agencies that a card prices of its next version.

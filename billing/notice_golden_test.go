@@ -72,6 +72,11 @@ func sampleNotices(client bool) map[string][]models.Notice {
 			f.Credits, f.Path = credits(12_500), "/purchases/pur_1/receipt"
 		}), 5_000))},
 		"purchase-refunded": {one(models.NoticePurchaseRefunded, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
+		"refund-failed":     {one(models.NoticeRefundFailed, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
+		"dispute-won": {one(models.NoticeDisputeDecided, dollars(with(func(f *models.NoticeFacts) {
+			f.Credits, f.Name, f.Won = credits(12_500), "12,500 credits", true
+		}), 5_000))},
+		"dispute-lost":      {one(models.NoticeDisputeDecided, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
 		"payment-disputed":  {one(models.NoticePaymentDisputed, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
 		"gift-redeemed":     {one(models.NoticeGiftRedeemed, with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(2_000), "SPRING" }))},
 		"standing-skipped": {one(models.NoticeStandingSkipped, with(func(f *models.NoticeFacts) {
@@ -106,6 +111,11 @@ func sampleNotices(client bool) map[string][]models.Notice {
 	all["sub-account-bought"] = []models.Notice{one(models.NoticeSubAccountBought, dollars(with(func(f *models.NoticeFacts) { f.Name, f.Credits = "Acme Dental", credits(10_000) }), 6_000))}
 	all["sub-accounts"] = []models.Notice{all["sub-account-paused"][0], all["sub-account-low"][0], all["sub-account-bought"][0]}
 	all["sale-disputed"] = []models.Notice{one(models.NoticePaymentDisputed, dollars(models.NoticeFacts{Name: "Acme Dental", Reason: ofSale, At: day(9), Credits: credits(400)}, 6_000))}
+	all["sale-refund-failed"] = []models.Notice{one(models.NoticeRefundFailed, dollars(models.NoticeFacts{Name: "Acme Dental", Reason: ofSale, Credits: credits(400)}, 6_000))}
+	all["sale-dispute-won"] = []models.Notice{one(models.NoticeDisputeDecided, dollars(models.NoticeFacts{Name: "Acme Dental", Reason: ofSale, Won: true}, 6_000))}
+	all["sale-dispute-lost"] = []models.Notice{one(models.NoticeDisputeDecided, dollars(models.NoticeFacts{Name: "Acme Dental", Reason: ofSale}, 6_000))}
+	all["plan-refunded"] = []models.Notice{one(models.NoticePurchaseRefunded, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(40_000), ofPlan }), 29_700))}
+	all["plan-disputed"] = []models.Notice{one(models.NoticePaymentDisputed, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(40_000), ofPlan }), 29_700))}
 	all["payment-warned"] = []models.Notice{one(models.NoticePaymentWarned, dollars(models.NoticeFacts{Name: "Acme Dental"}, 6_000))}
 	all["sales-paused"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: "Stripe is reviewing the account."})}
 	all["sales-paused-details"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: "Details are missing.", Count: 2})}
@@ -156,6 +166,11 @@ func TestEveryOtherLetterIsAMail(t *testing.T) {
 	asked, plan := pack, pack
 	asked.Dispute, asked.DisputeHeld, asked.Frozen = models.DisputeInquiry, 0, 0
 	plan.ID, plan.DisputeAnswerBy, plan.Frozen = models.PurchaseID{}, 0, 0
+	won, lost := pack, pack
+	won.Dispute, won.DisputeHeld = models.DisputeWon, 0
+	lost.Dispute, lost.DisputeHeld, lost.DisputeLost = models.DisputeLost, 0, 50_00
+	planLost := lost
+	planLost.ID = models.PurchaseID{}
 	unbooked, unknown := pack, pack
 	unbooked.PaidAt, unbooked.StatusNote = now, "Stripe was paid 50.00 USD, the purchase is 45.00 USD."
 	unknown.PackageID, unknown.StatusNote = models.NewID[models.PackageID](now), "The Stripe account was disconnected, so whether this was paid cannot be checked."
@@ -165,6 +180,10 @@ func TestEveryOtherLetterIsAMail(t *testing.T) {
 		"pack-disputed": h.disputed("Northwind Agency", &pack, now),
 		"pack-asked":    h.disputed("Northwind Agency", &asked, now),
 		"plan-disputed": h.disputed("Northwind Agency", &plan, now),
+		"pack-won":      h.decided("Northwind Agency", &pack, &won),
+		"pack-lost":     h.decided("Northwind Agency", &pack, &lost),
+		"plan-lost":     h.decided("Northwind Agency", &plan, &planLost),
+		"refund-failed": h.refundFailed("Northwind Agency", &pack, 20_00),
 		"unbooked":      h.unbooked("Northwind Agency", &unbooked),
 		"unbooked-sale": h.unbooked("Northwind Agency", &unknown),
 		"strays":        h.strays(3),

@@ -63,6 +63,8 @@ func (v Voice) Say(n *models.Notice) NoticeWords {
 		return v.subAccount(n.Event, f, now)
 	case models.NoticePurchaseCredited, models.NoticePurchaseRefunded, models.NoticePaymentDisputed, models.NoticePaymentWarned:
 		return v.payment(n.Event, f, now)
+	case models.NoticeRefundFailed, models.NoticeDisputeDecided:
+		return v.outcome(n.Event, f)
 	case models.NoticeSalesPaused:
 		return v.salesPaused(f)
 	case models.NoticeSalesResumed:
@@ -380,7 +382,7 @@ func (v Voice) payment(event models.NoticeEvent, f *models.NoticeFacts, now mode
 		}
 		return NoticeWords{
 			Title:  moneyText(f) + " refunded",
-			Lines:  sentences(moneyText(f)+" of your purchase "+quoted(f.Name)+" were refunded."+taken+spaced(v.left(f)), "Banks take a few days to show it."),
+			Lines:  sentences(moneyText(f)+" of "+yours(f)+" were refunded."+taken+spaced(v.left(f)), "Banks take a few days to show it."),
 			Button: "See your purchases", Path: cmp.Or(f.Path, "/purchases"),
 		}
 	case models.NoticePaymentDisputed:
@@ -394,7 +396,7 @@ func (v Voice) payment(event models.NoticeEvent, f *models.NoticeFacts, now mode
 		}
 		return NoticeWords{
 			Title:  "Your bank asks for a payment back",
-			Lines:  sentences("Your bank asks"+forMoney(f)+" of your purchase "+quoted(f.Name)+" back. "+aside(f.Credits, "your")+spaced(v.left(f)), "If that is a mistake, withdraw it with your bank; the credits can be used again then."),
+			Lines:  sentences("Your bank asks"+forMoney(f)+" of "+yours(f)+" back. "+aside(f.Credits, "your")+spaced(v.left(f)), "If that is a mistake, withdraw it with your bank; the credits can be used again then."),
 			Button: "See your purchases", Path: cmp.Or(f.Path, "/purchases"),
 		}
 	case models.NoticePaymentWarned:
@@ -406,6 +408,61 @@ func (v Voice) payment(event models.NoticeEvent, f *models.NoticeFacts, now mode
 	default:
 		return NoticeWords{}
 	}
+}
+
+// ofPlan names the payment of a plan among purchases.
+const ofPlan = "Plan"
+
+// yours is what a reader paid for.
+func yours(f *models.NoticeFacts) string {
+	if f.Name == ofPlan {
+		return "the payment for your plan"
+	}
+	return "your purchase " + quoted(f.Name)
+}
+
+// outcome tells what came of a refund that was sent, or of a dispute.
+func (v Voice) outcome(event models.NoticeEvent, f *models.NoticeFacts) NoticeWords {
+	w := NoticeWords{Button: "See your purchases", Path: cmp.Or(f.Path, "/purchases")}
+	sale := f.Reason == ofSale
+	if sale {
+		w.Button, w.Path = "See the sale", cmp.Or(f.Path, "/sales")
+	}
+	again := ""
+	if f.Credits > 0 {
+		again = creditsWord(f.Credits) + " can be used again."
+	}
+	switch {
+	case event == models.NoticeRefundFailed && sale:
+		w.Title = "A refund to a client failed"
+		w.Lines = sentences("The refund"+ofMoney(f)+" to "+f.Name+" did not arrive: its bank did not take it. The money is in your Stripe account again.",
+			"Refund it once more, or send the money another way.")
+	case event == models.NoticeRefundFailed:
+		seller := v.Platform
+		if v.Client {
+			seller = v.Agency
+		}
+		w.Title = "A refund did not arrive"
+		w.Lines = sentences("The refund"+ofMoney(f)+" of "+yours(f)+" could not be sent: your bank did not take it."+spaced(again)+spaced(v.left(f)),
+			seller+" has been told. Ask there how you get the money.")
+	case f.Won && sale:
+		w.Title = "A dispute is won"
+		w.Lines = sentences("The bank of "+f.Name+" has decided: the payment"+ofMoney(f)+" stays yours.", "Nothing has to be done: what was set aside of its credits can be used again.")
+	case f.Won:
+		w.Title = "Your bank has decided: a payment stands"
+		w.Lines = sentences("Your bank has decided: "+moneyText(f)+" of "+yours(f)+" stay paid."+spaced(again)+spaced(v.left(f)), "Nothing has to be done.")
+	case sale:
+		w.Title = "A dispute is lost"
+		w.Lines = sentences("The bank of "+f.Name+" has decided: it takes"+spaced(moneyText(f))+" back.", "Unspent credits of the sale are in your stock again. Nothing more can be done at Stripe.")
+	default:
+		taken := ""
+		if f.Credits > 0 {
+			taken = creditsWord(f.Credits) + " were taken back with it."
+		}
+		w.Title = "Your bank gave a payment back"
+		w.Lines = sentences("Your bank has given you "+moneyText(f)+" of "+yours(f)+" back. "+taken+spaced(v.left(f)), "If that was a mistake, buy the credits again.")
+	}
+	return w
 }
 
 // salesPaused tells an agency that it takes no money, and what its clients see of

@@ -89,7 +89,7 @@ func (s *Service) settlePlanPayment(ctx context.Context, intent string) (found b
 		if err != nil {
 			return err
 		}
-		if err := s.notifyPlanMoney(tx, row, &p, taken, now); err != nil {
+		if err := s.notifyPlanMoney(tx, row, &p, planRefundNews(row, &p, &back), taken, now); err != nil {
 			return err
 		}
 		return stirReferral(tx, row.AgencyID, now)
@@ -101,34 +101,55 @@ func (s *Service) settlePlanPayment(ctx context.Context, intent string) (found b
 }
 
 // notifyPlanMoney tells an agency that money of its plan went back, and what went
-// with it, and the admins of what they can still answer.
-func (s *Service) notifyPlanMoney(tx *gorm.DB, was *models.PlanPayment, is *models.Purchase, taken models.Credits, now models.Time) error {
-	if is.Dispute == models.DisputeOpen {
+// with it, and the admins of what they can still do.
+func (s *Service) notifyPlanMoney(tx *gorm.DB, row *models.PlanPayment, is *models.Purchase, news refundNews, taken models.Credits, now models.Time) error {
+	was := models.Purchase{Dispute: row.Dispute, DisputeHeld: row.DisputeHeld, WarnedAt: row.WarnedAt}
+	// What is less to spend is told of whatever of these took it.
+	switch is.Dispute {
+	case models.DisputeOpen:
 		is.Frozen = max(0, taken)
+	case models.DisputeWon:
+		was.Frozen = max(0, -taken)
+	case models.DisputeNone, models.DisputeInquiry, models.DisputeLost:
+		is.Revoked, was.Revoked = max(0, taken), max(0, -taken)
 	}
-	if err := s.mailMoney(tx, &models.Purchase{Dispute: was.Dispute, WarnedAt: was.WarnedAt}, is, now); err != nil {
+	if err := s.mailMoney(tx, &was, is, news, now); err != nil {
 		return err
 	}
-	disputed := is.Dispute != was.Dispute && is.Dispute == models.DisputeOpen
-	if is.Refunded <= was.Refunded && !disputed {
+	all := moneyNotices(&was, is, news)
+	if len(all) == 0 {
 		return nil
 	}
-	wallet, err := agencyWallet(tx, was.AgencyID)
+	wallet, err := agencyWallet(tx, row.AgencyID)
 	if err != nil {
 		return err
 	}
-	n := notice{
-		agency: was.AgencyID, wallet: wallet, event: models.NoticePurchaseRefunded, key: was.Invoice + " " + number(is.Refunded),
-		facts: models.NoticeFacts{Credits: max(0, taken), Amount: is.Refunded - was.Refunded, Currency: was.Currency, Name: "Plan"},
-	}
-	if disputed {
-		n.event, n.key = models.NoticePaymentDisputed, was.Invoice+" "+is.DisputedAt.RFC3339()
-		n.facts.Amount = is.DisputeHeld
-	}
-	if n.facts.Left, err = leftIn(tx, was.AgencyID, wallet); err != nil {
+	left, err := leftIn(tx, row.AgencyID, wallet)
+	if err != nil {
 		return err
 	}
-	return s.notify(tx, n, now)
+	for i := range all {
+		n := &all[i]
+		n.wallet, n.key, n.facts.Left, n.facts.Name = wallet, row.Invoice+" "+n.key, left, ofPlan
+		if err := s.notify(tx, *n, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planRefundNews is what Stripe tells of a plan's refunds that was not noted.
+func planRefundNews(row *models.PlanPayment, is *models.Purchase, m *checkout.MoneyBack) refundNews {
+	var news refundNews
+	for _, r := range m.Refunds { // the newest first
+		switch stands := r.Status.Stands(); {
+		case stands && is.Refunded > row.Refunded && news.gave == "":
+			news.give(is.Refunded-row.Refunded, r.ID)
+		case !stands && is.Refunded < row.Refunded && news.returned == "":
+			news.fail(row.Refunded-is.Refunded, r.ID)
+		}
+	}
+	return news
 }
 
 // claimPlan brings the running allowances of an agency's plan to how the payments

@@ -140,7 +140,7 @@ func (s *Service) bookMoneyBack(ctx context.Context, tx *gorm.DB, p *models.Purc
 		if p.IsSale() {
 			return nil
 		}
-		return s.mailMoney(tx, &was, p, now)
+		return s.mailMoney(tx, &was, p, refundNews{}, now)
 	}
 	if err := s.revoke(ctx, tx, p, now); err != nil {
 		return err
@@ -149,8 +149,10 @@ func (s *Service) bookMoneyBack(ctx context.Context, tx *gorm.DB, p *models.Purc
 		return err
 	}
 	p.Status = statusOfMoney(p)
+	var news refundNews
 	if p.ReceiptNumber > 0 {
-		if err := noteCredits(tx, p, &l.money, now); err != nil {
+		var err error
+		if news, err = noteCredits(tx, p, &l.money, now); err != nil {
 			return err
 		}
 	}
@@ -159,7 +161,7 @@ func (s *Service) bookMoneyBack(ctx context.Context, tx *gorm.DB, p *models.Purc
 			return err
 		}
 	}
-	return s.notifyMoneyBack(tx, &was, p, now)
+	return s.notifyMoneyBack(tx, &was, p, news, now)
 }
 
 // readMoneyBack takes a payment's refunds, disputes and warnings into its

@@ -32,6 +32,8 @@ const (
 	NoticePurchaseCredited NoticeEvent = "purchase.credited"
 	NoticePurchaseRefunded NoticeEvent = "purchase.refunded"
 	NoticePaymentDisputed  NoticeEvent = "payment.disputed"
+	NoticeRefundFailed     NoticeEvent = "refund.failed"   // money on its way back did not arrive
+	NoticeDisputeDecided   NoticeEvent = "dispute.decided"
 	NoticePaymentWarned    NoticeEvent = "payment.warned" // a card network takes it for fraud
 	NoticeSalesPaused      NoticeEvent = "sales.paused"   // the agency takes no money: Stripe or its owner says so
 	NoticeSalesResumed     NoticeEvent = "sales.resumed"
@@ -62,6 +64,7 @@ type NoticeFacts struct {
 	RunsOutAt Time    `json:"runs_out_at,omitzero"`
 
 	Why TopUpReason `json:"why,omitempty"` // of automatic top-up that is paused
+	Won bool        `json:"won,omitempty"` // a dispute, by whoever was paid
 }
 
 // Value stores JSON.

@@ -150,6 +150,10 @@ func eventWords(e models.NoticeEvent) [2]string {
 		return [2]string{"A purchase was refunded", ""}
 	case models.NoticePaymentDisputed:
 		return [2]string{"A payment is disputed", ""}
+	case models.NoticeRefundFailed:
+		return [2]string{"A refund failed", "The money did not arrive."}
+	case models.NoticeDisputeDecided:
+		return [2]string{"A dispute is decided", ""}
 	case models.NoticePaymentWarned:
 		return [2]string{"A payment may be fraud", ""}
 	case models.NoticeSalesPaused:
