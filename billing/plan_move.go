@@ -90,7 +90,11 @@ func (s *Service) moveOne(ctx context.Context, tx *gorm.DB, sub *models.Subscrip
 	if in.When == MoveNow {
 		return s.changePlan(ctx, tx, sub.AgencyID, to, in.By, in.Note, now)
 	}
-	r := tx.Model(&models.Subscription{}).Where("agency_id = ? AND id = ? AND ended_at = 0", sub.AgencyID, sub.ID).Update("next_plan_id", to.ID)
+	next := map[string]any{"next_plan_id": to.ID, "next_at": 0}
+	if in.When == MoveAtReset {
+		next["next_at"] = paidEnd(sub)
+	}
+	r := tx.Model(&models.Subscription{}).Where("agency_id = ? AND id = ? AND ended_at = 0", sub.AgencyID, sub.ID).Updates(next)
 	if r.Error != nil || r.RowsAffected == 0 || to.ID == sub.NextPlanID {
 		return r.Error
 	}
@@ -113,7 +117,7 @@ func (s *Service) renewOnto(ctx context.Context, tx *gorm.DB, agency *models.Age
 		return err
 	}
 	if err := tx.Model(&models.Subscription{}).Where("agency_id = ? AND id = ?", agency.ID, old.ID).Updates(map[string]any{
-		"period_start": was.Start, "period_end": was.End, "next_plan_id": nil, "ended_at": start, "status": models.SubscriptionCancelled,
+		"period_start": was.Start, "period_end": was.End, "next_plan_id": nil, "next_at": 0, "ended_at": start, "status": models.SubscriptionCancelled,
 	}).Error; err != nil {
 		return err
 	}

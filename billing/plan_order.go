@@ -310,6 +310,15 @@ func paidEnd(sub *models.Subscription) models.Time {
 	return sub.PeriodEnd
 }
 
+// nextPlanAt is when the plan that is noted begins: with what was paid when it was
+// noted. The next year may be paid for by now.
+func nextPlanAt(sub *models.Subscription) models.Time {
+	if sub.NextAt > 0 {
+		return sub.NextAt
+	}
+	return paidEnd(sub)
+}
+
 func planIDOr(text string) models.PlanID {
 	id, err := models.ParseID[models.PlanID](text)
 	if err != nil {
@@ -508,7 +517,7 @@ func (p *OwnPlan) Renews() models.Time {
 func (p *OwnPlan) PaidEnd() models.Time { return paidEnd(&p.Sub) }
 
 // NextAt is when the plan that is noted begins.
-func (p *OwnPlan) NextAt() models.Time { return paidEnd(&p.Sub) }
+func (p *OwnPlan) NextAt() models.Time { return nextPlanAt(&p.Sub) }
 
 // PlanPage reads an agency's plan. What Stripe alone knows is left out when it does
 // not answer.

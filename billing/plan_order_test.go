@@ -176,3 +176,32 @@ func TestAPlansLife(t *testing.T) {
 		require.Zero(t, s.plenty(t))
 	})
 }
+
+// A cheaper plan begins when the paid year ends, also when the year after it is paid
+// for before the clock has passed that end.
+func TestACheaperYearBeginsOnTime(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		require.NoError(t, db.Write.Model(&models.Plan{}).Where("price > 0").Update("paid_every", models.PaidYearly).Error)
+		plans, err := s.Plans(t.Context())
+		require.NoError(t, err)
+		cheap, dear := plans[0], plans[1]
+		s.payPlan(t, s.takePlan(t, "a", dear.Code), card(cardPays))
+		s.planSettled(t)
+		year := s.own(t).Sub.PaidUntil
+		_, err = s.SwitchOwnPlan(t.Context(), billing.SwitchInput{Agency: s.account.Agency.ID, Plan: cheap.Code, Key: "down", By: "user:o"})
+		require.NoError(t, err)
+		own := s.own(t)
+		require.Equal(t, []any{cheap.ID, year}, []any{own.Sub.NextPlanID, own.NextAt()})
+		s.pass(t, 11*month)
+		require.Equal(t, dear.ID, s.own(t).Sub.PlanID, "the year is paid")
+		require.NoError(t, s.clock.Advance(year.Add(2*time.Hour))) // an invoice is a draft for the first
+		require.NoError(t, s.simulator.Tick(t.Context()))
+		s.planSettled(t)
+		require.NoError(t, s.RunDue(t.Context(), s.clock.Now()))
+		own = s.own(t)
+		require.Equal(t, []any{cheap.ID, cheap.Allowance}, []any{own.Sub.PlanID, own.Sub.Allowance})
+		require.Greater(t, own.Sub.PaidUntil, year)
+	})
+}

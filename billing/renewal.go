@@ -141,7 +141,7 @@ func (s *Service) renewOne(ctx context.Context, sub *models.Subscription, now mo
 			return s.endSubscription(ctx, tx, &fresh, models.SubscriptionCancelled, fresh.CancelAt, now)
 		case fresh.GraceUntil > 0 && fresh.GraceUntil <= now:
 			return s.endSubscription(ctx, tx, &fresh, models.SubscriptionLapsed, fresh.GraceUntil, now)
-		case fresh.NextPlanID.IsZero(), paidEnd(&fresh) > fresh.PeriodEnd: // a year that is paid ends before it changes
+		case fresh.NextPlanID.IsZero(), nextPlanAt(&fresh) > now: // a year that is paid ends before it changes
 			return s.beginPeriods(ctx, tx, []*models.Subscription{&fresh}, now)
 		}
 		var agency models.Agency

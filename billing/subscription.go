@@ -318,7 +318,7 @@ func (s *Service) replace(ctx context.Context, tx *gorm.DB, agency *models.Agenc
 		return "", err
 	}
 	if err := tx.Model(&models.Subscription{}).Where("agency_id = ? AND id = ?", agency.ID, old.ID).
-		Updates(map[string]any{"ended_at": now, "status": models.SubscriptionCancelled, "next_plan_id": nil}).Error; err != nil {
+		Updates(map[string]any{"ended_at": now, "status": models.SubscriptionCancelled, "next_plan_id": nil, "next_at": 0}).Error; err != nil {
 		return "", err
 	}
 	if ending {
@@ -411,11 +411,11 @@ func (s *Service) followPrice(ctx context.Context, tx *gorm.DB, sub *models.Subs
 	}
 	switch {
 	case target.ID == sub.PlanID:
-		return updateSubscription(tx, sub, map[string]any{"billed_plan_id": target.ID, "next_plan_id": nil})
+		return updateSubscription(tx, sub, map[string]any{"billed_plan_id": target.ID, "next_plan_id": nil, "next_at": 0})
 	case dearer(&target, sub) || stripe.Anchor != sub.AnchorAt:
 		return s.upgrade(ctx, tx, sub, &target, stripe, now)
 	}
-	if err := updateSubscription(tx, sub, map[string]any{"billed_plan_id": target.ID, "next_plan_id": target.ID}); err != nil {
+	if err := updateSubscription(tx, sub, map[string]any{"billed_plan_id": target.ID, "next_plan_id": target.ID, "next_at": paidEnd(sub)}); err != nil {
 		return err
 	}
 	return s.audit(tx, sub.AgencyID, ActorClock, "plan.schedule", sub.AgencyID.String(), edition(&target)+" at the next reset", "", now)
@@ -483,7 +483,7 @@ func (s *Service) endSubscription(ctx context.Context, tx *gorm.DB, sub *models.
 	if err := tx.Where("id = ?", sub.AgencyID).Take(&agency).Error; err != nil {
 		return err
 	}
-	sub.Status, sub.EndedAt, sub.NextPlanID = status, at, models.PlanID{}
+	sub.Status, sub.EndedAt, sub.NextPlanID, sub.NextAt = status, at, models.PlanID{}, 0
 	if err := tx.Where("agency_id = ? AND id = ?", sub.AgencyID, sub.ID).Select("*").Updates(sub).Error; err != nil {
 		return err
 	}

@@ -61,7 +61,8 @@ type Subscription struct {
 	ID          SubscriptionID `gorm:"primaryKey"`
 	PlanID      PlanID
 	PlanVersion int    `gorm:"default:1"`
-	NextPlanID  PlanID // the plan from the next period on; zero: this one
+	NextPlanID  PlanID // the plan from NextAt on; zero: this one
+	NextAt      Time   // 0: with the next period that is not paid for yet
 	Status      SubscriptionStatus
 	Price       int64 // minor units of Currency, once per PaidEvery
 	Currency    string
