@@ -512,7 +512,8 @@ func (s *Service) coverStock(ctx context.Context, agency *models.Agency, need mo
 // client's card is not charged, and its own credits go on.
 func (s *Service) noStock(ctx context.Context, a *Account, now models.Time) error {
 	return s.db.InTx(ctx, func(tx *gorm.DB) error {
-		if err := tx.Model(&models.TopUp{}).Where("agency_id = ? AND wallet_id = ? AND state = ?", a.Agency.ID, a.Wallet, models.TopUpOn).
+		// Paused for a limit, too: that one buys again in the new month.
+		if err := tx.Model(&models.TopUp{}).Where("agency_id = ? AND wallet_id = ? AND state <> ?", a.Agency.ID, a.Wallet, models.TopUpOff).
 			Update("due_at", now.Add(topUpEvery)).Error; err != nil {
 			return err
 		}

@@ -534,6 +534,12 @@ func TestAClientsTopUpWithoutStockChargesNobody(t *testing.T) {
 		require.Empty(t, s.told(t, acme))
 		s.later(t, 2*time.Hour)
 		require.Equal(t, 1, s.told(t, s.account)[models.NoticeTopUpFailed], "once a day")
+		// Paused for a month's limit that is over, it does not look at every tick either.
+		require.NoError(t, db.Write.Model(&models.TopUp{}).Where("wallet_id = ?", acme.Wallet).Updates(map[string]any{
+			"state": models.TopUpPaused, "reason": models.TopUpLimit, "paused_at": s.clock.Now().Add(-32 * 24 * time.Hour), "due_at": s.clock.Now(),
+		}).Error)
+		s.later(t, time.Minute)
+		require.Greater(t, s.topUp(t, acme).DueAt, s.clock.Now())
 		s.paid(t, "more", "credits-35000")
 		s.later(t, 2*time.Hour)
 		require.Equal(t, 40*thousand, s.left(t, acme), "it buys as soon as there is stock")
