@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strconv"
@@ -194,6 +195,10 @@ func linesOf(row *models.Alarm, client bool) ([]AlarmLine, error) {
 	return out, json.Unmarshal([]byte(row.Lines), &out)
 }
 
+// used tells that somebody waits for the wallet's answers: it gave some, or was asked
+// in vain.
+func (a *alarmed) used() bool { return a.Wallet.UsedAt > 0 || a.row.AskedAt > 0 }
+
 // plight is the wallet's trouble now. One that was never used has none: nobody
 // waits for its answers yet.
 func (a *alarmed) plight() plight {
@@ -205,9 +210,9 @@ func (a *alarmed) plight() plight {
 		return plightHalted
 	case !a.own() && a.pool.stopped():
 		return plightUpstream
-	case !a.own() && a.capped() && w.UsedAt > 0:
+	case !a.own() && a.capped() && a.used():
 		return plightPaused
-	case !a.own(), w.UsedAt == 0:
+	case !a.own(), !a.used():
 		return plightNone
 	}
 	switch a.State {
@@ -221,6 +226,57 @@ func (a *alarmed) plight() plight {
 	case ledger.StateNew, ledger.StateHealthy, ledger.StateLow, ledger.StateUpstream:
 	}
 	return plightNone
+}
+
+// refusalTTL is for how long a wallet that was refused is not looked at again, of wall
+// time.
+const refusalTTL = 10 * time.Minute
+
+// askedInVain notes that the AI of an account was refused for want of credits. It
+// matters to a wallet that nothing was ever charged to, whose people would not hear of
+// it; what goes wrong is tried again with the next refusal.
+func (s *Service) askedInVain(ctx context.Context, a *Account) {
+	if _, err := s.refusals.get(a.Wallet, s.people.wall.Now(), func() (struct{}, error) { return struct{}{}, s.noteAsked(ctx, a) }); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelError, "note a refusal", slog.String("wallet", a.Wallet.String()), slog.Any("error", err))
+	}
+}
+
+func (s *Service) noteAsked(ctx context.Context, a *Account) error {
+	now := s.clock.Now()
+	var unused []models.WalletID
+	for _, id := range []models.WalletID{a.Wallet, a.Agency.WalletID} {
+		var w models.Wallet
+		if err := s.db.Read.WithContext(ctx).Where("agency_id = ? AND id = ?", a.Agency.ID, id).Take(&w).Error; err != nil {
+			return err
+		}
+		if w.UsedAt == 0 {
+			unused = append(unused, id)
+		}
+		if !fed(&w) { // else its pool was asked, too
+			break
+		}
+	}
+	if len(unused) == 0 {
+		return nil
+	}
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		for _, id := range unused {
+			noted := tx.Clauses(clause.OnConflict{
+				Columns: []clause.Column{{Name: "agency_id"}, {Name: "wallet_id"}}, DoUpdates: clause.AssignmentColumns([]string{"asked_at"}),
+				Where: clause.Where{Exprs: []clause.Expression{clause.Eq{Column: clause.Column{Table: "alarms", Name: "asked_at"}, Value: 0}}},
+			}).Create(&models.Alarm{AgencyID: a.Agency.ID, WalletID: id, AskedAt: now})
+			if noted.Error != nil {
+				return noted.Error
+			}
+			if noted.RowsAffected == 0 {
+				continue
+			}
+			if err := s.ledger.Stir(ctx, tx, a.Agency.ID, now, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // capped tells that the wallet has drawn what it may on the pool.

@@ -51,7 +51,7 @@ func (s *Service) Charge(ctx context.Context, scope Scope, in ChargeInput) (Char
 		return ChargeOutcome{}, err
 	}
 	receipt, err := s.ledger.Charge(ctx, r)
-	return ChargeOutcome{receipt, account}, short(err, account)
+	return ChargeOutcome{receipt, account}, s.refused(ctx, err, account)
 }
 
 // ChargeResult is one item's answer of a batch: an outcome or an error.
@@ -82,18 +82,21 @@ func (s *Service) ChargeAll(ctx context.Context, scope Scope, in []ChargeInput) 
 	}
 	receipts, errs := s.ledger.ChargeAll(ctx, requests)
 	for j, i := range places {
-		out[i].Receipt, out[i].Err = receipts[j], short(errs[j], out[i].Account)
+		out[i].Receipt, out[i].Err = receipts[j], s.refused(ctx, errs[j], out[i].Account)
 	}
 	return out
 }
 
-// short adds to the refusal of a paused wallet what a visitor may be told
+// refused adds to the refusal of a paused wallet what a visitor may be told
 // meanwhile: as remembered with the account, without a look at the database.
-func short(err error, a *Account) error {
+func (s *Service) refused(ctx context.Context, err error, a *Account) error {
 	if err == nil {
 		return nil
 	}
 	if p := problem.Of(err); p != nil && a != nil && (p.Kind == problem.Insufficient || p.Code == "wallet_paused") {
+		if p.Kind == problem.Insufficient {
+			s.askedInVain(ctx, a)
+		}
 		told := *p
 		told.Facts = append(slices.Clip(p.Facts), problem.Fact{Name: "try_later", Value: a.TryLater()})
 		return &told
@@ -280,7 +283,7 @@ func (s *Service) Hold(ctx context.Context, scope Scope, in HoldInput) (HoldOutc
 	if err == nil {
 		s.holds.put(&receipt.Hold)
 	}
-	return HoldOutcome{receipt, account}, short(err, account)
+	return HoldOutcome{receipt, account}, s.refused(ctx, err, account)
 }
 
 // CaptureInput says what held work really cost: by usage, or as an amount.
@@ -340,7 +343,7 @@ func (s *Service) Capture(ctx context.Context, scope Scope, in CaptureInput) (Ch
 		Credits: amount, Units: units, Card: version.Card, CardVersion: version.Number,
 		OccurredAt: now, At: now, DayStart: period.DayStart(now, account.Zone),
 	}})
-	return ChargeOutcome{receipt, account}, short(err, account)
+	return ChargeOutcome{receipt, account}, s.refused(ctx, err, account)
 }
 
 // Release lets a hold go. Errors: not_found, hold_not_open.

@@ -45,7 +45,7 @@ func sampleNotices(client bool) map[string][]models.Notice {
 			one(models.NoticeExpiring, models.NoticeFacts{Credits: credits(500), At: day(7), Days: 7, Name: "assigned"}),
 			one(models.NoticeExpiring, models.NoticeFacts{Credits: credits(70), At: day(30), Days: 30, Name: "bonus"}),
 		},
-		"topup-done":   {one(models.NoticeTopUpDone, dollars(with(func(f *models.NoticeFacts) {
+		"topup-done": {one(models.NoticeTopUpDone, dollars(with(func(f *models.NoticeFacts) {
 			f.Credits, f.Path = credits(12_500), "/purchases/pur_1/receipt"
 		}), 5_000))},
 		"topup-failed": {one(models.NoticeTopUpFailed, dollars(with(func(f *models.NoticeFacts) { f.Reason, f.At = "Your bank declined the card.", day(1) }), 5_000))},
@@ -76,9 +76,9 @@ func sampleNotices(client bool) map[string][]models.Notice {
 		"dispute-won": {one(models.NoticeDisputeDecided, dollars(with(func(f *models.NoticeFacts) {
 			f.Credits, f.Name, f.Won = credits(12_500), "12,500 credits", true
 		}), 5_000))},
-		"dispute-lost":      {one(models.NoticeDisputeDecided, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
-		"payment-disputed":  {one(models.NoticePaymentDisputed, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
-		"gift-redeemed":     {one(models.NoticeGiftRedeemed, with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(2_000), "SPRING" }))},
+		"dispute-lost":     {one(models.NoticeDisputeDecided, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
+		"payment-disputed": {one(models.NoticePaymentDisputed, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
+		"gift-redeemed":    {one(models.NoticeGiftRedeemed, with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(2_000), "SPRING" }))},
 		"standing-skipped": {one(models.NoticeStandingSkipped, with(func(f *models.NoticeFacts) {
 			f.Credits, f.At = credits(50_000), day(30)
 			if !client {

@@ -101,6 +101,39 @@ func TestThresholdsAreToldOncePerPeriod(t *testing.T) {
 	})
 }
 
+// A wallet that never had credits is nobody's trouble until its AI is asked.
+func TestAWalletThatNeverHadCreditsIsToldWhenItIsAsked(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "", func(t *testing.T, h *house) {
+		acme, bolt := h.client("acme", models.Prepaid, ""), h.client("bolt", models.Pooled, "")
+		ask := func(a *Account) {
+			t.Helper()
+			for range 3 {
+				_, err := h.s.Charge(t.Context(), Scope{}, ChargeInput{Wallet: a.Wallet.String(), Key: h.key(), Action: "ai.reply", Model: "gpt-4"})
+				require.True(t, problem.Is(err, "insufficient_credits"), "%v", err)
+			}
+		}
+		require.Empty(t, h.heard(acme.Wallet))
+		ask(acme)
+		require.Equal(t, []string{"wallet.paused"}, h.heard(acme.Wallet))
+		require.Equal(t, []string{"sub_account.paused Client acme"}, h.heard(h.agency.WalletID))
+		ask(acme)
+		require.Empty(t, h.heard(acme.Wallet), "once")
+
+		_, err := h.s.Adjust(t.Context(), AdjustInput{
+			Agency: h.agency.ID, Wallet: h.agency.WalletID, Credits: -h.leftOf(h.own), Reason: "none", Key: h.key(), By: "test",
+		})
+		require.NoError(t, err)
+		require.Empty(t, h.heard(h.agency.WalletID))
+		ask(bolt)
+		require.Equal(t, []string{"wallet.paused"}, h.heard(h.agency.WalletID), "the pool was asked")
+		require.Equal(t, []string{"upstream.paused"}, h.heard(bolt.Wallet))
+		h.give(acme.Wallet, 1_000)
+		require.Equal(t, []string{"wallet.resumed"}, h.heard(acme.Wallet))
+		h.ledgerHolds()
+	})
+}
+
 // A threshold in credits is told of again only after it has recovered by a tenth.
 func TestAThresholdRearmsAfterRecovery(t *testing.T) {
 	t.Parallel()

@@ -55,6 +55,7 @@ type Service struct {
 	tenants   recall[string, models.Agency]        // by external id, for the accounts that are read again
 	periods   recall[models.AgencyID, models.Time] // when the running ones end
 	brands    recall[brandKey, models.Brand]       // published ones
+	refusals  recall[models.WalletID, struct{}]    // that were noted
 	declined  sharedRead[map[models.WalletID]bool] // see declinedWallets
 	cards     *cards
 	apiKeys   *apiKeys
@@ -91,7 +92,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.sumEvery = sumEvery
 	s.directory.ttl, s.tenants.ttl = directoryTTL, tenantsTTL
-	s.periods.ttl, s.brands.ttl = periodTTL, brandTTL
+	s.periods.ttl, s.brands.ttl, s.refusals.ttl = periodTTL, brandTTL, refusalTTL
 	s.declined.read = func(ctx context.Context) (map[models.WalletID]bool, error) {
 		return declinedWallets(s.db.Read.WithContext(ctx))
 	}

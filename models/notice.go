@@ -32,7 +32,7 @@ const (
 	NoticePurchaseCredited NoticeEvent = "purchase.credited"
 	NoticePurchaseRefunded NoticeEvent = "purchase.refunded"
 	NoticePaymentDisputed  NoticeEvent = "payment.disputed"
-	NoticeRefundFailed     NoticeEvent = "refund.failed"   // money on its way back did not arrive
+	NoticeRefundFailed     NoticeEvent = "refund.failed" // money on its way back did not arrive
 	NoticeDisputeDecided   NoticeEvent = "dispute.decided"
 	NoticePaymentWarned    NoticeEvent = "payment.warned" // a card network takes it for fraud
 	NoticeSalesPaused      NoticeEvent = "sales.paused"   // the agency takes no money: Stripe or its owner says so
@@ -142,4 +142,5 @@ type Alarm struct {
 	Told     int64    // counts what was told
 	LookAt   Time     // when the clock looks again; 0: not by itself
 	LookedAt Time
+	AskedAt  Time // when its AI was first refused, where nothing was ever charged to it; 0: never
 }
