@@ -308,7 +308,7 @@ func (s *Service) settleReferral(ctx context.Context, referrer, referred models.
 		if err != nil {
 			return err
 		}
-		if r.State == models.ReferralWaiting && paid.ref != "" {
+		if r.State == models.ReferralWaiting && paid.earns(r.Credits) {
 			if err := s.decideReferral(ctx, tx, &house, &r, paid, now); err != nil {
 				return err
 			}
@@ -332,6 +332,16 @@ type clearedPayment struct {
 	ref      string // our purchase, or Stripe's invoice; "": there is none
 	paidAt   models.Time
 	standing ledger.Standing
+}
+
+// earns tells whether some of a reward follows from the payment now. One that is given
+// back before it was looked at may come again, and nobody is told of it until then.
+func (p *clearedPayment) earns(reward models.Credits) bool {
+	if p.ref == "" {
+		return false
+	}
+	revoked, frozen := p.standing.Target(reward)
+	return revoked+frozen < reward
 }
 
 // rewardedPayment is the payment that a referral counts: the one it was decided

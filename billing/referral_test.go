@@ -123,6 +123,28 @@ func TestARewardFollowsItsPayment(t *testing.T) {
 	})
 }
 
+// Money that is on its way back when the payment is first looked at earns nothing, and
+// nobody is told that it did; it does once the refund has failed.
+func TestAPaymentThatWasGivenBackEarnsNothing(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		friend := s.bring(t, "friend")
+		s.mode(t, "drop")
+		p := friend.buy(t, "k", "credits-12500", 0)
+		s.pay(t, p)
+		id := s.refund(t, p, 50_00)
+		require.Equal(t, models.PurchaseRefunded, friend.settled(t, p).Status)
+		require.NoError(t, s.RunDue(t.Context(), s.clock.Now()))
+		require.Equal(t, models.ReferralWaiting, s.referrals(t).Rows[0].State)
+		require.Zero(t, s.notices(t, models.NoticeReferralEarned))
+		s.bank(t, "refunds/"+id, url.Values{"status": {"failed"}})
+		friend.settled(t, p)
+		require.Equal(t, 2*thousand, s.bonus(t))
+		require.EqualValues(t, 1, s.notices(t, models.NoticeReferralEarned))
+	})
+}
+
 func entriesOf(t *testing.T, db *models.DB, agency models.AgencyID) (n int64) {
 	t.Helper()
 	require.NoError(t, db.Read.Model(&models.Entry{}).Where("agency_id = ?", agency).Count(&n).Error)
