@@ -32,14 +32,23 @@ export function measure(page) {
       return `<${e.localName}${e.id && `#${e.id}`}${e.className && typeof e.className === "string" ? `.${e.className.replaceAll(" ", ".")}` : ""}> "${words}"`;
     };
     const shown = (e) => e.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
-    // What only screen readers get is clipped to a dot.
-    const clipped = (e) => {
-      for (let at = e; at && at !== document.body; at = at.parentElement) {
-        const style = getComputedStyle(at);
-        if (style.position === "absolute" && (style.clipPath !== "none" || style.clip !== "auto") && at.offsetWidth <= 1) return true;
-      }
-      return false;
+    // What an element takes from those around it is asked of each of them once.
+    const within = (none, of) => {
+      const known = new Map([[null, none]]);
+      const at = (e) => {
+        if (!known.has(e)) known.set(e, of(at(e.parentElement), e, getComputedStyle(e)));
+        return known.get(e);
+      };
+      return at;
     };
+    // What only screen readers get is clipped to a dot.
+    const clipped = within(false, (outer, e, style) => outer ||
+      style.position === "absolute" && (style.clipPath !== "none" || style.clip !== "auto") && e.offsetWidth <= 1);
+    const scrolls = within(false, (outer, e, style) => outer || ["auto", "scroll"].includes(style.overflowX) && e.tabIndex === 0);
+    const scale = within(1, (outer, e, { transform, zoom }) => {
+      const m = transform === "none" ? { a: 1, b: 0, c: 0, d: 1 } : new DOMMatrix(transform);
+      return outer * Math.min(1, Math.hypot(m.a, m.b), Math.hypot(m.c, m.d)) * Math.min(1, Number(zoom) || 1);
+    });
     const skip = (e) => e.closest(".skip");
 
     // Nothing scrolls sideways, and nothing that is seen reaches beyond the edge.
@@ -48,9 +57,7 @@ export function measure(page) {
     for (const e of document.body.querySelectorAll("td, th, p, a, button, input, select, h1, h2, h3, dd, dt, li, svg, pre, span, time")) {
       if (!shown(e) || clipped(e) || skip(e)) continue;
       const box = e.getBoundingClientRect();
-      let scrolls = false;
-      for (let at = e.parentElement; at; at = at.parentElement) scrolls ||= ["auto", "scroll"].includes(getComputedStyle(at).overflowX) && at.tabIndex === 0;
-      if (box.width && !scrolls && (box.right > innerWidth + 1 || box.left < -1)) wrong.push(`${name(e)} reaches from ${Math.round(box.left)} to ${Math.round(box.right)} of ${innerWidth} px`);
+      if (box.width && !scrolls(e.parentElement) && (box.right > innerWidth + 1 || box.left < -1)) wrong.push(`${name(e)} reaches from ${Math.round(box.left)} to ${Math.round(box.right)} of ${innerWidth} px`);
     }
 
     // The smallest text, after every scaling.
@@ -68,11 +75,7 @@ export function measure(page) {
         const m = e.getScreenCTM();
         size *= Math.min(Math.hypot(m.a, m.b), Math.hypot(m.c, m.d));
       }
-      for (let at = e; at; at = at.parentElement) {
-        const { transform, zoom } = getComputedStyle(at);
-        const m = new DOMMatrix(transform);
-        size *= Math.min(1, Math.hypot(m.a, m.b), Math.hypot(m.c, m.d)) * Math.min(1, Number(zoom) || 1);
-      }
+      size *= scale(e);
       size = Math.min(size, box.height); // a box lower than its letters cuts them
       if (size < smallest) smallest = size;
       if (size < leastText - 0.01) wrong.push(`${size.toFixed(1)} px text: ${name(e)}`);
