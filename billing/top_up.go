@@ -21,6 +21,21 @@ import (
 // Automatic top-up: how it is set up. top_up_run.go charges. docs/decisions/0016
 // says why it is as it is.
 
+// Holds is what somebody gets of an offer, bonus included.
+func (o *TopUpOffer) Holds() models.Credits { return o.Credits + o.Pack.Bonus }
+
+// worsened tells what of an offer is not as it was agreed to: it costs more, or
+// holds less. Credits of 0 were agreed to before that was kept.
+func worsened(t *models.TopUp, o *TopUpOffer) error {
+	switch {
+	case o.Price.Amount > t.Price:
+		return pausedError{models.TopUpOffer, o.Title + " costs " + o.Price.Decimal() + " now, more than you agreed to."}
+	case o.Holds() < t.Credits:
+		return pausedError{models.TopUpOffer, o.Title + " holds " + creditsWord(o.Holds()) + " now, fewer than you agreed to."}
+	}
+	return nil
+}
+
 // SavedCards is what billing needs of Stripe to charge a card while nobody is
 // there.
 type SavedCards interface {
@@ -427,6 +442,7 @@ type TopUpInput struct {
 	Limit     models.Money   // in a calendar month
 	ForSales  bool           // an agency's: also what a client's purchase lacks
 	Seen      int64          // the price that was agreed to; 0: whatever it is
+	SeenHolds models.Credits // the credits that were, bonus included; 0: whatever they are
 	By        Actor
 }
 
@@ -481,8 +497,8 @@ func (s *Service) planTopUp(ctx context.Context, tx *gorm.DB, in *TopUpInput, no
 	if len(wrong) > 0 {
 		return out, errors.Join(wrong...)
 	}
-	if in.Seen > 0 && out.Offer.Price.Amount > in.Seen {
-		return out, problem.New(problem.Conflict, "price_changed", "The price changed while the page was open. Look at it once more.").On("offer")
+	if in.Seen > 0 && out.Offer.Price.Amount > in.Seen || out.Offer.Holds() < in.SeenHolds {
+		return out, problem.New(problem.Conflict, "offer_changed", "What it buys changed while the page was open. Look at it once more.").On("offer")
 	}
 	view, err := s.ledger.ViewIn(ctx, tx, a.Agency.ID, a.Wallet, now)
 	if err != nil {
@@ -557,7 +573,7 @@ func chosenOffer(offers []TopUpOffer, id string, quantity models.Credits) (TopUp
 // TurnTopUpOn has a wallet buy by itself from now on; a wallet that is below the
 // threshold buys at once, and the purchase that this began is given too. Errors:
 // invalid_threshold, unknown_offer, invalid_quantity, invalid_limit,
-// price_changed, no_card, top_up_not_allowed, pooled_account, agency_paused.
+// offer_changed, no_card, top_up_not_allowed, pooled_account, agency_paused.
 func (s *Service) TurnTopUpOn(ctx context.Context, in TopUpInput) (models.TopUp, models.Purchase, error) { //nolint:gocritic // sent once
 	now := s.clock.Now()
 	a := in.Account
@@ -585,7 +601,8 @@ func (s *Service) TurnTopUpOn(ctx context.Context, in TopUpInput) (models.TopUp,
 		if plan.Offer.Pack.Kind == models.PackQuantity {
 			t.Quantity = plan.Offer.Credits
 		}
-		t.Price, t.Currency, t.MonthlyLimit, t.ForSales = plan.Offer.Price.Amount, plan.Offer.Price.Currency, in.Limit.Amount, in.ForSales && a.SubAccount == nil
+		t.Price, t.Currency, t.Credits = plan.Offer.Price.Amount, plan.Offer.Price.Currency, plan.Offer.Holds()
+		t.MonthlyLimit, t.ForSales = in.Limit.Amount, in.ForSales && a.SubAccount == nil
 		t.AgreedBy, t.AgreedAt, t.DueAt = string(in.By), now, now
 		if err := tx.Select("*").Updates(&t).Error; err != nil {
 			return err

@@ -383,8 +383,8 @@ func claimPack(tx *gorm.DB, t *models.TopUp, p *models.Purchase, need, cover mod
 	if err != nil {
 		return err
 	}
-	if offer.Price.Amount > t.Price {
-		return pausedError{models.TopUpOffer, offer.Title + " costs " + offer.Price.Decimal() + " now, more than you agreed to."}
+	if err := worsened(t, &offer); err != nil {
+		return err
 	}
 	times := timesFor(need, offer.Credits)
 	if cover > 0 {
@@ -446,11 +446,11 @@ func (s *Service) claimPackage(ctx context.Context, tx *gorm.DB, a *Account, t *
 	if err := tx.Where("agency_id = ? AND id = ?", t.AgencyID, t.PackageID).Limit(1).Find(&pkg).Error; err != nil {
 		return err
 	}
-	switch {
-	case pkg.ID.IsZero():
+	if pkg.ID.IsZero() {
 		return pausedError{models.TopUpOffer, "What it bought is not sold any more."}
-	case pkg.Price > t.Price:
-		return pausedError{models.TopUpOffer, pkg.Name + " costs " + pkg.Total().Decimal() + " now, more than you agreed to."}
+	}
+	if err := worsened(t, &TopUpOffer{Title: pkg.Name, Credits: pkg.Credits, Price: pkg.Total()}); err != nil {
+		return err
 	}
 	times := timesFor(need, pkg.Credits)
 	if pkg.MonthlyLimit > 0 {

@@ -546,6 +546,53 @@ func TestAClientsTopUpWithoutStockChargesNobody(t *testing.T) {
 	})
 }
 
+// Fewer credits for the same price are not what was agreed to: nobody is charged
+// for them, whether a pack shrank or a package did.
+func TestTopUpStopsForFewerCredits(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		s.save(t, s.account, cardPays)
+		s.turnOn(t, thousand, 100_00)
+		require.Equal(t, 2*thousand, s.topUp(t, s.account).Credits, "what was agreed to is kept")
+		require.NoError(t, db.Write.Model(&models.Pack{}).Where("code = 'credits-2000'").Update("credits", 1_900*models.Credit).Error)
+		s.dry(t)
+		s.later(t, time.Minute)
+		v := s.topUp(t, s.account)
+		require.Equal(t, []any{models.TopUpPaused, models.TopUpOffer}, []any{v.State, v.Reason})
+		require.Contains(t, v.Note, "holds 1,900 credits now, fewer than you agreed to")
+		require.Empty(t, s.charged(t, ""))
+	})
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		require.NoError(t, s.AllowClientTopUps(t.Context(), s.account.Agency.ID, true, "test"))
+		s.save(t, acme, cardPays)
+		_, err := s.turnClientOn(t, acme, growth, thousand)
+		require.NoError(t, err)
+		require.Equal(t, map[string]int{"succeeded": 1}, s.charged(t, shopAccount))
+		edit := billing.PackageEdit{
+			Agency: growth.AgencyID, ID: growth.ID, Name: growth.Name, Credits: thousand, Price: growth.Price, CostBasis: models.CostBest, OnSale: true, By: "test",
+		}
+		_, err = s.SavePackage(t.Context(), billing.Scope{}, edit)
+		require.NoError(t, err)
+		s.use(t, acme, 10_000, "used")
+		s.later(t, 2*time.Hour)
+		require.Equal(t, map[string]int{"succeeded": 1}, s.charged(t, shopAccount), "nor ten of it for ten times the price")
+		v := s.topUp(t, acme)
+		require.Equal(t, []any{models.TopUpPaused, models.TopUpOffer}, []any{v.State, v.Reason})
+
+		in := billing.TopUpInput{Account: acme, Threshold: thousand, Offer: growth.ID.String(), Limit: models.Money{Amount: 500_00, Currency: "usd"}, By: "test"}
+		in.Seen, in.SeenHolds = growth.Price, growth.Credits
+		_, _, err = s.TurnTopUpOn(t.Context(), in)
+		require.True(t, problem.Is(err, "offer_changed"), "the page showed more: %v", err)
+		in.SeenHolds = thousand
+		_, _, err = s.TurnTopUpOn(t.Context(), in)
+		require.NoError(t, err)
+		require.Equal(t, []any{models.TopUpOn, thousand}, []any{s.topUp(t, acme).State, s.topUp(t, acme).Credits})
+	})
+}
+
 // A dearer pack is not what was agreed to, and a disputed payment ends it.
 func TestTopUpStopsForAPriceAndForADispute(t *testing.T) {
 	t.Parallel()

@@ -291,7 +291,7 @@ func (a *app) showTopUpConfirm(c echo.Context, code int, f topUpForm) error { //
 			out.Fields = append(out.Fields, views.Hidden{Name: name, Value: v})
 		}
 	}
-	out.Fields = append(out.Fields, views.Hidden{Name: "seen", Value: plan.Offer.Price.Decimal()})
+	out.Fields = append(out.Fields, views.Hidden{Name: "seen", Value: plan.Offer.Price.Decimal()}, views.Hidden{Name: "holds", Value: plan.Offer.Holds().String()})
 	title := "Turn on automatic top-up"
 	if out.Change {
 		title = "Change automatic top-up"
@@ -314,11 +314,14 @@ func (a *app) confirmTopUp(c echo.Context) error {
 	if seen, err := models.ParseMoney(c.FormValue("seen"), in.Limit.Currency); err == nil {
 		in.Seen = seen.Amount
 	}
+	if holds, err := models.ParseCredits(c.FormValue("holds")); err == nil {
+		in.SeenHolds = holds
+	}
 	t, bought, err := a.Billing.TurnTopUpOn(c.Request().Context(), in)
 	if err != nil {
 		if wrong, ok := wrongFields(err, topUpFields()...); ok {
 			f.errors = wrong
-			if problem.Is(err, "price_changed") {
+			if problem.Is(err, "offer_changed") {
 				return a.showTopUpConfirm(c, statusOf(err), f)
 			}
 			return a.showTopUp(c, statusOf(err), f)

@@ -118,6 +118,9 @@ func TestAutomaticTopUpIsSetUp(t *testing.T) {
 		at := url.Values{"threshold": {above}, "offer": {"credits-2000"}, "limit": {"20"}}
 		require.Contains(t, b.get("/buy/automatic/confirm?"+at.Encode()).doc().Find("button.primary").Text(), "buy 2,000 credits now — $10.00")
 		at.Set("seen", "10.00")
+		at.Set("holds", "2500")
+		require.Contains(t, send("/buy/automatic/confirm", at).doc().Find("main").Text(), "What it buys changed while the page was open.")
+		at.Set("holds", "2000")
 		require.Equal(t, http.StatusSeeOther, send("/buy/automatic/confirm", at).StatusCode)
 		require.Equal(t, before+2_000*models.Credit, p.left())
 		require.Contains(t, b.get("/purchases").doc().Find("main").Text(), "2,000")

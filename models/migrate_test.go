@@ -118,6 +118,60 @@ func TestCatalogueVersionsKeepRows(t *testing.T) {
 	}
 }
 
+// Automatic top-up that was set up before it kept what it gets for the price learns
+// that from the version of the pack, or from the package's price of that day.
+func TestTopUpsLearnWhatWasAgreedTo(t *testing.T) {
+	t.Parallel()
+	for _, d := range []models.Dialect{models.SQLite, models.Postgres} {
+		t.Run(string(d), func(t *testing.T) {
+			t.Parallel()
+			conn, p, _ := atSchema(t, d, 30)
+			run := func(query string, args ...any) {
+				t.Helper()
+				if d == models.SQLite {
+					query = toQuestionMarks(query)
+				}
+				_, err := conn.ExecContext(t.Context(), query, args...)
+				require.NoError(t, err)
+			}
+			run(map[models.Dialect]string{models.SQLite: "PRAGMA foreign_keys = off", models.Postgres: "SET session_replication_role = replica"}[d])
+			agency, fixed, byAmount, pkg := models.NewID[models.AgencyID](1), models.NewID[models.PackID](1), models.NewID[models.PackID](1), models.NewID[models.PackageID](1)
+			run("INSERT INTO packs (id, code, name, kind, credits, bonus, price, currency, created_at) VALUES ($1, 'f', 'F', 'fixed', 2000, 50, 1000, 'usd', 5)", fixed)
+			run("INSERT INTO packs (id, code, name, kind, minimum, step, unit_price, currency, created_at) VALUES ($1, 'q', 'Q', 'quantity', 10, 10, 1, 'usd', 5)", byAmount)
+			for i, credits := range []int{900, 10_000, 1_000} { // agreed to while it held 10,000
+				run("INSERT INTO package_prices (agency_id, package_id, number, credits, price, set_by, created_at) VALUES ($1, $2, $3, $4, 6000, 'x', $5)", agency, pkg, i+1, credits, 10*i)
+			}
+			want := map[models.WalletID]int64{}
+			set := func(pack, pkg any, quantity, credits int64) {
+				t.Helper()
+				w := models.NewID[models.WalletID](1)
+				want[w] = credits
+				run(`INSERT INTO top_ups (agency_id, wallet_id, state, pack_id, package_id, quantity, price, agreed_at, created_at) VALUES ($1, $2, 'off', $3, $4, $5, 1000, 15, 1)`,
+					agency, w, pack, pkg, quantity)
+			}
+			set(fixed, nil, 0, 2050)
+			set(byAmount, nil, 70, 70)
+			set(nil, pkg, 0, 10_000)
+			set(nil, models.NewID[models.PackageID](1), 0, 0) // nothing is known of it
+			set(nil, nil, 0, 0)
+			_, err := p.UpTo(t.Context(), 31)
+			require.NoError(t, err)
+			rows, err := conn.QueryContext(t.Context(), "SELECT wallet_id, credits FROM top_ups")
+			require.NoError(t, err)
+			defer func() { require.NoError(t, rows.Close()) }()
+			got := map[models.WalletID]int64{}
+			for rows.Next() {
+				var w models.WalletID
+				var credits int64
+				require.NoError(t, rows.Scan(&w, &credits))
+				got[w] = credits
+			}
+			require.NoError(t, rows.Err())
+			require.Equal(t, want, got)
+		})
+	}
+}
+
 // toQuestionMarks keeps the numbers: SQLite knows ?1.
 func toQuestionMarks(query string) string {
 	out := []byte(query)

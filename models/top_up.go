@@ -21,7 +21,7 @@ const (
 	TopUpAuthenticate TopUpReason = "authentication" // the bank wants its owner to confirm
 	TopUpRemoved      TopUpReason = "removed"        // the card was removed at Stripe, or cannot be charged there any more
 	TopUpLimit        TopUpReason = "limit"          // the month's money is spent
-	TopUpOffer        TopUpReason = "offer"          // what it buys is not sold, or costs more than was agreed
+	TopUpOffer        TopUpReason = "offer"          // what it buys is not sold, costs more or holds less than was agreed
 	TopUpDisputed     TopUpReason = "disputed"       // a payment was disputed
 	TopUpForbidden    TopUpReason = "forbidden"      // the agency does not allow it any more
 	TopUpReview       TopUpReason = "review"         // a payment waits for a person
@@ -40,6 +40,7 @@ type TopUp struct {
 	PackageID    PackageID   // or a package
 	Quantity     Credits     // of a pack that is sold by the quantity; else 0
 	Price        int64       // agreed for one of it, minor units; it never pays more
+	Credits      Credits     // agreed for that price, bonus included: it never takes fewer; 0: not known
 	Currency     string
 	MonthlyLimit int64 // minor units, in a calendar month of the agency's zone
 	ForSales     bool  // an agency's: also what a client's purchase lacks of its stock

@@ -47,7 +47,7 @@ func topUps() []Page {
 	now.Left, now.Now, now.Credits, now.Price, now.Short = credits(420), true, credits(12_500), usd(5_000), true
 	change := confirm
 	change.Frame, change.Change, change.Errors = failed(agencyFrame("Change automatic top-up", "buy")), true,
-		views.FieldErrors{{Field: "offer", Text: "The price changed while the page was open. Look at it once more."}}
+		views.FieldErrors{{Field: "offer", Text: "What it buys changed while the page was open. Look at it once more."}}
 	return []Page{
 		{"top-up-off", views.TopUpPage(off)},
 		{"top-up-wrong", views.TopUpPage(wrong)},
