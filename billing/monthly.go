@@ -216,6 +216,11 @@ func (s *Service) saveMonthly(ctx context.Context, row *models.PackageSubscripti
 		if was.Status == row.Status {
 			return nil
 		}
+		if row.Status == models.PackageSubPastDue {
+			if err := s.notifyUnpaid(tx, row, asked); err != nil {
+				return err
+			}
+		}
 		return s.audit(tx, row.AgencyID, actorStripe, "sales.monthly", row.ID.String(), row.Title+" "+string(row.Status), "", asked)
 	})
 	return *row, err
@@ -323,7 +328,7 @@ func (s *Service) writeRenewal(ctx context.Context, row *models.PackageSubscript
 			err = problem.New(problem.Conflict, "out_of_stock", "These credits cannot be sold right now.").Because(err)
 		}
 		if problem.Is(err, "out_of_stock") && last {
-			err = s.shortRenewal(tx, &p, i.Paid, now)
+			err = s.shortRenewal(tx, &p, i, now)
 		}
 		if err != nil {
 			return err
@@ -342,26 +347,63 @@ func (s *Service) writeRenewal(ctx context.Context, row *models.PackageSubscript
 }
 
 // shortRenewal decides about a month for which the stock is short.
-func (s *Service) shortRenewal(tx *gorm.DB, p *models.Purchase, paid bool, now models.Time) error {
+func (s *Service) shortRenewal(tx *gorm.DB, p *models.Purchase, i *checkout.Invoice, now models.Time) error {
 	if err := beyondStock(tx, p, errShort); err == nil || !errors.Is(err, errShort) {
 		return err
 	}
-	if paid { // the client gets them whatever the rule: the money is there
+	if i.Paid { // the client gets them whatever the rule: the money is there
 		p.Waits = true
 		return nil
 	}
 	p.Status, p.StatusNote = models.PurchaseCancelled, "You were not charged for this month: these credits could not be sold."
-	wallet, err := agencyWallet(tx, p.AgencyID)
+	client, wallet, err := s.seller(tx, p)
 	if err != nil {
 		return err
 	}
-	return s.notify(tx, notice{
-		agency: p.AgencyID, wallet: wallet, event: models.NoticeTopUpFailed, key: "renewal:" + p.Invoice,
-		facts: models.NoticeFacts{
-			Credits: p.Credits, Amount: p.Price, Currency: p.Currency, Name: p.Title, Path: "/buy",
-			Reason: "A client's monthly " + p.Title + " was due, and you had not enough purchased credits. They were not charged, and got none this month.",
-		},
-	}, now)
+	rule, err := oversellRule(tx, p.AgencyID)
+	if err != nil {
+		return err
+	}
+	why := "You don't sell more than you hold."
+	if rule.Rule == models.OversellAllow {
+		why = "No more than " + creditsWord(rule.Limit) + " may wait for your stock at once."
+	}
+	if why, err = withTopUp(tx, p.AgencyID, wallet, why); err != nil {
+		return err
+	}
+	n := notice{
+		agency: p.AgencyID, wallet: wallet, event: models.NoticeMonthSkipped, key: "renewal:" + p.Invoice,
+		facts: models.NoticeFacts{Credits: p.Credits, Amount: p.Price, Currency: p.Currency, Name: client, Reason: why, At: i.PeriodEnd},
+	}
+	return s.tellBoth(tx, &n, p.WalletID, now)
+}
+
+// tellBoth tells an agency of a month of its client, and the client with what it has
+// left and without what is the agency's to know.
+func (s *Service) tellBoth(tx *gorm.DB, n *notice, client models.WalletID, now models.Time) error {
+	if err := s.notify(tx, *n, now); err != nil {
+		return err
+	}
+	left, err := leftIn(tx, n.agency, client)
+	if err != nil {
+		return err
+	}
+	n.wallet, n.facts.Name, n.facts.Reason, n.facts.Left = client, "", "", left
+	return s.notify(tx, *n, now)
+}
+
+// notifyUnpaid tells both sides that the payment of a month did not go through, once
+// a month: Stripe tries it again, and each try may bring an event.
+func (s *Service) notifyUnpaid(tx *gorm.DB, row *models.PackageSubscription, now models.Time) error {
+	client, wallet, err := s.seller(tx, &models.Purchase{AgencyID: row.AgencyID, WalletID: row.WalletID})
+	if err != nil {
+		return err
+	}
+	n := notice{
+		agency: row.AgencyID, wallet: wallet, event: models.NoticeMonthUnpaid, key: row.ID.String() + " " + row.PeriodStart.RFC3339(),
+		facts: models.NoticeFacts{Credits: row.Credits, Amount: row.Price, Currency: row.Currency, Name: client},
+	}
+	return s.tellBoth(tx, &n, row.WalletID, now)
 }
 
 var errShort = errors.New("the stock is short")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,6 +53,17 @@ func (s *shop) months(t *testing.T, sub models.PackageSubscription) []models.Pur
 	var out []models.Purchase
 	require.NoError(t, s.db.Read.Where("agency_id = ? AND subscription_id = ?", sub.AgencyID, sub.ID).Order("created_at, id").Find(&out).Error)
 	return out
+}
+
+// says is what somebody was told of an event, the one time it was.
+func (s *shop) says(t *testing.T, who *billing.Account, event models.NoticeEvent) string {
+	t.Helper()
+	var all []models.Notice
+	require.NoError(t, s.db.Read.Where("agency_id = ? AND wallet_id = ? AND event = ?", who.Agency.ID, who.Wallet, event).Find(&all).Error)
+	require.Len(t, all, 1, "told once")
+	voice := billing.Voice{Client: who.SubAccount != nil, Agency: who.Agency.Name, Platform: "Refill", Zone: who.Zone}
+	words := voice.Say(&all[0])
+	return words.Title + " " + strings.Join(words.Lines, " ")
 }
 
 // renew moves the clock beyond a subscription's month and does what is due then.
@@ -137,6 +149,12 @@ func TestAMonthThatIsNotPaid(t *testing.T) {
 		require.Equal(t, models.PackageSubPastDue, sub.Status)
 		require.Zero(t, s.balance(t, acme).Purchased, "the first month is over")
 		require.Equal(t, 10*thousand, s.balance(t, s.account).Held)
+		for range 3 { // Stripe tells of every try
+			_, err := s.SettleMonthly(t.Context(), sub.AgencyID, sub.ID)
+			require.NoError(t, err)
+		}
+		require.Contains(t, s.says(t, acme, models.NoticeMonthUnpaid), "The payment of $60.00 for your monthly 10,000 credits failed.")
+		require.Contains(t, s.says(t, s.account, models.NoticeMonthUnpaid), "The payment of $60.00 of acme for its monthly 10,000 credits failed.")
 		require.Equal(t, http.StatusOK, s.sim(t, "subscriptions/"+sub.StripeID+"/card", url.Values{"card": {cardPays}}))
 		s.later(t, 4*24*time.Hour)
 		require.NoError(t, s.simulator.Tick(t.Context()))
@@ -207,6 +225,16 @@ func TestAMonthWithoutStock(t *testing.T) {
 					require.Len(t, s.attempts(t, s.account), 1)
 				}
 				require.Equal(t, models.PackageSubActive, sub.Status)
+				require.Empty(t, s.told(t, s.account)[models.NoticeTopUpFailed], "no card was asked in vain")
+				switch answer {
+				case "refuse":
+					client := s.says(t, acme, models.NoticeMonthSkipped)
+					require.Contains(t, client, "Your monthly 30,000 credits were due, and could not be added this time. You were not charged.")
+					require.NotContains(t, client, "sell", "the agency's stock is its own")
+					require.Contains(t, s.says(t, s.account, models.NoticeMonthSkipped), "acme was due its monthly 30,000 credits, and you had too few purchased credits: it was not charged the $150.00, got none, and has been told. You don't sell more than you hold.")
+				case "wait":
+					require.Contains(t, s.says(t, s.account, models.NoticeSaleWaits), "acme has paid $150.00 for 30,000 credits")
+				}
 				if answer != "wait" {
 					return
 				}

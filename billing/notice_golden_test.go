@@ -85,7 +85,9 @@ func sampleNotices(client bool) map[string][]models.Notice {
 				f.Name = "Acme Dental"
 			}
 		}))},
-		"test": {one(models.NoticeTest, left)},
+		"month-skipped": {one(models.NoticeMonthSkipped, dollars(models.NoticeFacts{Credits: credits(10_000), At: day(30)}, 6_000))},
+		"month-unpaid":  {one(models.NoticeMonthUnpaid, dollars(models.NoticeFacts{Credits: credits(10_000)}, 6_000))},
+		"test":          {one(models.NoticeTest, left)},
 	}
 	if client {
 		all["upstream-paused"] = []models.Notice{one(models.NoticeUpstreamPaused, models.NoticeFacts{Left: credits(500)})}
@@ -121,6 +123,11 @@ func sampleNotices(client bool) map[string][]models.Notice {
 	all["sales-paused-details"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: "Details are missing.", Count: 2})}
 	all["sales-disconnected"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: disconnectedReason})}
 	all["sales-resumed"] = []models.Notice{one(models.NoticeSalesResumed, models.NoticeFacts{})}
+	all["month-skipped"][0].Facts.Name, all["month-skipped"][0].Facts.Reason = "Acme Dental", "You don't sell more than you hold. Automatic top-up has not bought them."
+	all["month-unpaid"][0].Facts.Name = "Acme Dental"
+	all["sale-waits"] = []models.Notice{one(models.NoticeSaleWaits, dollars(models.NoticeFacts{
+		Name: "Acme Dental", Reason: "You let clients buy beyond your stock.", Credits: credits(10_000),
+	}, 6_000))}
 	all["rate-changed"] = []models.Notice{one(models.NoticeRateChanged, models.NoticeFacts{Name: "Replies", At: day(5), Count: 3})}
 	all["referral-earned"] = []models.Notice{one(models.NoticeReferralEarned, with(func(f *models.NoticeFacts) {
 		f.Credits, f.Name, f.Path = credits(2_000), "Bluebird Studio", "/referral"

@@ -421,12 +421,12 @@ func EventsFor(client bool) []models.NoticeEvent {
 	if client {
 		return append(common, models.NoticeUpstreamPaused, models.NoticeExpiring, models.NoticePurchaseCredited, models.NoticePurchaseRefunded,
 			models.NoticeRefundFailed, models.NoticePaymentDisputed, models.NoticeDisputeDecided, models.NoticeTopUpDone, models.NoticeTopUpFailed, models.NoticeTopUpLimit, models.NoticeTopUpPaused,
-			models.NoticeStandingSkipped, models.NoticeGiftRedeemed)
+			models.NoticeMonthUnpaid, models.NoticeMonthSkipped, models.NoticeStandingSkipped, models.NoticeGiftRedeemed)
 	}
 	return append(common, models.NoticeExpiring, models.NoticePlanReset, models.NoticePlanPastDue, models.NoticePlanEnded,
 		models.NoticeTopUpDone, models.NoticeTopUpFailed, models.NoticeTopUpLimit, models.NoticeTopUpPaused,
 		models.NoticePurchaseCredited, models.NoticePurchaseRefunded, models.NoticeRefundFailed, models.NoticePaymentDisputed, models.NoticeDisputeDecided,
-		models.NoticePaymentWarned, models.NoticeSalesPaused, models.NoticeSalesResumed,
+		models.NoticePaymentWarned, models.NoticeSalesPaused, models.NoticeSalesResumed, models.NoticeSaleWaits, models.NoticeMonthUnpaid, models.NoticeMonthSkipped,
 		models.NoticeSubAccountLow, models.NoticeSubAccountPaused, models.NoticeSubAccountBought, models.NoticeStandingSkipped,
 		models.NoticeRateChanged, models.NoticeReferralEarned, models.NoticeGiftRedeemed, models.NoticeSummaryWeekly)
 }

@@ -73,6 +73,8 @@ func (v Voice) Say(n *models.Notice) NoticeWords {
 			Lines:  sentences("Stripe takes payments for you again: your clients see your packages and can buy.", "Nothing has to be done."),
 			Button: "See your packages", Path: cmp.Or(f.Path, "/packages"),
 		}
+	case models.NoticeSaleWaits, models.NoticeMonthSkipped, models.NoticeMonthUnpaid:
+		return v.monthly(n.Event, f, now)
 	case models.NoticeStandingSkipped:
 		return v.skipped(f, now)
 	case models.NoticeRateChanged:
@@ -512,6 +514,55 @@ func (v Voice) skipped(f *models.NoticeFacts, now models.Time) NoticeWords {
 	}
 	w.Lines = sentences(why+f.Reason+spaced(v.left(f)), strings.TrimSpace("Assign them by hand once you have enough. "+next))
 	return w
+}
+
+// monthly tells of sales that find too little stock, and of months of a package that
+// were not sold or not paid; an agency's stock is not its client's to know.
+func (v Voice) monthly(event models.NoticeEvent, f *models.NoticeFacts, now models.Time) NoticeWords {
+	next := ""
+	if f.At > now {
+		next = "The next month is due " + days(f.At, now, v.Zone) + "."
+	}
+	what := "its monthly " + creditsWord(f.Credits)
+	if v.Client {
+		what = "your monthly " + creditsWord(f.Credits)
+	}
+	switch {
+	case event == models.NoticeSaleWaits:
+		return NoticeWords{
+			Title: "A client has paid for " + creditsWord(f.Credits) + " you do not have",
+			Lines: sentences(f.Name+" has paid"+withMoney(" ", f)+" for "+creditsWord(f.Credits)+", and you have too few purchased credits to give. "+f.Reason,
+				"It waits, and gets them by itself as soon as you have enough. Buy credits, or refund the sale."),
+			Button: "Buy credits", Path: cmp.Or(f.Path, "/buy"),
+		}
+	case event == models.NoticeMonthSkipped && v.Client:
+		return NoticeWords{
+			Title: "This month's credits were not added",
+			Lines: sentences("Your monthly "+creditsWord(f.Credits)+" were due, and could not be added this time. You were not charged."+spaced(v.left(f)),
+				strings.TrimSpace(v.Agency+" has been told. "+next)),
+			Button: "See your account", Path: "/",
+		}
+	case event == models.NoticeMonthSkipped:
+		return NoticeWords{
+			Title: "A month of " + f.Name + " was not sold",
+			Lines: sentences(f.Name+" was due "+what+", and you had too few purchased credits: it was not charged"+withMoney(" the ", f)+", got none, and has been told. "+f.Reason,
+				strings.TrimSpace("Buy credits, and the next month is sold as usual. "+next)),
+			Button: "Buy credits", Path: cmp.Or(f.Path, "/buy"),
+		}
+	case v.Client:
+		return NoticeWords{
+			Title: "The payment for your monthly credits failed",
+			Lines: sentences("The payment"+ofMoney(f)+" for "+what+" failed."+spaced(v.left(f)),
+				"They are added as soon as it goes through. It is tried again; change the card if it will not work."),
+			Button: "Change the card", Path: cmp.Or(f.Path, "/buy"),
+		}
+	}
+	return NoticeWords{
+		Title: "A monthly payment of " + f.Name + " failed",
+		Lines: sentences("The payment"+ofMoney(f)+" of "+f.Name+" for "+what+" failed. It gets them as soon as it pays.",
+			"Stripe tries again by itself, and its people have been told. Nothing has to be done."),
+		Button: "See your sales", Path: cmp.Or(f.Path, "/sales"),
+	}
 }
 
 // ofSale marks the dispute of a client's payment, told to who sold.

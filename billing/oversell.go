@@ -3,7 +3,6 @@ package billing
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"gorm.io/gorm"
 
@@ -103,17 +102,35 @@ func beyondStock(tx *gorm.DB, p *models.Purchase, short error) error {
 
 // notifyWaiting tells an agency that a client has paid for what it does not have.
 func (s *Service) notifyWaiting(tx *gorm.DB, p *models.Purchase, now models.Time) error {
-	wallet, err := agencyWallet(tx, p.AgencyID)
+	client, wallet, err := s.seller(tx, p)
 	if err != nil {
 		return err
 	}
+	rule, err := oversellRule(tx, p.AgencyID)
+	if err != nil {
+		return err
+	}
+	why := "Its payment came when too few were left."
+	if p.Waits && rule.Rule != models.OversellRefuse {
+		why = "You let clients buy beyond your stock."
+	}
+	if why, err = withTopUp(tx, p.AgencyID, wallet, why); err != nil {
+		return err
+	}
 	return s.notify(tx, notice{
-		agency: p.AgencyID, wallet: wallet, event: models.NoticeTopUpFailed, key: "waits:" + p.ID.String(),
-		facts: models.NoticeFacts{
-			Credits: p.Credits, Amount: p.Price, Currency: p.Currency, Name: p.Title, Path: "/buy",
-			Reason: fmt.Sprintf("A client has paid for %s of %s, and you have not enough purchased credits. They get them as soon as you do.", p.Credits.Counted(), p.Title),
-		},
+		agency: p.AgencyID, wallet: wallet, event: models.NoticeSaleWaits, key: "waits:" + p.ID.String(),
+		facts: models.NoticeFacts{Credits: p.Credits, Amount: p.Price, Currency: p.Currency, Name: client, Reason: why},
 	}, now)
+}
+
+// withTopUp adds to why a sale finds no stock that automatic top-up, which was to
+// buy it, has not.
+func withTopUp(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, why string) (string, error) {
+	t, err := topUpOf(tx, agency, wallet)
+	if err == nil && t.State != models.TopUpOff && t.ForSales {
+		why += " Automatic top-up has not bought them."
+	}
+	return why, err
 }
 
 // waitingDue has agencies buy what clients have paid for and wait for, where they

@@ -55,7 +55,10 @@ func TestSellingBeyondTheStock(t *testing.T) {
 		s.becomes(t, second, models.PurchaseProcessing)
 		require.Zero(t, s.balance(t, bright).Available)
 		require.Zero(t, s.balance(t, s.account).Excess, "the agency never goes below zero for a sale")
-		require.Equal(t, 1, s.told(t, s.account)[models.NoticeTopUpFailed])
+		require.Empty(t, s.told(t, s.account), "no automatic top-up has failed")
+		said := s.says(t, s.account, models.NoticeSaleWaits)
+		require.Contains(t, said, "bright has paid $150.00 for 30,000 credits, and you have too few purchased credits to give. You let clients buy beyond your stock.")
+		require.NotContains(t, said, "not charged")
 		unused, err := s.SoldUnused(t.Context(), &s.account.Agency)
 		require.NoError(t, err)
 		require.Equal(t, []models.Credits{60 * thousand, 30 * thousand, 5 * thousand, 35 * thousand},

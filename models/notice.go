@@ -37,6 +37,9 @@ const (
 	NoticePaymentWarned    NoticeEvent = "payment.warned" // a card network takes it for fraud
 	NoticeSalesPaused      NoticeEvent = "sales.paused"   // the agency takes no money: Stripe or its owner says so
 	NoticeSalesResumed     NoticeEvent = "sales.resumed"
+	NoticeSaleWaits        NoticeEvent = "sale.waits"       // a client has paid for more than the agency has
+	NoticeMonthSkipped     NoticeEvent = "month.skipped"    // a month of a monthly package was not sold: the stock was short
+	NoticeMonthUnpaid      NoticeEvent = "month.unpaid"     // its payment failed
 	NoticeStandingSkipped  NoticeEvent = "standing.skipped" // a monthly assignment could not be given
 	NoticeRateChanged      NoticeEvent = "rate.changed"
 	NoticeReferralEarned   NoticeEvent = "referral.earned"

@@ -160,6 +160,12 @@ func eventWords(e models.NoticeEvent) [2]string {
 		return [2]string{"Your clients can't buy", "Stripe takes no payments for you, or is disconnected."}
 	case models.NoticeSalesResumed:
 		return [2]string{"Your clients can buy again", ""}
+	case models.NoticeSaleWaits:
+		return [2]string{"A client paid for more than you hold", "It waits for its credits until you buy some."}
+	case models.NoticeMonthSkipped:
+		return [2]string{"A monthly package was not added", "There were too few credits to sell. Nobody was charged."}
+	case models.NoticeMonthUnpaid:
+		return [2]string{"The payment for a monthly package failed", ""}
 	case models.NoticeStandingSkipped:
 		return [2]string{"Monthly credits were not given", "There were too few, or no room for them."}
 	case models.NoticeRateChanged:
