@@ -408,8 +408,8 @@ func (s *Service) notifyUnpaid(tx *gorm.DB, row *models.PackageSubscription, now
 
 var errShort = errors.New("the stock is short")
 
-// monthsDue asks Stripe about subscriptions nobody told us of, and has those of
-// archived clients end.
+// monthsDue asks Stripe about subscriptions nobody told us of, and has those end of
+// clients that can't use them: that are archived, or draw on their agency's pool.
 func (s *Service) monthsDue(ctx context.Context, now models.Time) error {
 	if s.months == nil {
 		return nil
@@ -433,7 +433,9 @@ func (s *Service) monthsDue(ctx context.Context, now models.Time) error {
 	var orphans []models.PackageSubscription
 	if err := s.db.Read.WithContext(ctx).Table("package_subscriptions p").Select("p.*").
 		Joins("JOIN sub_accounts sa ON sa.agency_id = p.agency_id AND sa.wallet_id = p.wallet_id").
-		Where("p.status IN ? AND p.cancel_at = 0 AND sa.status <> ?", []models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}, models.SubAccountActive).
+		Joins("JOIN wallets w ON w.agency_id = p.agency_id AND w.id = p.wallet_id").
+		Where("p.status IN ? AND p.cancel_at = 0 AND (sa.status <> ? OR w.funding = ?)",
+			[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}, models.SubAccountActive, models.Pooled).
 		Limit(pollBatch).Scan(&orphans).Error; err != nil {
 		return errors.Join(append(errs, err)...)
 	}

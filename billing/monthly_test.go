@@ -136,6 +136,28 @@ func TestAMonthlyPackage(t *testing.T) {
 	})
 }
 
+// A client that draws on its agency's pool has no use for a monthly package: it ends
+// with the month that is paid, and no other is charged.
+func TestAMonthlyPackageEndsWithASharedPool(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		sub := s.subscribes(t, acme, s.month(t, growth), "k")
+		require.NoError(t, s.ChangeSubAccount(t.Context(), billing.Scope{}, billing.SubAccountChange{
+			Agency: sub.AgencyID, SubAccount: acme.SubAccount.ID, Name: "acme", Funding: models.Pooled, PoolEvery: models.PoolCycle, By: "test",
+		}))
+		s.later(t, time.Minute)
+		running, err := s.MonthlyPackages(t.Context(), acme)
+		require.NoError(t, err)
+		require.Len(t, running, 1)
+		require.Equal(t, sub.PeriodEnd, running[0].CancelAt)
+		sub = s.renew(t, sub)
+		require.Equal(t, models.PackageSubEnded, sub.Status)
+		require.Len(t, s.months(t, sub), 1)
+	})
+}
+
 // A card that stops paying: the month's stock is kept while Stripe tries, and given
 // back when the subscription ends; a card that works pays it.
 func TestAMonthThatIsNotPaid(t *testing.T) {

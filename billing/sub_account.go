@@ -164,7 +164,8 @@ type SubAccountChange struct {
 
 // ChangeSubAccount renames a sub-account and sets how it gets credits, from the
 // next charge on. What did change is in the audit log; where nothing did, nothing
-// is written. Errors: not_found, invalid_name, invalid_funding, invalid_pool_cap,
+// is written. A monthly package of a client that draws on the pool from now on ends
+// with its month, as when it is archived. Errors: not_found, invalid_name, invalid_funding, invalid_pool_cap,
 // invalid_pool_every, invalid_excess.
 func (s *Service) ChangeSubAccount(ctx context.Context, scope Scope, in SubAccountChange) error {
 	now := s.clock.Now()

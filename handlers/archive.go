@@ -37,6 +37,9 @@ func (a *app) archiveForm(c echo.Context) error {
 		return err
 	}
 	out.People = len(list.People)
+	if out.Monthly, err = a.renewing(c, &sub.SubAccount); err != nil {
+		return err
+	}
 	if out.Frame, err = a.frame(c, "Archive "+sub.Name, "sub-accounts", nil); err != nil {
 		return err
 	}

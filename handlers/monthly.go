@@ -35,6 +35,18 @@ func (a *app) ownMonthlies(c echo.Context, account *billing.Account) ([]views.Mo
 	return out, err
 }
 
+// renewing are a client's monthly packages that would be paid again.
+func (a *app) renewing(c echo.Context, client *models.SubAccount) ([]views.MonthlyPackage, error) {
+	rows, err := a.Billing.MonthlyPackages(c.Request().Context(), billing.AccountOfSub(visitOf(c).viewer.Agency, *client))
+	var out []views.MonthlyPackage
+	for i := range rows {
+		if m := monthlyOf(&rows[i]); !m.Ends {
+			out = append(out, m)
+		}
+	}
+	return out, err
+}
+
 // soldMonthlies are the monthly packages of an agency's clients for its sales page.
 func (a *app) soldMonthlies(c echo.Context, agency models.AgencyID) ([]views.MonthlyPackage, error) {
 	rows, err := a.Billing.SoldMonthlies(c.Request().Context(), agency)

@@ -177,6 +177,9 @@ func (a *app) showEditSubAccount(c echo.Context, code int, sub billing.SubAccoun
 	} else {
 		f.Own = balance.Balance.Available
 	}
+	if f.Monthly, err = a.renewing(c, &sub.SubAccount); err != nil {
+		return err
+	}
 	return a.showSubAccountForm(c, code, "Edit "+sub.Name, f)
 }
 

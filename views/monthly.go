@@ -24,6 +24,11 @@ func (m MonthlyPackage) offer() string {
 	return format.CreditsWord(m.Credits) + " every month for " + format.Money(m.Price)
 }
 
+// ends is when it ends because its client can't use it any more.
+func (m MonthlyPackage) ends(f Frame) string {
+	return m.Name + " (" + m.offer() + ") ends " + format.Date(m.Renews, f.Now, f.zone()) + " and is not renewed."
+}
+
 // next is what comes next, and when.
 func (m MonthlyPackage) next(f Frame) string {
 	day := format.Date(m.Renews, f.Now, f.zone())

@@ -164,7 +164,8 @@ type Archive struct {
 	Held     models.Credits // in use now
 	Pooled   bool
 	People   int
-	Keep     bool // assigned credits stay
+	Keep     bool             // assigned credits stay
+	Monthly  []MonthlyPackage // that end with it
 }
 
 // Archived is the clients that were put away.

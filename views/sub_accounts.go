@@ -297,6 +297,8 @@ type SubAccountForm struct {
 
 	Zones []string       // to choose from
 	Own   models.Credits // credits of its own that would lie still in a shared pool
+	// Monthly are packages that would end with a shared pool.
+	Monthly []MonthlyPackage
 	// Ceiling is what the agency and its clients together may use beyond zero; 0
 	// leaves the field out.
 	Ceiling models.Credits

@@ -71,8 +71,9 @@ func archives() []Page {
 		Frame: clientsFrame("Archive Acme Dental"), Name: "Acme Dental", Account: "/sub-accounts/1", Action: "/sub-accounts/1/archive",
 		Assigned: credits(1_204), Other: credits(300), Held: credits(50), People: 2,
 	}
+	ask.Monthly = []views.MonthlyPackage{{Name: "Care plan", Credits: credits(10_000), Price: usd(60_00), Renews: at(29, 9, 0)}}
 	bare := ask
-	bare.Assigned, bare.Other, bare.Held, bare.People = 0, 0, 0, 0
+	bare.Monthly, bare.Assigned, bare.Other, bare.Held, bare.People = nil, 0, 0, 0, 0
 	one := ask
 	one.Assigned, one.People, one.Held, one.Keep = models.Credit, 1, 0, true
 	away := views.Archived{

@@ -77,6 +77,7 @@ func subAccounts() []Page {
 	}
 	edit := views.SubAccountForm{
 		Frame: clientsFrame("Edit Acme Dental"), Action: "/sub-accounts/1/edit", Back: "/sub-accounts/1", Name: "Acme Dental", Funding: "pooled", PoolCap: "5000", Own: credits(300), Excess: "50", Ceiling: credits(500),
+		Monthly: []views.MonthlyPackage{{Name: "Care plan", Credits: credits(10_000), Price: usd(60_00), Renews: at(29, 9, 0)}},
 	}
 	return append([]Page{
 		{"sub-accounts", views.SubAccountsPage(list)},
