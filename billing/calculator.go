@@ -193,7 +193,8 @@ func (s *Service) coverByPlans(ctx context.Context, a *Account, out *Calculation
 }
 
 // coverByPackages covers the month with what the agency sells: to this client, or
-// to everybody. A package with a monthly limit is not counted on.
+// to everybody. A package with a monthly limit is not counted on, and of monthly ones
+// there is one at most: a client has each once, and what it leaves over ends.
 func (s *Service) coverByPackages(ctx context.Context, agency *models.Agency, a *Account, out *Calculation) error {
 	var packages []models.Package
 	if a != nil {
@@ -218,11 +219,12 @@ func (s *Service) coverByPackages(ctx context.Context, agency *models.Agency, a 
 	for i := range packages {
 		if packages[i].MonthlyLimit == 0 {
 			out.Currency = packages[i].Currency
-			offers = append(offers, estimate.Offer{ID: packages[i].ID.String(), Name: packages[i].Name, Credits: packages[i].Credits, Price: packages[i].Price})
+			offers = append(offers, estimate.Offer{
+				ID: packages[i].ID.String(), Name: packages[i].Name, Credits: packages[i].Credits, Price: packages[i].Price, Monthly: packages[i].Monthly(),
+			})
 		}
 	}
-	out.Offers = len(offers) > 0
-	out.Month, _ = estimate.Cheapest(offers, out.Estimate.Total.Usual)
+	out.Month, out.Offers = estimate.CheapestMonth(offers, out.Estimate.Total.Usual)
 	out.Moving, _ = estimate.Cheapest(offers, out.Estimate.Moving)
 	return nil
 }

@@ -228,10 +228,10 @@ func buyHref(v *visit) func(id string) string {
 func calculatorBasket(b *estimate.Basket, need models.Credits, currency string, buy func(string) string) views.CalculatorBasket {
 	out := views.CalculatorBasket{Credits: b.Credits, Price: models.Money{Amount: b.Price, Currency: currency}}
 	if len(b.Picks) > 0 {
-		out.Left = b.Credits - need
+		out.Left = b.Kept(need)
 	}
 	for _, p := range b.Picks {
-		pick := views.CalculatorPick{Name: p.Offer.Name, Count: p.Count}
+		pick := views.CalculatorPick{Name: p.Offer.Name, Count: p.Count, Monthly: p.Offer.Monthly}
 		if p.Offer.ByAmount {
 			pick.Amount = p.Offer.Credits * models.Credits(p.Count)
 		}

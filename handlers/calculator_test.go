@@ -84,6 +84,12 @@ func TestAnybodyMayCalculateAtAnAgency(t *testing.T) {
 			link, _ := a.doc().Find("dl.sums a").First().Attr("href")
 			require.Equal(t, "/sign-in?next=%2Fbuy%3Fpack%3D"+growth.ID.String(), link)
 		}
+		// A monthly package is had once, and what is over of it is not kept.
+		require.NoError(t, db.Write.Model(&models.Package{}).Where("id = ?", growth.ID).Update("every", models.PackageMonthly).Error)
+		text := words(stranger.get("/calculator?c=100&r=7&m=gpt-4-turbo").doc().Find("main"))
+		require.Contains(t, text, "Growth, a monthly package")
+		require.NotContains(t, text, "Left over")
+		require.Contains(t, words(stranger.get("/calculator?c=1500&r=7&m=gpt-4-turbo").doc().Find("main")), "Ask Northwind Agency for a price.")
 		require.Equal(t, http.StatusSeeOther, p.visitor(home).get("/calculator").StatusCode, "the platform's prices are for its agencies")
 	})
 }

@@ -122,7 +122,7 @@ type CalculatorBasket struct {
 	Picks   []CalculatorPick
 	Credits models.Credits
 	Price   models.Money
-	Left    models.Credits // credits over, which stay
+	Left    models.Credits // credits over, which are kept
 }
 
 // CalculatorPick is so many of one pack or package, or an amount of one.
@@ -131,6 +131,8 @@ type CalculatorPick struct {
 	Count  int64
 	Amount models.Credits // of a pack sold by the credit; 0: Count of fixed ones
 	Href   string         // of the purchase page with it chosen; "" when this reader cannot buy
+	// Monthly: it is paid by itself every month, and what is not used of it ends.
+	Monthly bool
 }
 
 // CalculatorPlan is a plan that would cover the month with packs.
@@ -166,6 +168,8 @@ func (p CalculatorPick) text() string {
 		return format.CreditsWord(p.Amount)
 	case p.Count > 1:
 		return format.Count(p.Count) + " × " + p.Name
+	case p.Monthly:
+		return p.Name + ", a monthly package"
 	}
 	return p.Name
 }

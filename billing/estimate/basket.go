@@ -6,7 +6,7 @@ import (
 	"refill/models"
 )
 
-// Offer is something that can be bought any number of times.
+// Offer is something that can be bought, any number of times but for a monthly one.
 type Offer struct {
 	ID      string
 	Name    string
@@ -16,6 +16,10 @@ type Offer struct {
 	// ByAmount: any multiple of Credits, at Price each, from Least on.
 	ByAmount bool
 	Least    models.Credits
+
+	// Monthly: it is paid every month, its credits end with the month, and there is
+	// one of it at most.
+	Monthly bool
 }
 
 // Pick is how many of an offer to buy.
@@ -31,19 +35,53 @@ type Basket struct {
 	Price   int64
 }
 
+// Kept is how many of a basket's credits a need leaves over that do not end with
+// the month: those that do are used first.
+func (b *Basket) Kept(need models.Credits) models.Credits {
+	var lasting models.Credits
+	for _, p := range b.Picks {
+		if !p.Offer.Monthly {
+			lasting += p.Offer.Credits * models.Credits(p.Count)
+		}
+	}
+	return max(0, min(b.Credits-need, lasting))
+}
+
 // maxSteps bounds the search. A larger need is filled up to it with the offer
 // that is cheapest per credit, and the rest is searched.
 const maxSteps = 100_000
 
-// Cheapest covers a need at the lowest price; of two equal ones it takes the one
-// with more credits. ok is false when nothing is on offer.
+// CheapestMonth covers what is needed every month, as Cheapest does, with one of the
+// monthly offers where that is cheaper.
+func CheapestMonth(offers []Offer, need models.Credits) (best Basket, ok bool) {
+	best, ok = Cheapest(offers, need)
+	if need <= 0 {
+		return best, ok
+	}
+	for _, o := range offers {
+		if !o.Monthly || o.Credits <= 0 || o.Price < 0 {
+			continue
+		}
+		rest, covered := Cheapest(offers, need-o.Credits)
+		if !covered || o.Price > math.MaxInt64/4 || rest.Price > math.MaxInt64/4 {
+			continue
+		}
+		best, ok = better(best, ok, Basket{
+			Picks: append([]Pick{{o, 1}}, rest.Picks...), Credits: o.Credits + rest.Credits, Price: o.Price + rest.Price,
+		})
+	}
+	return best, ok
+}
+
+// Cheapest covers a need at the lowest price with what is bought once; of two equal
+// ones it takes the one with more credits. ok is false when nothing is on offer.
 func Cheapest(offers []Offer, need models.Credits) (best Basket, ok bool) {
 	if need <= 0 {
 		return Basket{}, true
 	}
 	var fixed []Offer
 	for _, o := range offers {
-		if o.Credits <= 0 || o.Price < 0 {
+		if o.Credits <= 0 || o.Price < 0 || o.Monthly {
 			continue
 		}
 		if !o.ByAmount {

@@ -143,3 +143,30 @@ func TestALargeNeedIsCoveredToo(t *testing.T) {
 	_, ok = estimate.Cheapest(nil, models.Credit)
 	require.False(t, ok)
 }
+
+// A client has a monthly package once: it covers a month with what is bought once, as
+// far as that is cheaper, and what it leaves over is not kept.
+func TestAMonthlyOfferIsTakenOnceAMonth(t *testing.T) {
+	t.Parallel()
+	month := estimate.Offer{ID: "m", Credits: 10_000 * models.Credit, Price: 30_00, Monthly: true}
+	once := estimate.Offer{ID: "o", Credits: 10_000 * models.Credit, Price: 60_00}
+	both := []estimate.Offer{month, once}
+	for name, c := range map[string]struct {
+		offers []estimate.Offer
+		need   models.Credits
+		picks  []estimate.Pick
+		kept   models.Credits
+	}{
+		"it is enough":                {both, 7_000 * models.Credit, []estimate.Pick{{Offer: month, Count: 1}}, 0},
+		"it is not, and there is one": {both, 25_000 * models.Credit, []estimate.Pick{{Offer: month, Count: 1}, {Offer: once, Count: 2}}, 5_000 * models.Credit},
+		"alone it covers no more":     {[]estimate.Offer{month}, 25_000 * models.Credit, nil, 0},
+	} {
+		got, ok := estimate.CheapestMonth(c.offers, c.need)
+		require.Equal(t, c.picks != nil, ok, name)
+		require.Equal(t, c.picks, got.Picks, name)
+		require.Equal(t, c.kept, got.Kept(c.need), name)
+	}
+	got, ok := estimate.Cheapest(both, 7_000*models.Credit)
+	require.True(t, ok)
+	require.Equal(t, []estimate.Pick{{Offer: once, Count: 1}}, got.Picks, "what is needed once is bought once")
+}
