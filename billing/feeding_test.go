@@ -321,3 +321,39 @@ func TestMonthlyAssignments(t *testing.T) {
 		h.clean()
 	})
 }
+
+// A monthly assignment that is changed is the same one: what is unused of its last
+// turn still returns, unless it was given to stay.
+func TestAChangedMonthlyAssignmentKnowsItsPast(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "", func(t *testing.T, h *house) {
+		ctx, scope := t.Context(), Scope{Agency: h.agency.ID}
+		client := h.client("a", models.Prepaid, "")
+		h.assign(h.client("plan", models.Prepaid, ""), int64(h.leftOf(h.own)/models.Credit)) // what expires with the plan is out of the way
+		h.give(h.agency.WalletID, 1_000)
+		require.NoError(t, h.db.Write.Model(&models.Subscription{}).Where("agency_id = ?", h.agency.ID).Update("allowance", 0).Error)
+		in := StandingInput{Agency: h.agency.ID, SubAccount: client.SubAccount.ID, Credits: credits(100), Day: 1, Unused: models.UnusedReturns, By: "test"}
+		turn := func(change func(*StandingInput)) {
+			t.Helper()
+			change(&in)
+			set, err := h.s.SetStanding(ctx, scope, in)
+			require.NoError(t, err)
+			h.at(set.NextAt)
+		}
+		turn(func(*StandingInput) {})
+		require.Equal(t, credits(100), h.leftOf(client))
+		turn(func(in *StandingInput) { in.Credits, in.Day = credits(60), 15 })
+		require.Equal(t, credits(60), h.leftOf(client), "100 went back before 60 came")
+		st, err := h.s.Standing(ctx, h.agency.ID, client.SubAccount.ID)
+		require.NoError(t, err)
+		require.Equal(t, []models.Credits{credits(100), 0}, []models.Credits{st.Turns[0].Returned, st.Turns[1].Returned})
+
+		turn(func(in *StandingInput) { in.Unused = models.UnusedStays })
+		require.Equal(t, credits(120), h.leftOf(client))
+		turn(func(in *StandingInput) { in.Unused = models.UnusedReturns })
+		require.Equal(t, credits(180), h.leftOf(client), "what was given to stay has stayed")
+		turn(func(*StandingInput) {})
+		require.Equal(t, credits(180), h.leftOf(client))
+		h.clean()
+	})
+}

@@ -74,22 +74,34 @@ func (s *Service) SetStanding(ctx context.Context, scope Scope, in StandingInput
 			AgencyID: in.Agency, ID: models.NewID[models.StandingID](now), SubAccountID: sub.ID, Credits: in.Credits, Day: in.Day, Unused: in.Unused,
 			Note: in.Note, TimeZone: agency.TimeZone, NextAt: next, CreatedBy: string(in.By), CreatedAt: now,
 		}
-		if old != nil {
-			if old.Credits == out.Credits && old.Day == out.Day && old.Unused == out.Unused && old.Note == out.Note && old.TimeZone == out.TimeZone {
-				out = *old
-				return nil
-			}
-			if err := endStanding(tx, old, now); err != nil {
-				return err
-			}
+		if old != nil && old.Credits == out.Credits && old.Day == out.Day && old.Unused == out.Unused && old.Note == out.Note && old.TimeZone == out.TimeZone {
+			out = *old
+			return nil
 		}
-		if err := tx.Create(&out).Error; err != nil {
+		if err := putStanding(tx, &out, old, now); err != nil {
 			return err
 		}
 		return s.audit(tx, in.Agency, in.By, "standing.set", sub.ID.String(),
 			fmt.Sprintf("%s credits on day %d of every month, unused %s", in.Credits, in.Day, in.Unused), in.Note, now)
 	})
 	return out, err
+}
+
+// putStanding writes what a client gets every month in place of what it got. It is
+// the same assignment that goes on, so that what is unused of its last turn returns;
+// but what was given to stay does not, so where that ends another one begins.
+func putStanding(tx *gorm.DB, st, old *models.StandingAssignment, now models.Time) error {
+	if old == nil {
+		return tx.Create(st).Error
+	}
+	if old.Unused == models.UnusedStays && st.Unused == models.UnusedReturns {
+		if err := endStanding(tx, old, now); err != nil {
+			return err
+		}
+		return tx.Create(st).Error
+	}
+	st.ID = old.ID
+	return tx.Where("agency_id = ? AND id = ? AND ended_at = 0", st.AgencyID, st.ID).Select("*").Updates(st).Error
 }
 
 func (in *StandingInput) check() error {
@@ -220,6 +232,7 @@ func (s *Service) turn(ctx context.Context, tx *gorm.DB, st *models.StandingAssi
 		Find(&fresh).Error; err != nil || len(fresh) == 0 {
 		return err // somebody else's turn was quicker, or it ended
 	}
+	st = &fresh[0] // it may have been changed meanwhile
 	var next models.Time
 	turn.DueAt, next = turnsOf(st.Day, Zone(st.TimeZone), now)
 	if turn.Outcome == "" {
