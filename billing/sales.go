@@ -24,6 +24,10 @@ type SalesTotal struct {
 // Profit is what the agency kept.
 func (t SalesTotal) Profit() int64 { return t.Revenue - t.Cost - t.Fee - t.Share }
 
+// IsZero tells that nothing was sold, nor anything left of what was refunded: Stripe
+// keeps its fee.
+func (t SalesTotal) IsZero() bool { return t == SalesTotal{} }
+
 func (t *SalesTotal) add(o SalesTotal) {
 	t.Sales += o.Sales
 	t.Credits += o.Credits

@@ -118,6 +118,11 @@ func TestAnOwnerRefundsASale(t *testing.T) {
 		p.till.pay(sale.CheckoutSession)
 		_, err = p.billing.Settle(t.Context(), sale.AgencyID, sale.ID)
 		require.NoError(t, err)
+		require.NoError(t, db.Write.Model(&models.Purchase{}).Where("agency_id = ? AND id = ?", sale.AgencyID, sale.ID).Updates(map[string]any{"fee": 2_04, "platform_fee": 1_50}).Error)
+		file := p.as("owner").get("/sub-accounts.csv")
+		sold := func(name string) models.Credits { return column(t, file, name) }
+		require.Equal(t, sold("profit"), sold("sold")-sold("cost")-sold("fees")-sold("platform_fee"), "the file adds up")
+		require.Equal(t, 3*models.Credit/2, sold("platform_fee"))
 		had := p.balanceOf(p.acme)
 		require.Empty(t, p.as("billing").get("/sales").doc().Find("a[href$='/refund']").Nodes, "the owner's alone")
 		b := p.as("owner")
@@ -130,5 +135,13 @@ func TestAnOwnerRefundsASale(t *testing.T) {
 		require.Equal(t, "/sales", b.post(path, filled).to())
 		require.Equal(t, had-growth.Credits, p.balanceOf(p.acme))
 		require.Contains(t, b.get("/sales").main(), "Refunded")
+		// Stripe keeps its fee: a sale that was given back whole is a loss, and is shown.
+		for _, page := range []string{"/sales", "/"} {
+			require.Contains(t, b.get(page).main(), "$2.04 card fees = −$2.04 loss. All that was sold was paid back; Stripe keeps its fees.", page)
+		}
+		require.Contains(t, b.get("/sub-accounts?only=loss").main(), "ACME")
+		require.Contains(t, b.get(acmePath(p)).main(), "Sold this cycle")
+		file = b.get("/sub-accounts.csv")
+		require.Equal(t, []models.Credits{204 * models.Credit / 100, -204 * models.Credit / 100}, []models.Credits{sold("fees"), sold("profit")})
 	})
 }

@@ -371,7 +371,7 @@ func (a *app) hideChecklist(c echo.Context) error {
 
 // soldCells are what was sold to a client, as a file writes it.
 func soldCells(t billing.SalesTotal, currency string) []string {
-	if t.Sales == 0 {
+	if t.IsZero() {
 		return []string{"0", "", "", "", ""}
 	}
 	money := func(amount int64) string { return models.Money{Amount: amount, Currency: currency}.Decimal() }

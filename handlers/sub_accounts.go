@@ -88,7 +88,7 @@ func signalled(s *billing.SubAccountStanding, signal string, now models.Time) bo
 	case views.SignalIdle:
 		return s.Idle(now)
 	case views.SignalLoss:
-		return s.Sold.Sales > 0 && s.Sold.Profit() < 0
+		return s.Sold.Profit() < 0
 	}
 	return true
 }
@@ -173,7 +173,7 @@ func subAccountRow(s *billing.SubAccountStanding, lasts map[models.WalletID]bill
 	if f, known := lasts[s.WalletID]; known {
 		row.Lasts = forecastOf(&f)
 	}
-	if s.Sold.Sales > 0 {
+	if !s.Sold.IsZero() {
 		sum := salesSum(s.Sold, currency)
 		row.Sold, row.Margin = sum.Revenue, sum.Margin
 	}
@@ -201,7 +201,7 @@ func (a *app) subAccountsCSV(c echo.Context) error {
 		out.UseCRLF = true
 		if err := out.Write([]string{
 			"name", "id", "funding", "pool_limit", "pool_limit_per", "state", "left", "forecast", "runs_out_utc", "used_this_cycle",
-			"sales_this_cycle", "sold", "cost", "fees", "profit", "currency",
+			"sales_this_cycle", "sold", "cost", "fees", "profit", "currency", "platform_fee",
 		}); err != nil {
 			return err
 		}
@@ -227,7 +227,11 @@ func standingCells(s *billing.SubAccountStanding, lasts map[models.WalletID]bill
 		}
 	}
 	cells := []string{text(s.Name), text(s.ExternalID), string(s.Funding), limit, per, string(s.State), left, kind, runsOut, s.Used.String()}
-	return append(append(cells, soldCells(s.Sold, currency)...), currency)
+	share := ""
+	if !s.Sold.IsZero() {
+		share = models.Money{Amount: s.Sold.Share, Currency: currency}.Decimal()
+	}
+	return append(append(cells, soldCells(s.Sold, currency)...), currency, share)
 }
 
 // client finds the sub-account that the address names. Errors: not_found, which
@@ -322,7 +326,7 @@ func (a *app) soldTo(ctx context.Context, agency *billing.Account, client models
 		return nil, err
 	}
 	sold, err := a.Billing.SalesByClient(ctx, agency.Agency.ID, cycle.Span)
-	if err != nil || sold[client].Sales == 0 {
+	if err != nil || sold[client].IsZero() {
 		return nil, err
 	}
 	sum := salesSum(sold[client], agency.Agency.Currency)

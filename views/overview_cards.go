@@ -53,6 +53,11 @@ type SalesSum struct {
 	Lossy   bool
 }
 
+// none tells that nothing was sold, nor anything left of what was paid back.
+func (s SalesSum) none() bool {
+	return s.Count == 0 && s.Revenue.Amount == 0 && s.Cost.Amount == 0 && s.Fee.Amount == 0 && s.Share.Amount == 0
+}
+
 // sentence is "$1,240.00 sold, $593.00 cost, $37.00 card fees: $610.00 profit (49%)."
 func (s SalesSum) sentence() string {
 	text := format.Money(s.Revenue) + " sold in " + format.Plural(s.Count, "sale", "sales") + " − " + format.Money(s.Cost) + " cost − " +
@@ -69,7 +74,11 @@ func (s SalesSum) sentence() string {
 	if s.Margin != "" {
 		text += " (" + s.Margin + ")"
 	}
-	return text + "."
+	text += "."
+	if s.Count == 0 {
+		text += " All that was sold was paid back; Stripe keeps its fees."
+	}
+	return text
 }
 
 // ChecklistCard is what an agency has yet to do; it is gone once all is done.

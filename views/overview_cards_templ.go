@@ -339,7 +339,7 @@ func salesCard(c SalesCard) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-		} else if c.Selling || c.Sales.Count > 0 {
+		} else if c.Selling || !c.Sales.none() {
 			templ_7745c5c3_Var17 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -352,7 +352,7 @@ func salesCard(c SalesCard) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				if c.Sales.Count == 0 {
+				if c.Sales.none() {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "<p>Nothing sold this cycle yet.</p>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err

@@ -162,7 +162,7 @@ func SalesPage(v Sales) templ.Component {
 						}()
 					}
 					ctx = templ.InitializeContext(ctx)
-					if v.Sum.Count == 0 {
+					if v.Sum.none() {
 						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "<p>Nothing was sold in this period.</p>")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
