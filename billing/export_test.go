@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -11,4 +12,13 @@ import (
 // LetStockGo gives a sale's stock back, as when its checkout ended unpaid.
 func (s *Service) LetStockGo(ctx context.Context, p models.Purchase) error {
 	return s.db.InTx(ctx, func(tx *gorm.DB) error { return s.releaseStock(ctx, tx, &p, s.clock.Now()) })
+}
+
+// RunsOutWith is the run-out date at a forecast's pace of credits that never expire,
+// with nothing to come.
+func (f *Forecast) RunsOutWith(left models.Credits, now models.Time, zone *time.Location) models.Time {
+	return forecast(forecastInput{
+		now: now, zone: zone, left: left, daily: f.Daily, from: f.From, to: f.To, reset: func(models.Time) models.Time { return models.Never },
+		lots: []*models.Lot{{Source: models.SourcePurchase, Granted: left, Remaining: left, ExpiresAt: models.Never}},
+	}).RunsOutAt
 }
