@@ -357,3 +357,33 @@ func TestAChangedMonthlyAssignmentKnowsItsPast(t *testing.T) {
 		h.clean()
 	})
 }
+
+// How long a client's credits last counts on those it gets every month, on its own
+// pages and in its agency's list.
+func TestAForecastCountsOnWhatComesEveryMonth(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "", func(t *testing.T, h *house) {
+		ctx, scope := t.Context(), Scope{Agency: h.agency.ID}
+		client := h.client("a", models.Prepaid, "")
+		h.assign(client, 1_000)
+		for range 4 {
+			h.charge(client.Wallet, "gpt-4", false)
+			h.wait(24 * time.Hour)
+		}
+		alone := h.s.Overview(ctx, client).Forecast
+		require.Equal(t, []any{ForecastRunsOut, models.Time(0)}, []any{alone.Kind, alone.ResetsAt}, "%+v", alone)
+		soon := h.s.Now().In(Zone("UTC")).AddDate(0, 0, 3).Day()
+		set, err := h.s.SetStanding(ctx, scope, StandingInput{
+			Agency: h.agency.ID, SubAccount: client.SubAccount.ID, Credits: credits(250), Day: soon, Unused: models.UnusedStays, By: "test",
+		})
+		require.NoError(t, err)
+		fed := h.s.Overview(ctx, client).Forecast
+		require.Equal(t, []any{ForecastPastReset, set.NextAt, credits(250), true}, []any{fed.Kind, fed.ResetsAt, fed.Allowance, fed.Monthly})
+		require.Greater(t, fed.RunsOutAt, alone.RunsOutAt)
+		subs, err := h.s.SubAccountStandings(ctx, h.own)
+		require.NoError(t, err)
+		listed, err := h.s.Forecasts(ctx, h.agency, subs)
+		require.NoError(t, err)
+		require.Equal(t, fed, listed[client.Wallet])
+	})
+}

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -42,6 +43,9 @@ type Forecast struct {
 	Other     models.Credits // purchased, assigned and bonus credits left
 	ResetsAt  models.Time    // next allowance; 0: none comes
 	Allowance models.Credits // what it will be
+	Monthly   bool           // it is no plan's: a client is given it, or pays for it, every month
+	Ends      models.Credits // of what is left, ends when it comes
+	Rolls     bool           // what is left of it then stays
 	RunsOutAt models.Time    // also with ForecastPastReset, when it is within 90 days; 0: it is not
 }
 
@@ -62,6 +66,16 @@ type forecastInput struct {
 	from, to  models.Time
 	reset     func(after models.Time) models.Time // Never: none
 	allowance models.Credits
+	incomes   []income // of a client
+}
+
+// income is credits that come to a client by themselves every month.
+type income struct {
+	at      models.Time // the next ones
+	credits models.Credits
+	next    func(after models.Time) models.Time
+	rolls   bool        // what is left of them then stays
+	given   models.Time // when those came of which what is left returns then; 0: none
 }
 
 // stock is what is left of one lot while the walk goes on.
@@ -75,21 +89,34 @@ type stock struct {
 // a lot is gone when it expires, a reset brings the allowance.
 func forecast(in forecastInput) Forecast {
 	f := Forecast{Daily: in.daily, From: in.from, To: in.to, Allowance: in.allowance}
+	incomes := slices.Clone(in.incomes)
+	if reset := in.reset(in.now); reset != models.Never && in.allowance > 0 {
+		incomes = append(incomes, income{at: reset, credits: in.allowance, next: in.reset})
+	}
+	if len(incomes) > 0 {
+		first := slices.MinFunc(incomes, func(a, b income) int { return cmp.Compare(a.at, b.at) })
+		f.ResetsAt, f.Allowance, f.Rolls, f.Monthly = first.at, first.credits, first.rolls, len(in.incomes) > 0
+	}
 	var stocks []stock
 	for _, l := range in.lots {
 		if l.Remaining <= 0 || l.Frozen || l.EffectiveAt > in.now || l.ExpiresAt <= in.now {
 			continue
 		}
-		stocks = append(stocks, stock{l.Remaining, l.ExpiresAt, l.Source == models.SourcePlan})
-		if l.Source == models.SourcePlan {
+		s := stock{l.Remaining, l.ExpiresAt, l.Source == models.SourcePlan}
+		for i := range in.incomes {
+			if given := in.incomes[i].given; given > 0 && l.Source == models.SourceAssigned && l.CreatedAt == given {
+				s.expires = min(s.expires, in.incomes[i].at)
+			}
+		}
+		stocks = append(stocks, s)
+		if s.plan {
 			f.Plan += l.Remaining
 		} else {
 			f.Other += l.Remaining
 		}
-	}
-	reset := in.reset(in.now)
-	if reset != models.Never && in.allowance > 0 {
-		f.ResetsAt = reset
+		if s.plan || s.expires == f.ResetsAt {
+			f.Ends += l.Remaining
+		}
 	}
 	var sum models.Credits
 	for _, c := range in.daily {
@@ -109,7 +136,7 @@ func forecast(in forecastInput) Forecast {
 		f.Kind = ForecastIdle
 		return f
 	}
-	f.RunsOutAt = walk(in, f.PerDay, stocks, f.ResetsAt)
+	f.RunsOutAt = walk(in, f.PerDay, stocks, incomes)
 	switch {
 	case f.RunsOutAt == 0:
 		f.Kind = ForecastBeyond
@@ -122,14 +149,14 @@ func forecast(in forecastInput) Forecast {
 }
 
 // walk finds the instant at which the pace has used everything, 0 within 90 days.
-func walk(in forecastInput, pace models.Credits, stocks []stock, reset models.Time) models.Time {
+func walk(in forecastInput, pace models.Credits, stocks []stock, incomes []income) models.Time {
 	t, day := in.now, period.Day(in.now, in.zone)
 	for range forecastDays {
 		for t < day.End {
-			// To the end of the day, but for a reset or an expiry on the way.
+			// To the end of the day, but for what comes or expires on the way.
 			end := day.End
-			if reset > t {
-				end = min(end, reset)
+			for i := range incomes {
+				end = min(end, incomes[i].at)
 			}
 			for _, s := range stocks {
 				if s.expires > t {
@@ -155,10 +182,16 @@ func walk(in forecastInput, pace models.Credits, stocks []stock, reset models.Ti
 			}
 			t = end
 			stocks = slices.DeleteFunc(stocks, func(s stock) bool { return s.expires <= t || s.credits == 0 })
-			if t == reset {
-				next := in.reset(t)
-				stocks = append([]stock{{in.allowance, next, true}}, stocks...)
-				reset = next
+			for i := range incomes {
+				c := &incomes[i]
+				if c.at != t {
+					continue
+				}
+				if c.at = c.next(t); c.rolls {
+					stocks = append(stocks, stock{c.credits, models.Never, false})
+				} else {
+					stocks = append([]stock{{c.credits, c.at, true}}, stocks...)
+				}
 			}
 			if len(stocks) == 0 {
 				return t
@@ -262,14 +295,73 @@ func dailyPace(tx *gorm.DB, a *Account, w *models.Wallet, now models.Time) (dail
 	return r.PerBucket(), from, to, nil
 }
 
-// forecastOf is the forecast of an account's own wallet.
+// incomesOf reads what comes by itself every month to an agency's clients, or to one
+// of them, by wallet: what it assigns them, and packages that they pay for.
+func incomesOf(tx *gorm.DB, agency models.AgencyID, client models.WalletID, now models.Time) (map[models.WalletID][]income, error) {
+	var given []struct {
+		models.StandingAssignment
+
+		WalletID models.WalletID
+		GivenAt  models.Time
+	}
+	q := tx.Table("standing_assignments st").Select(`st.*, sa.wallet_id, COALESCE((SELECT MAX(t.created_at) FROM standing_turns t
+			WHERE t.agency_id = st.agency_id AND t.standing_id = st.id AND t.outcome = ?), 0) AS given_at`, models.StandingDone).
+		Joins("JOIN sub_accounts sa ON sa.agency_id = st.agency_id AND sa.id = st.sub_account_id").
+		Where("st.agency_id = ? AND st.ended_at = 0 AND sa.status = ?", agency, models.SubAccountActive)
+	paying := tx.Where("agency_id = ? AND status = ? AND cancel_at = 0 AND period_end > ?", agency, models.PackageSubActive, now)
+	if !client.IsZero() {
+		q, paying = q.Where("sa.wallet_id = ?", client), paying.Where("wallet_id = ?", client)
+	}
+	if err := q.Order("st.id").Scan(&given).Error; err != nil {
+		return nil, err
+	}
+	out := map[models.WalletID][]income{}
+	for i := range given {
+		day, zone := given[i].Day, Zone(given[i].TimeZone)
+		next := func(after models.Time) models.Time {
+			_, next := turnsOf(day, zone, after)
+			return next
+		}
+		in := income{at: next(now), credits: given[i].Credits, next: next, rolls: given[i].Unused == models.UnusedStays}
+		if !in.rolls {
+			in.given = given[i].GivenAt
+		}
+		out[given[i].WalletID] = append(out[given[i].WalletID], in)
+	}
+	var paid []models.PackageSubscription
+	if err := paying.Order("id").Find(&paid).Error; err != nil {
+		return nil, err
+	}
+	for i := range paid {
+		anchor := paid[i].PeriodEnd
+		out[paid[i].WalletID] = append(out[paid[i].WalletID], income{at: anchor, credits: paid[i].Credits, next: func(after models.Time) models.Time {
+			_, _, end := period.Containing(anchor, time.UTC, period.Month, after)
+			return end
+		}})
+	}
+	return out, nil
+}
+
+// forecastOf is the forecast of an account's own wallet. A client's counts on what
+// it gets every month.
 func (s *Service) forecastOf(tx *gorm.DB, a *Account, v ledger.View, c cycle, now models.Time) (Forecast, error) {
+	if a.SubAccount == nil {
+		return s.forecastWith(tx, a, v, c, nil, now)
+	}
+	incomes, err := incomesOf(tx, a.Agency.ID, a.Wallet, now)
+	if err != nil {
+		return Forecast{}, err
+	}
+	return s.forecastWith(tx, a, v, c, incomes[a.Wallet], now)
+}
+
+func (s *Service) forecastWith(tx *gorm.DB, a *Account, v ledger.View, c cycle, incomes []income, now models.Time) (Forecast, error) {
 	daily, from, to, err := dailyPace(tx, a, &v.Wallet, now)
 	if err != nil {
 		return Forecast{}, err
 	}
 	in := forecastInput{
-		now: now, zone: a.Zone, left: v.Balance.Left(), lots: v.Lots, daily: daily, from: from, to: to, reset: c.next,
+		now: now, zone: a.Zone, left: v.Balance.Left(), lots: v.Lots, daily: daily, from: from, to: to, reset: c.next, incomes: incomes,
 	}
 	if c.renews {
 		in.allowance = c.allowance

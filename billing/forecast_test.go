@@ -65,6 +65,24 @@ func TestForecastWalksForward(t *testing.T) {
 				plain(1000, models.SourceAssigned, day(2)), plain(100, models.SourcePurchase, models.Never),
 			}}, ForecastRunsOut, day(3),
 		},
+		"what comes every month is counted on": {
+			forecastInput{
+				left: credits(300), daily: week(100), reset: never, lots: []*models.Lot{plain(300, models.SourcePurchase, models.Never)},
+				incomes: []income{{at: day(2), credits: credits(500), next: func(models.Time) models.Time { return day(80) }, rolls: true}},
+			}, ForecastPastReset, day(8),
+		},
+		"what comes too late is not": {
+			forecastInput{
+				left: credits(300), daily: week(100), reset: never, lots: []*models.Lot{plain(300, models.SourcePurchase, models.Never)},
+				incomes: []income{{at: day(4), credits: credits(500), next: monthly, rolls: true}},
+			}, ForecastRunsOut, day(3),
+		},
+		"what will return does not last": {
+			forecastInput{
+				left: credits(1000), daily: week(100), reset: never, lots: []*models.Lot{{Source: models.SourceAssigned, Remaining: credits(1000), ExpiresAt: models.Never, CreatedAt: 5}},
+				incomes: []income{{at: day(2), credits: credits(100), next: func(models.Time) models.Time { return day(80) }, given: 5}},
+			}, ForecastPastReset, day(3),
+		},
 		"more than ninety days": {
 			forecastInput{left: credits(10_000), daily: week(100), reset: never, lots: []*models.Lot{plain(10_000, models.SourcePurchase, models.Never)}}, ForecastBeyond, 0,
 		},

@@ -101,6 +101,8 @@ func TestAMonthlyPackage(t *testing.T) {
 		require.NoError(t, db.Read.Where("purchase_id = ?", first.ID).Find(&lots).Error)
 		require.Len(t, lots, 1)
 		require.Equal(t, []any{sub.PeriodEnd, models.SourcePlan.Priority(), int64(28_57)}, []any{lots[0].ExpiresAt, lots[0].Priority, lots[0].Cost})
+		renews := s.topUp(t, acme).Forecast
+		require.Equal(t, []any{sub.PeriodEnd, 10 * thousand, 10 * thousand, false}, []any{renews.ResetsAt, renews.Allowance, renews.Ends, renews.Rolls}, "the next month is counted on")
 		_, err := s.order(t, acme, growth, "again")
 		require.True(t, problem.Is(err, "subscribed_already"), "%v", err)
 
@@ -127,6 +129,7 @@ func TestAMonthlyPackage(t *testing.T) {
 			sub, err = s.CancelMonthly(t.Context(), sub.AgencyID, acme.Wallet, sub.ID, keep, "test")
 			require.NoError(t, err)
 			require.Equal(t, keep, sub.CancelAt == 0)
+			require.Equal(t, keep, s.topUp(t, acme).Forecast.ResetsAt != 0)
 		}
 		sub = s.renew(t, sub)
 		require.Equal(t, models.PackageSubEnded, sub.Status)

@@ -86,6 +86,10 @@ func (s *Service) Forecasts(ctx context.Context, agency models.Agency, subs []Su
 		if err != nil {
 			return err
 		}
+		incomes, err := incomesOf(tx, agency.ID, models.WalletID{}, now)
+		if err != nil {
+			return err
+		}
 		for i := range subs {
 			if subs[i].Funding == models.Pooled {
 				continue
@@ -95,7 +99,7 @@ func (s *Service) Forecasts(ctx context.Context, agency models.Agency, subs []Su
 			if err != nil {
 				return err
 			}
-			if out[a.Wallet], err = s.forecastOf(tx, a, view, cycleFrom(live, a, now), now); err != nil {
+			if out[a.Wallet], err = s.forecastWith(tx, a, view, cycleFrom(live, a, now), incomes[a.Wallet], now); err != nil {
 				return err
 			}
 		}

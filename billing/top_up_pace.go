@@ -25,8 +25,8 @@ func (v *TopUpView) PaceOf(threshold models.Credits, offer string, quantity mode
 	return v.Pace(threshold, o), nil
 }
 
-// Pace walks 30 days on at the account's pace, through a reset of its plan
-// credits, and counts how often an offer would be bought.
+// Pace walks 30 days on at the account's pace, through a reset of its plan credits or
+// of what it gets every month, and counts how often an offer would be bought.
 func (v *TopUpView) Pace(threshold models.Credits, o TopUpOffer) TopUpPace { //nolint:gocritic // once per page
 	f := &v.Forecast
 	out := TopUpPace{Days: -1, Cost: models.Money{Currency: o.Price.Currency}}
@@ -34,13 +34,16 @@ func (v *TopUpView) Pace(threshold models.Credits, o TopUpOffer) TopUpPace { //n
 		return out
 	}
 	out.Known = true
-	left, plan := v.Left, f.Plan
+	left, ends := v.Left, f.Ends
 	reset := f.ResetsAt
 	for day := range int64(30) {
 		at := v.Now.Add(time.Duration(day) * 24 * time.Hour)
 		if reset > 0 && at >= reset {
-			left += f.Allowance - plan
-			plan, reset = f.Allowance, reset.Add(30*24*time.Hour)
+			left += f.Allowance - ends
+			ends, reset = f.Allowance, reset.Add(30*24*time.Hour)
+			if f.Rolls {
+				ends = 0
+			}
 		}
 		if left < threshold {
 			if out.Days < 0 {
@@ -52,7 +55,7 @@ func (v *TopUpView) Pace(threshold models.Credits, o TopUpOffer) TopUpPace { //n
 			out.Cost.Amount += o.Price.Amount * times
 		}
 		left -= f.PerDay
-		plan = max(0, plan-f.PerDay)
+		ends = max(0, ends-f.PerDay)
 	}
 	return out
 }

@@ -165,6 +165,9 @@ func forecastOf(f *billing.Forecast) views.Forecast {
 	if f.Kind == billing.ForecastPastReset {
 		out.RunsOutAt = f.ResetsAt
 	}
+	if f.Monthly {
+		out.Next, out.NextAt = f.Allowance, f.ResetsAt
+	}
 	return out
 }
 

@@ -71,7 +71,17 @@ type Forecast struct {
 	PerDay    models.Credits // the pace: mean of the complete days From…To
 	From, To  models.Time    // first and last of those days
 	Days      int64          // how many they are
-	RunsOutAt models.Time
+	RunsOutAt models.Time    // or the reset that comes first
+	Next      models.Credits // that come at NextAt, to a client that gets them every month
+	NextAt    models.Time    // unset: none do
+}
+
+// past is up to where they last at least.
+func (c Forecast) past(whose string) string {
+	if c.NextAt.IsSet() {
+		return "Past " + whose + " next credits"
+	}
+	return "Past " + whose + " reset"
 }
 
 // fact is one line of the card's description list.
@@ -200,7 +210,7 @@ func (c Forecast) facts(f Frame) []fact {
 		}
 		return []fact{pace}
 	case ForecastPastReset:
-		return []fact{pace, {"Lasts", "Past your reset", "on " + format.Date(c.RunsOutAt, f.Now, f.zone())}}
+		return []fact{pace, {"Lasts", c.past("your"), "on " + format.Date(c.RunsOutAt, f.Now, f.zone())}}
 	case ForecastBeyond:
 		return []fact{pace, {"Lasts", "More than 90 days", ""}}
 	case ForecastRunsOut:

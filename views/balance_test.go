@@ -42,6 +42,9 @@ func TestForecastFacts(t *testing.T) {
 	require.Equal(t, fact{"Lasts", "About 5 weeks", "at this pace"}, last(c), "past thirty days weeks, not a date")
 	c.Kind, c.RunsOutAt = ForecastPastReset, noon(time.December, 1)
 	require.Equal(t, fact{"Lasts", "Past your reset", "on Mon, Dec 1"}, last(c))
+	c.Next, c.NextAt = 500*credit, c.RunsOutAt
+	require.Equal(t, fact{"Lasts", "Past your next credits", "on Mon, Dec 1"}, last(c), "a client has no plan to reset")
+	c.NextAt = 0
 	c.Kind = ForecastBeyond
 	require.Equal(t, fact{"Lasts", "More than 90 days", ""}, last(c))
 	c.Kind = ForecastNoData

@@ -201,7 +201,7 @@ func (c Forecast) lasts(f Frame) string {
 		}
 		return format.Days(c.RunsOutAt, f.Now, f.zone())
 	case ForecastPastReset:
-		return "Past its reset"
+		return c.past("its")
 	case ForecastBeyond:
 		return "More than 90 days"
 	case ForecastNoData, ForecastIdle, ForecastNothingNow:
