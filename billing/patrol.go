@@ -2,7 +2,9 @@ package billing
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"gorm.io/gorm"
@@ -13,34 +15,48 @@ import (
 )
 
 // How often wallets that were booked are checked in passing, in wall time, and how
-// many in one go.
+// many in one go; and how much of what was checked before is read once more.
 const (
-	patrolEvery = time.Minute
-	patrolBatch = 500
+	patrolEvery  = time.Minute
+	patrolBatch  = 500
+	againWallets = 200
+	againEntries = 20_000
 )
 
-// patrolDue checks what was booked since the last round, once a minute. A wallet
-// that does not add up is taken out of service, alone, and the admins are told;
-// nothing is ever corrected by itself.
+// patrolDue checks what was booked since the last round, and a little of what was
+// checked before, once a minute. A wallet that does not add up is taken out of
+// service, alone, and the admins are told; nothing is ever corrected by itself. It
+// comes after everything else that is due, and notes that it was reached.
 func (s *Service) patrolDue(ctx context.Context, now models.Time) error {
 	wall := int64(s.people.wall.Now())
 	if last := s.patrolled.Load(); last > 0 && wall-last < patrolEvery.Microseconds() || !s.patrolled.CompareAndSwap(last, max(wall, 1)) {
 		return nil
 	}
-	for {
-		suspects, next, err := s.ledger.Patrol(ctx, now, patrolBatch)
-		if err != nil {
+	for next := true; next; {
+		var suspects []ledger.Suspect
+		var err error
+		if suspects, next, err = s.ledger.Patrol(ctx, now, patrolBatch); err != nil {
 			return err
 		}
-		for i := range suspects {
-			if err := s.quarantine(ctx, &suspects[i], now); err != nil {
-				return err
-			}
-		}
-		if !next || ctx.Err() != nil {
-			return ctx.Err()
+		if err := errors.Join(s.quarantineAll(ctx, suspects, now), ctx.Err()); err != nil {
+			return err // what is still in service is found again with the next round
 		}
 	}
+	suspects, err := s.ledger.PatrolAgain(ctx, now, againWallets, againEntries)
+	if err := errors.Join(err, s.quarantineAll(ctx, suspects, now)); err != nil {
+		return err
+	}
+	return s.SetSetting(ctx, models.SettingWorked, strconv.FormatInt(int64(now), 10))
+}
+
+// quarantineAll takes wallets out of service, each by itself: one that cannot be
+// holds up no other.
+func (s *Service) quarantineAll(ctx context.Context, suspects []ledger.Suspect, now models.Time) error {
+	var errs []error
+	for i := range suspects {
+		errs = append(errs, s.quarantine(ctx, &suspects[i], now))
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Service) quarantine(ctx context.Context, q *ledger.Suspect, now models.Time) error {

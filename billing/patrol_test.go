@@ -68,6 +68,42 @@ func TestAWalletThatDoesNotAddUpIsTakenOutOfService(t *testing.T) {
 	})
 }
 
+// A wallet whose quarantine fails is found again, though nothing is booked on it any
+// more, and holds up no other.
+func TestABrokenWalletDoesNotEscape(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "agency", func(t *testing.T, h *house) {
+		_, err := h.s.CreateUser(t.Context(), UserInput{Email: "admin@refill.example", Name: "Admin", Admin: true, By: "test"})
+		require.NoError(t, err)
+		h.charge(h.agency.WalletID, "gpt-4", false)
+		run := func(sql string) { require.NoError(t, h.db.Write.Exec(sql).Error) }
+		look := func() error {
+			h.s.patrolled.Store(0)
+			return h.s.patrolDue(t.Context(), h.s.Now())
+		}
+		worked := func() string {
+			at, err := h.s.Setting(t.Context(), models.SettingWorked)
+			require.NoError(t, err)
+			return at
+		}
+		require.NoError(t, look())
+		require.NotEmpty(t, worked())
+		run("DELETE FROM settings WHERE name = 'worked_until'")
+		run("UPDATE wallets SET held = held + 5, version = version + 1 WHERE sub_account_id IS NULL")
+		h.charge(h.agency.WalletID, "gpt-4", false)
+		run("ALTER TABLE mails RENAME TO mails_away")
+		for range 2 {
+			require.Error(t, look())
+			require.Empty(t, h.audits("wallet.quarantine"))
+		}
+		require.Empty(t, worked(), "the round did not end")
+		run("ALTER TABLE mails_away RENAME TO mails")
+		require.NoError(t, look())
+		require.Len(t, h.audits("wallet.quarantine"), 1)
+		require.NotEmpty(t, worked())
+	})
+}
+
 // A round is made once a minute of the wall's time, however often the clock's work
 // is called.
 func TestPatrolsAreAMinuteApart(t *testing.T) {

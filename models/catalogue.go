@@ -112,6 +112,10 @@ type PlanPack struct {
 	PackID PackID `gorm:"primaryKey"`
 }
 
+// SettingWorked names the setting of up to when everything that is due by the clock
+// was done: microseconds of domain time.
+const SettingWorked = "worked_until"
+
 // Setting is one named value of the installation.
 type Setting struct {
 	Name  string `gorm:"primaryKey"`

@@ -19,7 +19,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.RateCard{}, &models.RateCardVersion{}, &models.Plan{}, &models.Pack{}, &models.PlanPack{}, &models.Setting{},
 		&models.Agency{}, &models.Subscription{}, &models.SubAccount{}, &models.User{}, &models.Member{}, &models.Session{},
 		&models.SignInLink{}, &models.SignInAttempt{}, &models.APIKey{}, &models.AuditEntry{},
-		&models.Wallet{}, &models.Stirred{}, &models.Patrol{}, &models.WalletPlace{}, &models.Lot{}, &models.StoredLot{}, &models.Entry{}, &models.Act{}, &models.Charge{}, &models.Reversal{},
+		&models.Wallet{}, &models.Stirred{}, &models.Patrol{}, &models.WalletStop{}, &models.WalletPlace{}, &models.Lot{}, &models.StoredLot{}, &models.Entry{}, &models.Act{}, &models.Charge{}, &models.Reversal{},
 		&models.Hold{}, &models.UsageQuarter{}, &models.UsageDay{}, &models.UsageAgencyDay{}, &models.UsagePlatformDay{}, &models.Purchase{}, &models.PaymentRef{}, &models.StripeEvent{},
 		&models.AdjustmentRequest{}, &models.StripeAccount{}, &models.Package{}, &models.PackagePrice{}, &models.PackageViewer{}, &models.PackageSubscription{},
 		&models.Mail{}, &models.Invitation{},

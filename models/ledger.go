@@ -77,6 +77,21 @@ type Patrol struct {
 	BookedAt Time     // of it
 	LookedAt Time
 	Broken   string // why the wallet was taken out of service
+
+	// How far it has come that reads everything once more.
+
+	AgainSeq      int64
+	AgainBalance  Credits
+	AgainBookedAt Time
+	AgainAt       Time // when it was last through
+}
+
+// WalletStop is where a wallet stood when it was suspended or closed: what is drawn
+// after that entry was promised before.
+type WalletStop struct {
+	AgencyID AgencyID `gorm:"primaryKey"`
+	WalletID WalletID `gorm:"primaryKey"`
+	Seq      int64
 }
 
 // Stirred is a wallet that left its watch and is to be looked at.

@@ -23,7 +23,7 @@ type Suspect struct {
 }
 
 // Patrol checks up to limit wallets that were booked since they were last looked
-// at, the longest ago first: that their new entries are gapless, in order of time
+// at, or were broken then, the longest ago first: that their new entries are gapless, in order of time
 // and carry the running balance (I-05), that the balance is their sum (I-01) and
 // what the lots have left less the excess (I-02). It reads what is new, not what
 // was: Audit checks everything. It changes no wallet; next says whether more are
@@ -32,14 +32,14 @@ func (l *Ledger) Patrol(ctx context.Context, now models.Time, limit int) (suspec
 	var due []models.Patrol
 	err = l.db.Read.WithContext(ctx).Raw(`SELECT w.agency_id, w.id AS wallet_id, COALESCE(p.seq, 0) AS seq, COALESCE(p.balance, 0) AS balance, COALESCE(p.booked_at, 0) AS booked_at
 		FROM wallets w LEFT JOIN patrols p ON p.agency_id = w.agency_id AND p.wallet_id = w.id
-		WHERE w.quarantined_at = 0 AND (p.seq IS NULL OR p.seq <> w.seq) ORDER BY COALESCE(p.looked_at, 0), w.agency_id, w.id LIMIT ?`, limit).Scan(&due).Error
+		WHERE w.quarantined_at = 0 AND (p.seq IS NULL OR p.seq <> w.seq OR p.broken <> '') ORDER BY COALESCE(p.looked_at, 0), w.agency_id, w.id LIMIT ?`, limit).Scan(&due).Error
 	if err != nil || len(due) == 0 {
 		return nil, false, err
 	}
 	next = len(due) == limit
 	for i := range due {
 		p := &due[i]
-		whole, err := l.look(ctx, p)
+		_, whole, err := l.look(ctx, p, patrolEntries)
 		if err != nil {
 			return nil, false, fmt.Errorf("look at wallet %s: %w", p.WalletID, err)
 		}
@@ -49,35 +49,80 @@ func (l *Ledger) Patrol(ctx context.Context, now models.Time, limit int) (suspec
 			suspects = append(suspects, Suspect{p.AgencyID, p.WalletID, p.Broken})
 		}
 	}
-	return suspects, next, l.db.InTx(ctx, func(tx *gorm.DB) error { return savePatrols(tx, due) })
+	return suspects, next, l.db.InTx(ctx, func(tx *gorm.DB) error {
+		return savePatrols(tx, due, "seq", "balance", "booked_at", "looked_at", "broken")
+	})
 }
 
-func savePatrols(tx *gorm.DB, rows []models.Patrol) error {
-	return tx.Clauses(clause.OnConflict{UpdateAll: true}).CreateInBatches(rows, 200).Error
+// PatrolAgain reads up to so many wallets, and entries in all, from the first entry
+// on, those first that were not for the longest: books can also break where nothing
+// is booked any more. A wallet that is too long for a round is gone on with in the
+// next. It changes no wallet, and finds a broken one again until it is out of
+// service.
+func (l *Ledger) PatrolAgain(ctx context.Context, now models.Time, wallets, entries int) ([]Suspect, error) {
+	var due []models.Patrol
+	err := l.db.Read.WithContext(ctx).Raw(`SELECT p.agency_id, p.wallet_id, p.again_seq, p.again_balance, p.again_booked_at, p.again_at
+		FROM patrols p JOIN wallets w ON w.agency_id = p.agency_id AND w.id = p.wallet_id
+		WHERE w.quarantined_at = 0 ORDER BY p.again_at, p.agency_id, p.wallet_id LIMIT ?`, wallets).Scan(&due).Error
+	if err != nil {
+		return nil, err
+	}
+	var suspects []Suspect
+	var done []models.Patrol
+	for left, i := entries, 0; i < len(due) && left > 0; i++ {
+		row := due[i]
+		p := models.Patrol{AgencyID: row.AgencyID, WalletID: row.WalletID, Seq: row.AgainSeq, Balance: row.AgainBalance, BookedAt: row.AgainBookedAt}
+		n, whole, err := l.look(ctx, &p, left)
+		if err != nil {
+			return nil, fmt.Errorf("look at wallet %s again: %w", p.WalletID, err)
+		}
+		left -= n
+		switch row.AgainSeq, row.AgainBalance, row.AgainBookedAt = p.Seq, p.Balance, p.BookedAt; {
+		case p.Broken != "":
+			suspects = append(suspects, Suspect{p.AgencyID, p.WalletID, p.Broken})
+		case whole:
+			row.AgainSeq, row.AgainBalance, row.AgainBookedAt, row.AgainAt = 0, 0, 0, now
+		}
+		done = append(done, row)
+	}
+	if len(done) == 0 {
+		return nil, nil
+	}
+	return suspects, l.db.InTx(ctx, func(tx *gorm.DB) error {
+		return savePatrols(tx, done, "again_seq", "again_balance", "again_booked_at", "again_at")
+	})
 }
 
-// look goes on from where a wallet was last found whole, and says in p how far it
-// came and what is broken; whole is false when there are entries left.
-func (l *Ledger) look(ctx context.Context, p *models.Patrol) (whole bool, err error) {
+func savePatrols(tx *gorm.DB, rows []models.Patrol, columns ...string) error {
+	return tx.Clauses(clause.OnConflict{
+		Columns: []clause.Column{{Name: "agency_id"}, {Name: "wallet_id"}}, DoUpdates: clause.AssignmentColumns(columns),
+	}).CreateInBatches(rows, 200).Error
+}
+
+// look goes on from where a wallet was last found whole, by up to limit entries, and
+// says in p how far it came and what is broken; whole is false when there are
+// entries left.
+func (l *Ledger) look(ctx context.Context, p *models.Patrol, limit int) (n int, whole bool, err error) {
 	err = l.db.Snapshot(ctx, func(tx *gorm.DB) error {
 		var w models.Wallet
 		if err := tx.Where("agency_id = ? AND id = ?", p.AgencyID, p.WalletID).Take(&w).Error; err != nil {
 			return err
 		}
-		n, err := follow(tx, p)
-		if whole = n < patrolEntries; err != nil || p.Broken != "" || !whole {
+		var err error
+		n, err = follow(tx, p, limit)
+		if whole = n < limit; err != nil || p.Broken != "" || !whole {
 			return err
 		}
 		return compare(tx, p, &w)
 	})
-	return whole, err
+	return n, whole, err
 }
 
-// follow reads the entries after p, one at a time, and moves p to the last one that
-// follows from the one before it.
-func follow(tx *gorm.DB, p *models.Patrol) (n int, err error) {
+// follow reads up to limit entries after p, one at a time, and moves p to the last
+// one that follows from the one before it.
+func follow(tx *gorm.DB, p *models.Patrol, limit int) (n int, err error) {
 	rows, err := tx.Raw("SELECT seq, kind, amount, balance, at FROM entries WHERE agency_id = ? AND wallet_id = ? AND seq > ? ORDER BY seq LIMIT ?",
-		p.AgencyID, p.WalletID, p.Seq, patrolEntries).Rows()
+		p.AgencyID, p.WalletID, p.Seq, limit).Rows()
 	if err != nil {
 		return 0, err
 	}
@@ -156,7 +201,7 @@ func (l *Ledger) Readmit(ctx context.Context, tx *gorm.DB, agency models.AgencyI
 	}
 	p := models.Patrol{AgencyID: agency, WalletID: wallet, LookedAt: now}
 	for {
-		n, err := follow(tx.WithContext(ctx), &p)
+		n, err := follow(tx.WithContext(ctx), &p, patrolEntries)
 		if err != nil {
 			return err
 		}
@@ -172,7 +217,7 @@ func (l *Ledger) Readmit(ctx context.Context, tx *gorm.DB, agency models.AgencyI
 	if p.Broken != "" {
 		return problem.New(problem.Conflict, "wallet_broken", "This wallet still does not add up. %s", p.Broken)
 	}
-	if err := errors.Join(savePatrols(tx.WithContext(ctx), []models.Patrol{p}), l.Stir(ctx, tx, agency, 0, wallet)); err != nil {
+	if err := errors.Join(tx.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&p).Error, l.Stir(ctx, tx, agency, 0, wallet)); err != nil {
 		return err
 	}
 	return l.change(ctx, tx, agency, wallet, map[string]any{"quarantined_at": 0})

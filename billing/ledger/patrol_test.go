@@ -1,11 +1,13 @@
 package ledger_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"refill/billing/ledger"
 	"refill/models"
@@ -90,6 +92,54 @@ func TestPatrolGoesOnWhereItStopped(t *testing.T) {
 		require.Equal(t, before.Seq+1, after.Seq)
 		require.Equal(t, w.row(t, w.wallet).Balance, after.Balance)
 		require.Greater(t, after.LookedAt, before.LookedAt)
+	})
+}
+
+// What was found whole once is read again, a bounded part of it a round, the longest
+// ago first; what breaks meanwhile is found, and found again until it is out of
+// service.
+func TestPatrolReadsWhatIsOldAgain(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		w.grant(t, w.wallet, models.SourcePromo, 100)
+		for i := range 5 {
+			w.charge(t, of(w.request(fmt.Sprint("k", i), 1), w.wallet, start))
+		}
+		patrol := func() {
+			suspects, _, err := w.ledger.Patrol(t.Context(), start, 10)
+			require.NoError(t, err)
+			require.Empty(t, suspects)
+		}
+		at := start
+		again := func(entries int) []ledger.Suspect {
+			at++
+			suspects, err := w.ledger.PatrolAgain(t.Context(), at, 10, entries)
+			require.NoError(t, err)
+			return suspects
+		}
+		patrol()
+		var through []models.Time
+		for range 4 { // six entries in rounds of two: the fourth sees that there are no more
+			require.Empty(t, again(2))
+			through = append(through, w.patrolled(t).AgainAt)
+		}
+		require.Equal(t, []models.Time{0, 0, 0, at}, through)
+		require.EqualValues(t, 6, w.patrolled(t).Seq, "what is new is looked at apart from it")
+
+		// Nothing is booked, and still it is found; new entries do not hide it.
+		require.NoError(t, db.Write.Exec("UPDATE lot_rows SET remaining = remaining - 1 WHERE wallet_id = ?", w.wallet).Error)
+		patrol()
+		for range 2 {
+			suspects := again(100)
+			require.Len(t, suspects, 1)
+			require.Contains(t, suspects[0].Broken, "the lots have")
+		}
+		require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+			_, err := w.ledger.Quarantine(t.Context(), tx, w.agency, w.wallet, at)
+			return err
+		}))
+		require.Empty(t, again(100), "out of service")
 	})
 }
 
