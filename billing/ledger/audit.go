@@ -71,18 +71,29 @@ var invariants = []Check{
 	{ID: "I-12", Title: "a hold ends once and accounts for all it reserved"},
 	{ID: "I-13", Title: "a purchase is granted once, a payment buys once"},
 	{ID: "I-14", Title: "no purchased credits without money paid to their seller"},
+	{ID: "I-15", Title: "what was paid is credited, or says why it waits"},
 	{ID: "I-16", Title: "what is revoked and frozen is what the payment's standing asks"},
+	{ID: "I-17", Title: "what was used of money gone back is owed, and paid first"},
 	{ID: "I-18", Title: "an allowance is granted once a period, never rolls over"},
+	{ID: "I-19", Title: "a plan's periods follow from its anchor, one after another"},
 	{ID: "I-20", Title: "nothing is drawn before it is effective or once expired"},
 	{ID: "I-21", Title: "what clients were given came from their agency, at its cost"},
 	{ID: "I-22", Title: "whoever may pay has their credits kept in stock"},
 	{ID: "I-23", Title: "everything stays within its agency"},
+	{ID: "I-24", Title: "automatic top-up keeps its limits and lets cards rest"},
+	{ID: "I-25", Title: "a wallet's people are told of each crossing once"},
+	{ID: "I-26", Title: "no event of Stripe's is forgotten or ends for no reason"},
+	{ID: "I-27", Title: "what people and programs are told leaves after its commit"},
 	{ID: "I-28", Title: "amounts are within bounds"},
 	{ID: "I-29", Title: "usage counters are the sum of the entries"},
+	{ID: "I-32", Title: "a wallet that was stopped draws only what it had promised"},
 }
 
 // Audit checks the ledger's invariants on a live database, each agency from one
-// read-only snapshot. It never changes anything. An error means that it could
+// read-only snapshot, and what belongs to no agency from another. It never changes
+// anything. What is late is measured by the last round of the clock's work that
+// ended, not by now: while the portal is down nothing is late, nor right after a
+// backup was restored. An error means that it could
 // not check, not that something is wrong. Memory is bounded by one agency's
 // wallets and one wallet's lots, whatever the number of entries.
 func Audit(ctx context.Context, db *models.DB, now models.Time) (Report, error) {
@@ -100,16 +111,48 @@ func Audit(ctx context.Context, db *models.DB, now models.Time) (Report, error) 
 		}
 		r.Agencies++
 	}
+	if err := db.Snapshot(ctx, func(tx *gorm.DB) error { return r.auditShared(tx, now) }); err != nil {
+		return r, fmt.Errorf("audit what agencies share: %w", err)
+	}
 	return r, nil
 }
 
 // audit adds one agency to the report.
 func (r *Report) audit(tx *gorm.DB, agency models.AgencyID, now models.Time) error {
-	a := &auditor{tx: tx, agency: agency, now: now, checks: map[string]*Check{}}
+	a, err := r.auditor(tx, now)
+	if err != nil {
+		return err
+	}
+	a.agency = agency
+	return a.all()
+}
+
+// auditShared adds the tables that no agency owns.
+func (r *Report) auditShared(tx *gorm.DB, now models.Time) error {
+	a, err := r.auditor(tx, now)
+	if err != nil {
+		return err
+	}
+	return a.findAll(shared())
+}
+
+func (r *Report) auditor(tx *gorm.DB, now models.Time) (*auditor, error) {
+	a := &auditor{tx: tx, now: now, checks: map[string]*Check{}}
 	for i := range r.Checks {
 		a.checks[r.Checks[i].ID] = &r.Checks[i]
 	}
-	return a.all()
+	var text []string
+	if err := tx.Model(&models.Setting{}).Where("name = ?", models.SettingWorked).Pluck("value", &text).Error; err != nil {
+		return nil, err
+	}
+	if len(text) > 0 {
+		worked, err := strconv.ParseInt(text[0], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("read when the clock's work ended last: %w", err)
+		}
+		a.worked = min(models.Time(worked), now) // a clock that was set back is not late
+	}
+	return a, nil
 }
 
 // auditor checks one agency inside one snapshot.
@@ -117,14 +160,22 @@ type auditor struct {
 	tx     *gorm.DB
 	agency models.AgencyID
 	now    models.Time
+	worked models.Time // up to when the clock's work was done; 0: never
 	checks map[string]*Check
 }
 
-func (a *auditor) all() error {
-	for _, f := range append(findings(), resale()...) {
+func (a *auditor) findAll(all []finding) error {
+	for _, f := range all {
 		if err := a.find(f); err != nil {
 			return fmt.Errorf("%s: %w", f.check, err)
 		}
+	}
+	return nil
+}
+
+func (a *auditor) all() error {
+	if err := a.findAll(slices.Concat(findings(), resale(), doings())); err != nil {
+		return err
 	}
 	if err := a.totals(); err != nil {
 		return fmt.Errorf("I-04: %w", err)
@@ -134,6 +185,12 @@ func (a *auditor) all() error {
 	}
 	if err := a.revocations(); err != nil {
 		return fmt.Errorf("I-16: %w", err)
+	}
+	if err := a.periods(); err != nil {
+		return fmt.Errorf("I-19: %w", err)
+	}
+	if err := a.topUps(); err != nil {
+		return fmt.Errorf("I-24: %w", err)
 	}
 	return a.replayWallets()
 }
@@ -147,10 +204,14 @@ func (a *auditor) breach(check, format string, args ...any) {
 	}
 }
 
-// each runs a query with @agency and @now bound and calls f for every row,
-// one at a time.
+// each runs a query with @agency, @now and @late bound and calls f for every row,
+// one at a time. What was due before @late and is not done is late.
 func (a *auditor) each(query string, f func(row) error) (err error) {
-	rows, err := a.tx.Raw(query, map[string]any{"agency": a.agency, "now": a.now}).Rows()
+	var args []any
+	if strings.Contains(query, "@") {
+		args = []any{map[string]any{"agency": a.agency, "now": a.now, "late": a.worked.Add(-overdue)}}
+	}
+	rows, err := a.tx.Raw(query, args...).Rows()
 	if err != nil {
 		return err
 	}
@@ -166,7 +227,11 @@ func (a *auditor) each(query string, f func(row) error) (err error) {
 // find runs a finding: each row of its query is a breach.
 func (a *auditor) find(f finding) error {
 	if f.of != "" {
-		err := a.each("SELECT COUNT(*) FROM "+f.of+" WHERE agency_id = @agency", func(r row) error {
+		count := "SELECT COUNT(*) FROM " + f.of
+		if !a.agency.IsZero() {
+			count += " WHERE agency_id = @agency"
+		}
+		err := a.each(count, func(r row) error {
 			var n int64
 			err := r.Scan(&n)
 			a.checks[f.check].Checked += n
@@ -179,15 +244,22 @@ func (a *auditor) find(f finding) error {
 	numbers := strings.Count(f.say, "%s") - 1
 	return a.each(f.sql, func(r row) error {
 		var id models.WalletID // any kind's bytes
+		var word string
 		amounts := make([]models.Credits, numbers)
 		dest := []any{&id}
+		if f.noun == nil {
+			dest[0] = &word
+		}
 		for i := range amounts {
 			dest = append(dest, &amounts[i])
 		}
 		if err := r.Scan(dest...); err != nil {
 			return err
 		}
-		args := []any{f.noun(id)}
+		args := []any{word}
+		if f.noun != nil {
+			args[0] = f.noun(id)
+		}
 		for _, n := range amounts {
 			if f.plain {
 				args = append(args, strconv.FormatInt(int64(n), 10))

@@ -18,6 +18,7 @@ type replayed struct {
 	lots    map[models.LotID]*replayedLot
 	open    []*replayedLot // with credits left, in draw order
 	seq     int64
+	act     models.ActID
 	at      models.Time
 	balance models.Credits
 	excess  models.Credits
@@ -103,8 +104,11 @@ func (w *replayed) entry(e *models.Entry) {
 		w.breach("I-05", "wallet %s: entry %d is dated before the one it follows", w.id, e.Seq)
 	}
 	kind := Kind(e.Kind)
+	if e.ActID != w.act && kind != PassOut { // what is passed on stays nobody's in between
+		w.owed()
+	}
 	f := effects[kind]
-	w.seq, w.at = e.Seq, e.At
+	w.seq, w.act, w.at = e.Seq, e.ActID, e.At
 	w.balance += models.Credits(kind.Change()) * e.Amount
 	w.excess += models.Credits(f.excess) * e.Amount
 	if e.Balance != w.balance {
@@ -162,6 +166,23 @@ func (w *replayed) lastResort(e *models.Entry) {
 	for _, o := range w.open {
 		if o.spendableAt(e) {
 			w.breach("I-09", "wallet %s: entry %d goes into excess while lot %s had %s", w.id, e.Seq, o.ID, o.left)
+			return
+		}
+	}
+}
+
+// owed checks, at the end of an act, that nothing is owed beside credits that could
+// pay it: what an act takes back or lets be used is settled by that very act, and a
+// debt by the grant that follows (I-17).
+func (w *replayed) owed() {
+	if w.excess <= 0 {
+		return
+	}
+	w.checks["I-17"].Checked++
+	last := models.Entry{Seq: w.seq, At: w.at}
+	for _, o := range w.open {
+		if o.spendableAt(&last) {
+			w.breach("I-17", "wallet %s: after entry %d it owes %s, and lot %s has %s", w.id, w.seq, w.excess, o.ID, o.left)
 			return
 		}
 	}
@@ -233,6 +254,7 @@ func (w *replayed) count(e *models.Entry, kind Kind, l *replayedLot) {
 
 // end compares the replay with the wallet's row and its usage counters.
 func (w *replayed) end() error {
+	w.owed()
 	var stored models.Wallet
 	if err := w.tx.Where("agency_id = ? AND id = ?", w.agency, w.id).Take(&stored).Error; err != nil {
 		return err

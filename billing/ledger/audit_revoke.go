@@ -1,6 +1,10 @@
 package ledger
 
-import "refill/models"
+import (
+	"slices"
+
+	"refill/models"
+)
 
 // bookedOf is what the acts of Revoke say of one purchase.
 type bookedOf struct{ taken, spent, frozen models.Credits }
@@ -9,14 +13,21 @@ type bookedOf struct{ taken, spent, frozen models.Credits }
 // standing of its payment as it was last seen, and with the entries (I-16).
 func (a *auditor) revocations() error {
 	booked := map[string]*bookedOf{}
-	err := a.each(`SELECT a.reference, e.kind, CAST(SUM(e.amount) AS bigint) FROM acts a
+	err := a.each(`SELECT a.reference, e.kind, e.lot_id, l.purchase_id, CAST(SUM(e.amount) AS bigint) FROM acts a
 		JOIN entries e ON e.agency_id = a.agency_id AND e.act_id = a.id AND e.wallet_id = a.wallet_id
-		WHERE a.agency_id = @agency AND a.kind IN ('`+actRefund+`', '`+actDispute+`') GROUP BY a.reference, e.kind`, func(r row) error {
+		LEFT JOIN lot_rows l ON l.agency_id = e.agency_id AND l.id = e.lot_id
+		WHERE a.agency_id = @agency AND a.kind IN ('`+actRefund+`', '`+actDispute+`') GROUP BY a.reference, e.kind, e.lot_id, l.purchase_id`, func(r row) error {
 		var of string
 		var kind Kind
+		var lot models.LotID
+		var bought models.PurchaseID
 		var sum models.Credits
-		if err := r.Scan(&of, &kind, &sum); err != nil {
+		if err := r.Scan(&of, &kind, &lot, &bought, &sum); err != nil {
 			return err
+		}
+		takes := slices.Contains([]Kind{Clawback, ReturnOut, Reinstate, ResellIn, Freeze, Unfreeze}, kind) // what else is due is booked on the way
+		if takes && of != lot.String() && of != bought.String() {
+			a.breach("I-17", "lot %s: %s moved (%s) for %s, which is not what it came from", lot, sum, kind, of)
 		}
 		b := booked[of]
 		if b == nil {

@@ -14,8 +14,8 @@ import (
 // both databases.
 type finding struct {
 	check string
-	of    string // table whose rows count as checked, "" when another finding counts them
-	noun  func(models.WalletID) string
+	of    string                       // table whose rows count as checked, "" when another finding counts them
+	noun  func(models.WalletID) string // nil: the id is a text
 	say   string
 	plain bool // the numbers are counts, not credits
 	sql   string
@@ -304,6 +304,16 @@ func findings() []finding {
 						COALESCE(` + sum("CASE WHEN x.paid_wallet_id = b.wallet_id THEN x.plan + x.purchased + x.assigned + x.bonus + x.excess ELSE 0 END") + `, 0) AS own,
 						COALESCE(` + sum("x.charges") + `, 0) AS charges FROM usage_days x, agencies b WHERE x.agency_id = @agency AND b.id = @agency) u
 				WHERE a.id = @agency AND (d.credits <> u.credits OR d.own <> u.own OR d.charges <> u.charges)`,
+		},
+		{
+			check: "I-29", of: "usage_platform_days", noun: noun(models.AgencyID.String, "agency"), plain: true,
+			say: "%s: its days by the platform's zone add up to %s millionths and %s charges, their quarters to %s and %s",
+			sql: `SELECT a.id, d.credits, d.charges, q.credits, q.charges FROM agencies a,
+					(SELECT COALESCE(` + sum("plan + purchased + assigned + bonus + excess") + `, 0) AS credits, COALESCE(` + sum("charges") + `, 0) AS charges
+						FROM usage_platform_days WHERE agency_id = @agency) d,
+					(SELECT COALESCE(` + sum("plan + purchased + assigned + bonus + excess") + `, 0) AS credits, COALESCE(` + sum("charges") + `, 0) AS charges
+						FROM usage_quarters u, agencies b WHERE u.agency_id = @agency AND b.id = @agency AND u.quarter < b.platform_rolled) q
+				WHERE a.id = @agency AND (d.credits <> q.credits OR d.charges <> q.charges)`,
 		},
 	}
 }

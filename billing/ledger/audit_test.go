@@ -105,6 +105,8 @@ func busy(t *testing.T, db *models.DB) *world {
 	w.hold(t, w.wallet, "h1", 6, now)
 	_, err = w.capture(t, w.hold(t, w.wallet, "h2", 6, now), "k5", 5, now)
 	require.NoError(t, err)
+	w.moneyBack(t, pack.ID, now)
+	w.aside(t, pack.ID, now)
 	w.charge(t, of(w.request("k6", 1), w.wallet, now)) // its lot's row is left behind
 	w.audit(t)
 	return w
@@ -143,7 +145,7 @@ func TestAuditSeesEachCorruption(t *testing.T) {
 		{"a limit", "UPDATE wallets SET excess_limit = 0 WHERE sub_account_id IS NOT NULL", "I-09"},
 		{"a ceiling", "UPDATE wallets SET agency_ceiling = 0 WHERE sub_account_id IS NULL", "I-09"},
 		{"the agency's excess", "UPDATE wallets SET agency_excess = agency_excess + 1 WHERE sub_account_id IS NULL", "I-09"},
-		{"excess before credits", "UPDATE lot_rows SET effective_at = created_at WHERE source = 'promo'", "I-02 I-09 I-11"},
+		{"excess before credits", "UPDATE lot_rows SET effective_at = created_at WHERE source = 'promo'", "I-02 I-09 I-11 I-17"},
 		{"the draw order", "UPDATE lot_rows SET priority = 99 WHERE source = 'plan'", "I-11"},
 		{"a hold that ended twice", "UPDATE holds SET state = 'released' WHERE state = 'captured'", "I-12"},
 		{"a hold that never ended", "UPDATE holds SET state = 'captured', ended_at = 1 WHERE state = 'open' AND purchase_id IS NULL", "I-12"},
@@ -152,9 +154,9 @@ func TestAuditSeesEachCorruption(t *testing.T) {
 		{"a promise", "UPDATE wallets SET promised = promised + 1 WHERE sub_account_id IS NULL; UPDATE wallets SET agency_excess = agency_excess + 1, excess_limit = 1 WHERE sub_account_id IS NULL", "I-12"},
 		{"a payment that bought twice", "UPDATE purchases SET payment_intent = 'pi_a'", "I-13"},
 		{"credits for a purchase not paid", "UPDATE purchases SET status = 'open' WHERE payment_intent = 'pi_a'", "I-13"},
-		{"a purchase not granted", "UPDATE lot_rows SET purchase_id = NULL WHERE purchase_id IS NOT NULL", "I-13 I-14"},
+		{"a purchase not granted", "UPDATE lot_rows SET purchase_id = NULL WHERE purchase_id IS NOT NULL", "I-13 I-14 I-17"},
 		{"a grant without a purchase", "UPDATE lot_rows SET purchase_id = id WHERE source = 'promo'", "I-13"},
-		{"two grants", "DROP INDEX lots_one_grant; UPDATE lot_rows SET purchase_id = (SELECT id FROM purchases WHERE payment_intent = 'pi_a') WHERE purchase_id IS NOT NULL", "I-13"},
+		{"two grants", "DROP INDEX lots_one_grant; UPDATE lot_rows SET purchase_id = (SELECT id FROM purchases WHERE payment_intent = 'pi_a') WHERE purchase_id IS NOT NULL", "I-13 I-17"},
 		{"a purchase nobody paid", "UPDATE purchases SET paid_at = 0 WHERE payment_intent = 'pi_a'", "I-14"},
 		{"a sale paid to the platform", "UPDATE purchases SET account = '' WHERE payment_intent = 'pi_s'", "I-14"},
 		{"bought from nobody", "UPDATE lot_rows SET source = 'purchase' WHERE source = 'promo'", "I-14"},
@@ -170,7 +172,7 @@ func TestAuditSeesEachCorruption(t *testing.T) {
 		{"an act elsewhere", "UPDATE acts SET other_wallet_id = id WHERE other_wallet_id IS NOT NULL", "I-23"},
 		{"a charge elsewhere", "UPDATE charges SET pool_wallet_id = id WHERE idempotency_key = 'k1'", "I-23"},
 		{"a sale to the agency", "UPDATE purchases SET wallet_id = (SELECT id FROM wallets WHERE sub_account_id IS NULL) WHERE payment_intent = 'pi_s'", "I-23"},
-		{"two allowances", "DROP INDEX lots_one_allowance; UPDATE lot_rows SET period_start = 5 WHERE source = 'plan' AND parent_lot_id IS NULL", "I-18"},
+		{"two allowances", "DROP INDEX lots_one_allowance; UPDATE lot_rows SET period_start = 5 WHERE source = 'plan' AND parent_lot_id IS NULL", "I-18 I-19"},
 		{"a rollover", "UPDATE lot_rows SET remaining = remaining + 1, open = true WHERE source = 'plan' AND expires_at = 1772366400000100", "I-02 I-03 I-04 I-18"},
 		{"a draw after expiry", "UPDATE lot_rows SET expires_at = effective_at + 1 WHERE source = 'plan' AND expires_at = 1772366400000100; UPDATE lot_rows SET effective_at = effective_at - 9, expires_at = effective_at WHERE source = 'plan' AND expires_at = 1772366400000001", "I-20"},
 		{"a draw before its time", "UPDATE lot_rows SET effective_at = effective_at + 1 WHERE source = 'plan' AND expires_at = 1772366400000100", "I-20"},
@@ -178,6 +180,49 @@ func TestAuditSeesEachCorruption(t *testing.T) {
 		{"a counter", "UPDATE usage_quarters SET plan = plan + 1 WHERE plan > 0", "I-29"},
 		{"a count", "UPDATE usage_quarters SET charges = charges + 1", "I-29"},
 		{"a day", "INSERT INTO usage_days (agency_id, day, paid_wallet_id, wallet_id, action, model, plan, purchased, assigned, bonus, excess, units, charges, tests) SELECT agency_id, 0, id, id, 'a', '', 1, 0, 0, 0, 0, 0, 0, 0 FROM wallets WHERE sub_account_id IS NULL", "I-29"},
+		{"a day of the platform", "INSERT INTO usage_platform_days (agency_id, day, action, model, plan, purchased, assigned, bonus, excess, units, charges, tests) SELECT agency_id, 0, 'a', '', 1, 0, 0, 0, 0, 0, 0, 0 FROM wallets WHERE sub_account_id IS NULL", "I-29"},
+
+		{"a refund that took nothing", "UPDATE purchases SET refunded = refunded + 1 WHERE payment_intent = 'pi_r'", "I-16"},
+		{"a dispute that froze too much", "UPDATE purchases SET dispute_held = 0 WHERE payment_intent = 'pi_d'", "I-16"},
+		{"a revoked credit", "UPDATE purchases SET revoked_spent = revoked_spent - 1 WHERE payment_intent = 'pi_u'", "I-16"},
+		{"a refund of what nobody bought", "DELETE FROM purchases WHERE payment_intent = 'pi_d'", "I-13 I-16"},
+		{"a bonus", "UPDATE purchases SET bonus_revoked = bonus_revoked + 1 WHERE payment_intent = 'pi_r'", "I-16"},
+		{"a bonus that was not taken", "UPDATE purchases SET bonus_revoked = 0 WHERE payment_intent = 'pi_r'", "I-16"},
+		{"a reward", "UPDATE referrals SET revoked = 1", "I-16"},
+		{"a plan's claim", "UPDATE plan_claims SET revoked = 1", "I-16"},
+		{"taken from another lot", "UPDATE lot_rows SET purchase_id = NULL WHERE purchase_id = (SELECT id FROM purchases WHERE payment_intent = 'pi_d')", "I-13 I-14 I-17"},
+
+		{"paid and not given", "UPDATE purchases SET paid_at = 1 WHERE idempotency_key = 'f1'", "I-15"},
+		{"paid as Stripe shows it", "UPDATE seen_payments SET seen_at = 1", "I-15"},
+		{"two plans", "DROP INDEX subscriptions_live; UPDATE subscriptions SET ended_at = 0", "I-19"},
+		{"a period's end", "UPDATE subscriptions SET trial_end = 0 WHERE ended_at = 0", "I-19"},
+		{"a period that did not begin", "UPDATE subscriptions SET period_end = period_start + 1, trial_end = period_start + 1, allowance = 0 WHERE ended_at = 0", "I-19"},
+		{"a period without its allowance", "UPDATE subscriptions SET period_start = period_start + 1 WHERE ended_at = 0", "I-19"},
+		{"a zone nobody knows", "UPDATE subscriptions SET time_zone = 'Mars/Olympus' WHERE ended_at = 0", "I-19"},
+		{"two top-ups at once", "DROP INDEX purchases_in_flight; UPDATE purchases SET status = 'open' WHERE status = 'failed'", "I-24"},
+		{"a card that had no rest", "UPDATE purchases SET created_at = created_at - 3600000001 WHERE idempotency_key = 'f2'", "I-24"},
+		{"a card that was tried too often", "UPDATE purchases SET card = 'one' WHERE card = 'other'", "I-24"},
+		{"a month's limit", "UPDATE top_ups SET monthly_limit = 999", "I-24"},
+		{"told once too often", "UPDATE alarms SET told = 1", "I-25"},
+		{"told twice of one occasion", "UPDATE notices SET occasion = event || ' #1'", "I-25"},
+		{"an event nobody looked at", "UPDATE stripe_events SET next_at = 1 WHERE state = 'pending'", "I-26"},
+		{"an event ignored for no reason", "UPDATE stripe_events SET note = '' WHERE state = 'ignored'", "I-26"},
+		{"an event that ended at no time", "UPDATE stripe_events SET processed_at = 0 WHERE state = 'processed'", "I-26"},
+		{"a notice nobody told", "UPDATE notices SET due_at = 1 WHERE told_at = 0", "I-27"},
+		{"a notice told before its time", "UPDATE notices SET told_at = 0 WHERE told_at > 0", "I-27"},
+		{"a webhook nobody took", "UPDATE webhook_deliveries SET status = 500", "I-27"},
+		{"a webhook that never ended", "UPDATE webhook_deliveries SET ended_at = 0", "I-27"},
+		{"a mail that never ended", "UPDATE mails SET ended_at = 0", "I-27"},
+		{"an account that runs without its agency", "UPDATE agencies SET status = 'suspended' WHERE external_id = 'a'", "I-32"},
+		{"a client that was archived", "UPDATE sub_accounts SET status = 'archived'", "I-32"},
+		{"a draw after the stop", "UPDATE wallets SET status = 'closed' WHERE sub_account_id IS NOT NULL; UPDATE sub_accounts SET status = 'archived'; INSERT INTO wallet_stops (agency_id, wallet_id, seq) SELECT agency_id, id, 1 FROM wallets WHERE sub_account_id IS NOT NULL", "I-32"},
+	}
+	// What the checks that have several sentences say of it.
+	says := map[string]string{
+		"a refund that took nothing": "are revoked, its payment asks for", "a dispute that froze too much": "are frozen, its payment asks for",
+		"a revoked credit": "of them used, and", "a refund of what nobody bought": "for a purchase that was never credited",
+		"a bonus": "its row says", "a bonus that was not taken": "the bonus of", "a reward": "reward lot_", "a plan's claim": "its row says",
+		"taken from another lot": "which is not what it came from", "excess before credits": "it owes",
 	}
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
 		w := busy(t, db)
@@ -205,6 +250,7 @@ func TestAuditSeesEachCorruption(t *testing.T) {
 				}
 			}
 			require.NoError(t, tx.Rollback().Error)
+			require.Contains(t, r.String(), says[c.name], c.name)
 			if got := strings.Join(broken, " "); got != c.breaks {
 				t.Errorf("%s breaks %s, want %s\n%s", c.name, got, c.breaks, r)
 			}

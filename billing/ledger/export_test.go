@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,11 +13,11 @@ import (
 	"refill/models"
 )
 
-// AuditIn audits one agency inside a transaction, so that a test can corrupt it
-// and roll back.
+// AuditIn audits one agency and what all share inside a transaction, so that a
+// test can corrupt it and roll back.
 func AuditIn(tx *gorm.DB, agency models.AgencyID, now models.Time) (Report, error) {
 	r := Report{Checks: slices.Clone(invariants)}
-	err := r.audit(tx, agency, now)
+	err := errors.Join(r.audit(tx, agency, now), r.auditShared(tx, now))
 	return r, err
 }
 

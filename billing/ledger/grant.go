@@ -512,7 +512,10 @@ func (l *Ledger) SetStatus(ctx context.Context, tx *gorm.DB, agency models.Agenc
 	if err := l.Stir(ctx, tx, agency, 0, wallet); err != nil {
 		return err
 	}
-	return l.change(ctx, tx, agency, wallet, map[string]any{"status": s})
+	if err := l.change(ctx, tx, agency, wallet, map[string]any{"status": s}); err != nil { // locks it
+		return err
+	}
+	return noteStop(tx.WithContext(ctx), agency, s, wallet)
 }
 
 // StartCycle notes when the agency's running period began, for pool caps.

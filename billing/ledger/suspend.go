@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -30,6 +31,9 @@ func (l *Ledger) restate(ctx context.Context, tx *gorm.DB, agency models.AgencyI
 		Where("agency_id = ? AND status = ?", agency, from).Order("id").Pluck("id", &ids).Error; err != nil {
 		return 0, err
 	}
+	if err := noteStop(tx.WithContext(ctx), agency, to, ids...); err != nil {
+		return 0, err
+	}
 	r := tx.WithContext(ctx).Model(&models.Wallet{}).Where("agency_id = ? AND status = ?", agency, from).
 		Updates(map[string]any{"status": to, "version": gorm.Expr("version + 1")})
 	for _, id := range ids {
@@ -40,4 +44,22 @@ func (l *Ledger) restate(ctx context.Context, tx *gorm.DB, agency models.AgencyI
 		return 0, r.Error
 	}
 	return int(r.RowsAffected), l.Stir(ctx, tx, agency, 0, ids...)
+}
+
+// noteStop keeps up to which entry locked wallets were in service, or forgets it of
+// those that are again; in chunks, for a statement takes so many values only.
+func noteStop(tx *gorm.DB, agency models.AgencyID, to models.WalletStatus, wallets ...models.WalletID) error {
+	for some := range slices.Chunk(wallets, 1000) {
+		stops := tx.Where("agency_id = ? AND wallet_id IN ?", agency, some)
+		if err := stops.Delete(&models.WalletStop{}).Error; err != nil {
+			return err
+		}
+		if to == models.WalletActive {
+			continue
+		}
+		if err := tx.Exec("INSERT INTO wallet_stops (agency_id, wallet_id, seq) SELECT agency_id, id, seq FROM wallets WHERE agency_id = ? AND id IN ?", agency, some).Error; err != nil {
+			return err
+		}
+	}
+	return nil
 }
