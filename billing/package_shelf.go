@@ -24,6 +24,7 @@ type ShelfPackage struct {
 	OpensAt models.Time // when a used-up limit opens again
 	Running bool        // of a monthly one: the client has it
 	Later   bool        // it is paid now, and its credits come when the agency has them
+	Quoted  bool        // its credits and price are those of the quote
 }
 
 // PackagesFor lists what a client may see on sale now, in its agency's order. It
@@ -31,6 +32,11 @@ type ShelfPackage struct {
 // no money, and for a client that draws on its agency's pool. Errors: not_found
 // for an agency's own account.
 func (s *Service) PackagesFor(ctx context.Context, a *Account) ([]ShelfPackage, error) {
+	return s.packagesAt(ctx, a, &Quoted{})
+}
+
+// packagesAt is PackagesFor at the prices of a quote, where it holds any.
+func (s *Service) packagesAt(ctx context.Context, a *Account, quote *Quoted) ([]ShelfPackage, error) {
 	now := s.clock.Now()
 	if a.SubAccount == nil {
 		return nil, problem.Missing("sub-account")
@@ -57,7 +63,9 @@ func (s *Service) PackagesFor(ctx context.Context, a *Account) ([]ShelfPackage, 
 			return err
 		}
 		for i := range rows {
+			quoted := quote.price(&rows[i])
 			out = append(out, onShelf(&rows[i], a.SubAccount, bought[rows[i].ID], now))
+			out[i].Quoted = quoted
 		}
 		if err := markRunning(tx, a, out); err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 type PackageInput struct {
 	Account *Account // the client's
 	Package string   // id
+	Quote   string   // link's part of the quote whose price it is bought at; "": at its own
 	Key     string   // of the attempt: the same key is the same purchase
 	Email   string   // of the buyer, for the receipt; may be empty
 	By      Actor
@@ -32,15 +33,15 @@ type PackageInput struct {
 // now until the client paid or can no longer, so two buyers never get the same
 // credits. A client has one checkout open: an earlier one is closed first, and
 // credited all the same if it was paid meanwhile. Errors: not_for_sale,
-// unknown_package, package_not_on_sale, package_limit_reached, not_connected,
-// out_of_stock, idempotency_key_reused, subscribed_already, payment_unavailable (nothing was charged).
+// unknown_package, package_not_on_sale, package_limit_reached, quote_over,
+// not_connected, out_of_stock, idempotency_key_reused, subscribed_already, payment_unavailable (nothing was charged).
 func (s *Service) BuyPackage(ctx context.Context, in PackageInput) (models.Purchase, error) {
 	if in.Account.SubAccount == nil {
 		return models.Purchase{}, problem.New(problem.Forbidden, "not_for_sale", "Packages are sold to sub-accounts; an agency buys packs.").On("wallet")
 	}
 	wish := attempt{
 		account: in.Account, key: in.Key, email: in.Email, by: in.By, back: s.PortalURL(&in.Account.Agency),
-		asked: fingerprint("package", in.Account.Wallet.String(), in.Package), recovers: in.recovers,
+		asked: in.digest(), recovers: in.recovers,
 	}
 	var earlier models.PurchaseID
 	wish.offer = func(tx *gorm.DB, p *models.Purchase) (err error) {
@@ -67,6 +68,15 @@ func (s *Service) BuyPackage(ctx context.Context, in PackageInput) (models.Purch
 	return models.Purchase{}, paymentUnavailable(errCheckoutOpen)
 }
 
+// digest is what a sale's key stands for.
+func (in *PackageInput) digest() []byte {
+	parts := []string{"package", in.Account.Wallet.String(), in.Package}
+	if in.Quote != "" {
+		parts = append(parts, in.Quote)
+	}
+	return fingerprint(parts...)
+}
+
 // coverSale has the agency buy what a sale lacks, if it wants that; false: there is
 // no more than before.
 func (s *Service) coverSale(ctx context.Context, in *PackageInput) bool {
@@ -88,8 +98,12 @@ func (s *Service) lacks(ctx context.Context, in *PackageInput) (models.Credits, 
 		return 0, err
 	}
 	var pkg models.Package
-	err = s.db.Read.WithContext(ctx).Where("agency_id = ? AND id = ?", in.Account.Agency.ID, id).Take(&pkg).Error
-	return pkg.Credits, missing(err, "package")
+	read := s.db.Read.WithContext(ctx)
+	if err = read.Where("agency_id = ? AND id = ?", in.Account.Agency.ID, id).Take(&pkg).Error; err != nil {
+		return 0, missing(err, "package")
+	}
+	_, err = s.atQuote(read, in.Quote, &pkg)
+	return pkg.Credits, err
 }
 
 // errCheckoutOpen says that a client's earlier checkout has to be closed first.
@@ -102,6 +116,9 @@ func (s *Service) offerPackage(ctx context.Context, tx *gorm.DB, in PackageInput
 	agency, sub := in.Account.Agency, in.Account.SubAccount
 	pkg, err := packageForSale(tx, &agency, sub, in.Package, p.CreatedAt)
 	if err != nil {
+		return none, err
+	}
+	if p.QuoteID, err = s.atQuote(tx, in.Quote, &pkg); err != nil {
 		return none, err
 	}
 	seller, err := s.sellsThrough(tx, agency.ID)

@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"refill/billing/problem"
 	"refill/models"
 )
 
@@ -23,13 +24,21 @@ type Shopfront struct {
 	Last      *models.Purchase
 	Suggested models.PackageID // last bought, else the smallest that leaves something
 	Statement string           // what the client's card statement will show; may be empty
+	Quote     Quoted           // the prices are of; zero: of none
 }
 
-// Shopfront reads a client's balance and what it may buy of its agency. Errors:
-// not_found for an agency's own account.
-func (s *Service) Shopfront(ctx context.Context, a *Account) (Shopfront, error) {
+// Shopfront reads a client's balance and what it may buy of its agency, by a
+// quote's link at the quote's prices; quote may be empty. Errors: not_found for an
+// agency's own account.
+func (s *Service) Shopfront(ctx context.Context, a *Account, quote string) (Shopfront, error) {
 	var out Shopfront
-	packages, err := s.PackagesFor(ctx, a)
+	var err error
+	if quote != "" {
+		if out.Quote, err = s.QuoteByToken(ctx, a.Agency.ID, quote); err != nil && !problem.Is(err, "not_found") {
+			return out, err
+		}
+	}
+	packages, err := s.packagesAt(ctx, a, &out.Quote)
 	if err != nil {
 		return out, err
 	}

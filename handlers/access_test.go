@@ -106,7 +106,7 @@ GET  /buy?cancelled={acme-open}                                       in     404
 POST /buy                                                             in     422   422     403    422    403   422       422
 POST /buy?pack={offer}                                                in     422   422     403    303    403   303       422      | 422   422     403    422    403
 GET  /calculator                                                      in     200   200     200    200    403   200       200
-POST /calculator/quotes                                               in     303   303     403    403    403   403       303
+POST /calculator/quotes                                               in     422   422     403    403    403   403       422
 GET  /quotes                                                          in     200   200     200    403    403   403       200
 POST /quotes/{quote}/end                                              in     303   303     403    403    403   403       404          | 404   404     403    403    403
 GET  /q/{quote-link}                                                  404    404   404     404    200    404   200       404          | 404   404     404    404    404

@@ -23,6 +23,7 @@ const recently = 10 * time.Minute
 // choice is what a buyer chose, as they typed it.
 type choice struct {
 	pack, quantity, attempt string
+	quote                   string // link's part of the quote that a client came by
 	errors                  views.FieldErrors
 	closed                  views.Closed
 }
@@ -31,7 +32,7 @@ func (a *app) buyForm(c echo.Context) error {
 	if ref := c.QueryParam("cancelled"); ref != "" && mayBuy(visitOf(c)) && !visitOf(c).viewer.Assisting && c.Request().Method == http.MethodGet {
 		return a.walkedAway(c, ref)
 	}
-	return a.showBuy(c, http.StatusOK, choice{pack: c.QueryParam("pack"), quantity: c.QueryParam("quantity")})
+	return a.showBuy(c, http.StatusOK, choice{pack: c.QueryParam("pack"), quantity: c.QueryParam("quantity"), quote: c.QueryParam("quote")})
 }
 
 // mayBuy tells whether a person's role lets them spend the account's money.
@@ -273,9 +274,23 @@ func (a *app) backToBuy(c echo.Context, p models.Purchase, flash views.Flash) er
 		return err
 	}
 	if p.IsSale() {
-		return seeOther(c, "/buy?"+url.Values{"pack": {p.PackageID.String()}}.Encode())
+		quote, err := a.Billing.QuoteOf(c.Request().Context(), &p)
+		if err != nil {
+			return err
+		}
+		return seeOther(c, buyPath(p.PackageID.String(), quote))
 	}
 	return seeOther(c, "/buy?"+url.Values{"pack": {p.PackID.String()}, "quantity": {format.Typed(p.Credits)}}.Encode())
+}
+
+// buyPath is the purchase page with a pack or package chosen, at the prices of a
+// quote by its link's part; "" is none.
+func buyPath(id, quote string) string {
+	q := url.Values{"pack": {id}}
+	if quote != "" {
+		q.Set("quote", quote)
+	}
+	return "/buy?" + q.Encode()
 }
 
 // ownPurchase finds a purchase of the viewer's account by our id or by the

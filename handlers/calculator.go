@@ -25,7 +25,7 @@ import (
 // is open to everybody, by what the agency shows to everybody.
 func (a *app) calculator(c echo.Context) error {
 	v := visitOf(c)
-	out := views.Calculator{For: views.ForVisitor, Signed: v.viewer != nil}
+	out := views.Calculator{For: views.ForVisitor, Signed: v.viewer != nil, Quote: views.QuoteInput{Days: "14"}}
 	var agency *models.Agency
 	var account *billing.Account
 	switch v.role() {
@@ -43,14 +43,18 @@ func (a *app) calculator(c echo.Context) error {
 	if account != nil {
 		agency = &account.Agency
 	}
-	err := a.calculate(c, agency, account, c.QueryParams(), &out)
-	if err != nil {
+	if err := a.calculate(c, agency, account, c.QueryParams(), &out); err != nil {
 		return err
 	}
+	return a.showCalculator(c, &out)
+}
+
+func (a *app) showCalculator(c echo.Context, out *views.Calculator) error {
 	code := http.StatusOK
 	if len(out.Errors) > 0 {
 		code = http.StatusUnprocessableEntity
 	}
+	var err error
 	if out.Signed {
 		out.Frame, err = a.frame(c, "Calculator", "calculator", nil)
 	} else {
@@ -60,7 +64,7 @@ func (a *app) calculator(c echo.Context) error {
 		return err
 	}
 	out.Frame.Failed = len(out.Errors) > 0
-	return page(c, code, views.CalculatorPage(out))
+	return page(c, code, views.CalculatorPage(*out))
 }
 
 // calculate reads what was typed and works it out by the agency's rate card in
@@ -180,7 +184,7 @@ func (a *app) workOut(c echo.Context, agency *models.Agency, account *billing.Ac
 			r.Switches = append(r.Switches, views.CalculatorSwitch{Model: m.Model, Usual: m.Month, Href: out.WithModel(m.Model)})
 		}
 	}
-	buys := buyHref(visitOf(c))
+	buys := buyHref(visitOf(c), "")
 	r.Month = calculatorBasket(&got.Month, max(0, e.Total.Usual-got.Allowance), got.Currency, buys)
 	r.Extra = calculatorBasket(&got.Moving, e.Moving, got.Currency, buys)
 	if w.Conversations > 0 {
@@ -212,15 +216,15 @@ func calculatorLines(lines []estimate.Line) []views.CalculatorLine {
 }
 
 // buyHref leads to the purchase of a pack or package, through sign-in for whoever
-// is not; nil where this person may not buy.
-func buyHref(v *visit) func(id string) string {
+// is not, at the prices of a quote (buyPath); nil where this person may not buy.
+func buyHref(v *visit, quote string) func(id string) string {
 	switch {
 	case v.viewer == nil:
 		return func(id string) string {
-			return "/sign-in?" + url.Values{"next": {"/buy?" + url.Values{"pack": {id}}.Encode()}}.Encode()
+			return "/sign-in?" + url.Values{"next": {buyPath(id, quote)}}.Encode()
 		}
 	case mayBuy(v):
-		return func(id string) string { return "/buy?" + url.Values{"pack": {id}}.Encode() }
+		return func(id string) string { return buyPath(id, quote) }
 	}
 	return nil
 }
@@ -231,7 +235,9 @@ func calculatorBasket(b *estimate.Basket, need models.Credits, currency string, 
 		out.Left = b.Kept(need)
 	}
 	for _, p := range b.Picks {
-		pick := views.CalculatorPick{Name: p.Offer.Name, Count: p.Count, Monthly: p.Offer.Monthly}
+		pick := views.CalculatorPick{
+			ID: p.Offer.ID, Name: p.Offer.Name, Count: p.Count, Monthly: p.Offer.Monthly, Each: p.Offer.Credits, Price: models.Money{Amount: p.Offer.Price, Currency: currency},
+		}
 		if p.Offer.ByAmount {
 			pick.Amount = p.Offer.Credits * models.Credits(p.Count)
 		}

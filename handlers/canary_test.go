@@ -114,6 +114,7 @@ plan_prices            price_id
 plan_refs              ref
 plans                  code name currency every assumed note created_by paid_every
 purchases              currency status account origin checkout_session dispute
+quote_offers           currency every
 quotes                 token
 rate_card_versions     rates note created_by idempotency_key
 rate_cards             code name

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"refill/billing"
+	"refill/billing/problem"
 	"refill/models"
 	"refill/views"
 	"refill/views/format"
@@ -23,10 +25,14 @@ func (a *app) showPackages(c echo.Context, code int, chosen choice) error {
 	account := v.viewer.Account()
 	out := views.Buy{
 		Seller: account.Agency.Name, Calculator: "/calculator", Closed: chosen.closed, Errors: chosen.errors, Attempt: cmp.Or(chosen.attempt, billing.NewSecret()),
+		Quote: chosen.quote,
 	}
-	front, err := a.Billing.Shopfront(ctx, account)
+	front, err := a.Billing.Shopfront(ctx, account, chosen.quote)
 	if err != nil {
 		return err
+	}
+	if chosen.quote != "" {
+		out.QuoteOver, out.QuoteUntil = !front.Quote.Holds, front.Quote.ExpiresAt
 	}
 	out.Left, out.Excess, out.Descriptor = front.Wallet.Balance.Left(), front.Wallet.Balance.Excess, front.Statement
 	for _, o := range front.Offers {
@@ -55,7 +61,7 @@ func (a *app) showPackages(c echo.Context, code int, chosen choice) error {
 }
 
 func packageOffer(o *billing.PackageOffer, account *billing.Account) views.Offer {
-	out := views.Offer{ID: o.ID.String(), Name: o.Name, Credits: o.Credits, Price: o.Total(), Badge: o.Badge, Note: o.Note}
+	out := views.Offer{ID: o.ID.String(), Name: o.Name, Credits: o.Credits, Price: o.Total(), Badge: o.Badge, Note: o.Note, Quoted: o.Quoted}
 	if o.Monthly() {
 		out.Month = true
 		out.Note = strings.TrimSpace("Paid every month until you cancel; each month's credits last until the next payment. " + out.Note)
@@ -77,7 +83,7 @@ func packageOffer(o *billing.PackageOffer, account *billing.Account) views.Offer
 // buyPackage opens a client's purchase and leads to its payment page.
 func (a *app) buyPackage(c echo.Context) error {
 	v, ctx := visitOf(c), c.Request().Context()
-	chosen := choice{pack: c.FormValue("pack"), attempt: c.FormValue("attempt")}
+	chosen := choice{pack: c.FormValue("pack"), attempt: c.FormValue("attempt"), quote: c.FormValue("quote")}
 	if chosen.pack == "" {
 		chosen.errors = views.FieldErrors{{Field: "pack", Text: "Choose a package."}}
 		return a.showPackages(c, http.StatusUnprocessableEntity, chosen)
@@ -86,11 +92,17 @@ func (a *app) buyPackage(c echo.Context) error {
 		Account: v.viewer.Account(), Package: chosen.pack, Key: "web:" + cmp.Or(chosen.attempt, billing.NewSecret()),
 		Email: v.viewer.User.Email, By: v.viewer.Actor(),
 	}
+	if slices.Contains(ticked(c, "quoted"), chosen.pack) {
+		in.Quote = chosen.quote
+	}
 	p, err := a.Billing.BuyPackage(ctx, in)
 	if err == nil && p.Status.Unpaid() {
 		// A page from before the last attempt ended: this is another attempt.
 		in.Key = "web:" + billing.NewSecret()
 		p, err = a.Billing.BuyPackage(ctx, in)
+	}
+	if problem.Is(err, "quote_over") {
+		chosen.quote, chosen.attempt = "", ""
 	}
 	if err != nil {
 		return a.notBought(c, chosen, err)

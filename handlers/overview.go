@@ -267,7 +267,7 @@ func (a *app) buyAgain(c echo.Context, o *billing.OverviewData, b *views.Balance
 		return nil
 	}
 	if o.Account.SubAccount != nil {
-		front, err := a.Billing.Shopfront(ctx, o.Account)
+		front, err := a.Billing.Shopfront(ctx, o.Account, "")
 		if err != nil {
 			a.sectionFailed(c, "packages", err)
 			return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,10 @@ import (
 	"refill/views"
 )
 
-const quotesPath = "/quotes"
+const (
+	quotesPath = "/quotes"
+	quotesPage = 50 // listed at once
+)
 
 // quoteSheet is what is kept of the calculator's page.
 type quoteSheet struct {
@@ -34,13 +38,12 @@ func (a *app) saveQuote(c echo.Context) error {
 	if err != nil {
 		return problem.Missing("quote")
 	}
-	back := "/calculator?" + query.Encode()
 	out := views.Calculator{For: views.ForVisitor}
 	if err := a.calculate(c, &account.Agency, nil, query, &out); err != nil {
 		return err
 	}
 	if len(out.Errors) > 0 || out.Result == nil {
-		return seeOther(c, back) // which says what is wrong
+		return a.showQuoteForm(c, query, nil)
 	}
 	out.Result.Switches = nil                                                                     // a quote is for one model
 	sheet, err := json.Marshal(quoteSheet{out.Conversations, out.Replies, out.Model, out.Result}) //nolint:musttag // stored under the names the view has
@@ -53,31 +56,62 @@ func (a *app) saveQuote(c echo.Context) error {
 	}
 	_, err = a.Billing.SaveQuote(ctx, billing.QuoteInput{
 		Agency: account.Agency.ID, Name: c.FormValue("name"), Query: query.Encode(), Sheet: string(sheet), Days: days, By: v.viewer.Actor(),
+		Offers: offered(out.Result),
 	})
-	if p := problem.Of(err); p != nil {
-		if err := a.say(c, views.Flash{Tone: views.ToneBad, Text: p.Message}); err != nil {
-			return err
-		}
-		return seeOther(c, back)
+	if wrong, ok := wrongFields(err, "name", "days"); ok {
+		return a.showQuoteForm(c, query, wrong)
 	}
 	if err != nil {
 		return err
 	}
-	if err := a.say(c, views.Flash{Tone: views.ToneOK, Text: "The quote is saved. Send its link."}); err != nil {
+	return a.saidAt(c, quotesPath, views.Flash{Tone: views.ToneOK, Text: "The quote is saved. Send its link."})
+}
+
+// showQuoteForm shows the calculator again with what was typed to save its answer,
+// and what is wrong with it.
+func (a *app) showQuoteForm(c echo.Context, query url.Values, wrong views.FieldErrors) error {
+	account := visitOf(c).viewer.Account()
+	out := views.Calculator{For: views.ForAgency, Signed: true, Quote: views.QuoteInput{Name: c.FormValue("name"), Days: c.FormValue("days")}}
+	if err := a.calculate(c, &account.Agency, account, query, &out); err != nil {
 		return err
 	}
-	return seeOther(c, quotesPath)
+	out.Errors = append(out.Errors, wrong...)
+	return a.showCalculator(c, &out)
+}
+
+// offered are the packages of an answer, each once.
+func offered(r *views.CalculatorResult) []billing.Offered {
+	var out []billing.Offered
+	for _, p := range slices.Concat(r.Month.Picks, r.Extra.Picks) {
+		id, err := models.ParseID[models.PackageID](p.ID)
+		if err == nil && !slices.ContainsFunc(out, func(o billing.Offered) bool { return o.Package == id }) {
+			out = append(out, billing.Offered{Package: id, Credits: p.Each, Price: p.Price.Amount})
+		}
+	}
+	return out
 }
 
 // quotes lists what was saved.
 func (a *app) quotes(c echo.Context) error {
 	v := visitOf(c)
 	agency := &v.viewer.Account().Agency
-	rows, err := a.Billing.SavedQuotes(c.Request().Context(), agency.ID)
+	var out views.Quotes
+	var before models.QuoteID
+	if ref := c.QueryParam("before"); ref != "" {
+		var err error
+		if before, err = models.ParseID[models.QuoteID](ref); err != nil {
+			return problem.Missing("page")
+		}
+		out.Pager.Newer = quotesPath
+	}
+	rows, err := a.Billing.SavedQuotes(c.Request().Context(), agency.ID, before, quotesPage+1)
 	if err != nil {
 		return err
 	}
-	var out views.Quotes
+	if len(rows) > quotesPage {
+		rows = rows[:quotesPage]
+		out.Pager.Older = quotesPath + "?before=" + rows[quotesPage-1].ID.String()
+	}
 	now := a.Billing.Now()
 	for i := range rows {
 		q := &rows[i]
@@ -115,7 +149,7 @@ func (a *app) quote(c echo.Context) error {
 	if agency == nil {
 		return problem.Missing("quote")
 	}
-	q, holds, err := a.Billing.QuoteByToken(c.Request().Context(), agency.ID, c.Param("token"))
+	q, err := a.Billing.QuoteByToken(c.Request().Context(), agency.ID, c.Param("token"))
 	if err != nil {
 		return err
 	}
@@ -123,16 +157,35 @@ func (a *app) quote(c echo.Context) error {
 	if err := json.Unmarshal([]byte(q.Sheet), &sheet); err != nil { //nolint:musttag // as above
 		return err
 	}
-	out := views.Quote{Name: q.Name, Agency: agency.Name, At: q.CreatedAt, Until: q.ExpiresAt, Holds: holds, Conversations: sheet.Conversations, Replies: sheet.Replies}
+	out := views.Quote{Name: q.Name, Agency: agency.Name, At: q.CreatedAt, Until: q.ExpiresAt, Holds: q.Holds, Held: len(q.Offers) > 0, Conversations: sheet.Conversations, Replies: sheet.Replies}
 	out.Calculator = views.Calculator{For: views.ForVisitor, Model: sheet.Model, Result: sheet.Result}
+	if r := sheet.Result; r != nil {
+		leadToQuoted(&q, r.Month.Picks, buyHref(visitOf(c), q.Token))
+		leadToQuoted(&q, r.Extra.Picks, buyHref(visitOf(c), q.Token))
+	}
 	if out.Frame, err = a.formFrame(c, "Quote"); err != nil {
 		return err
 	}
 	out.Frame.Zone, out.Frame.Now = billing.Zone(agency.TimeZone), a.Billing.Now()
 	out.Calculator.Frame = out.Frame
 	code := http.StatusOK
-	if !holds {
+	if !q.Holds {
 		code = http.StatusGone
 	}
 	return page(c, code, views.QuotePage(out))
+}
+
+// leadToQuoted leads to the purchase of what a quote holds, at its prices.
+func leadToQuoted(q *billing.Quoted, picks []views.CalculatorPick, buy func(id string) string) {
+	for i := range picks {
+		pick := &picks[i]
+		id, err := models.ParseID[models.PackageID](pick.ID)
+		if _, held := q.Offers[id]; err != nil || !held {
+			continue // saved before prices were held: it leads to those of today
+		}
+		pick.Gone, pick.Href = !q.Sold[id], ""
+		if buy != nil && !pick.Gone {
+			pick.Href = buy(pick.ID)
+		}
+	}
 }

@@ -31,7 +31,7 @@ func TestRowsMatchTheSchema(t *testing.T) {
 		&models.Notice{}, &models.NoticeCopy{}, &models.NoticeChoice{}, &models.Alarm{},
 		&models.ReferralCode{}, &models.ReferredAgency{}, &models.Referral{}, &models.PayerMark{},
 		&models.Gift{}, &models.GiftCode{}, &models.GiftRedemption{}, &models.PlanPayment{},
-		&models.PlanClaim{}, &models.CreditNote{}, &models.SavedQuote{},
+		&models.PlanClaim{}, &models.CreditNote{}, &models.SavedQuote{}, &models.QuoteOffer{},
 		&models.Brand{}, &models.Logo{}, &models.Domain{}, &models.Host{}, &models.Embed{},
 		&models.RecoveryCode{}, &models.AccountLink{}, &models.AuditSeal{}, &models.AuditUnsealed{},
 	}

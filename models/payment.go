@@ -109,11 +109,12 @@ type Purchase struct {
 	// Of a sale: a month of a subscription, and what is agreed beside the price.
 
 	SubscriptionID PackageSubID
-	Invoice        string // Stripe's, of a month
-	TermEnd        Time   // when a month's credits expire; 0: never
-	Waits          bool   // the credits are beyond the seller's stock: they come when it has them
-	FeeShare       int64  // the platform's share of the price, in hundredths of a percent
-	PlatformFee    int64  // what it came to, in minor units
+	Invoice        string  // Stripe's, of a month
+	TermEnd        Time    // when a month's credits expire; 0: never
+	Waits          bool    // the credits are beyond the seller's stock: they come when it has them
+	QuoteID        QuoteID // it was sold at the price of; zero: at the package's own
+	FeeShare       int64   // the platform's share of the price, in hundredths of a percent
+	PlatformFee    int64   // what it came to, in minor units
 }
 
 // Month tells a month of a subscription from a purchase of its own.

@@ -173,3 +173,14 @@ type SavedQuote struct {
 
 // TableName is the table of quotes.
 func (SavedQuote) TableName() string { return "quotes" }
+
+// QuoteOffer is what a quote holds a package at.
+type QuoteOffer struct {
+	AgencyID  AgencyID  `gorm:"primaryKey"`
+	QuoteID   QuoteID   `gorm:"primaryKey"`
+	PackageID PackageID `gorm:"primaryKey"`
+	Credits   Credits
+	Price     int64 // in Currency's smallest unit
+	Currency  string
+	Every     PackageEvery // how often the price is paid
+}

@@ -2,6 +2,7 @@ package views
 
 import (
 	"math/big"
+	"slices"
 	"strconv"
 
 	"github.com/a-h/templ"
@@ -43,6 +44,10 @@ type Buy struct {
 	Calculator string           // href of the calculator; "" leaves it out
 	Beside     []Link           // other ways to credits
 	Monthly    []MonthlyPackage // what the client gets every month
+
+	Quote      string      // link's part of the quote that the client came by
+	QuoteUntil models.Time // it holds
+	QuoteOver  bool        // it holds no longer: the prices are those of today
 }
 
 // Closed says why the page sells nothing.
@@ -73,10 +78,11 @@ type Offer struct {
 	Version    int // of a pack: the form says which one was looked at; 0: none
 
 	// Of a package only.
-	Month bool // paid every month
-	Badge string
-	Note  string // the agency's words, or how many more may be bought
-	Shut  string // why this client cannot buy it now; "" when it can
+	Month  bool // paid every month
+	Quoted bool // at the price of the client's quote
+	Badge  string
+	Note   string // the agency's words, or how many more may be bought
+	Shut   string // why this client cannot buy it now; "" when it can
 }
 
 // RecentPurchase is the same pack bought a moment ago, which may be a double click.
@@ -92,6 +98,17 @@ func (v Buy) action() string {
 		return "/buy"
 	}
 	return v.Action
+}
+
+// quoted says what the client's quote does to the prices.
+func (v Buy) quoted() string {
+	switch {
+	case v.QuoteOver:
+		return "This quote no longer holds. These are the prices of today."
+	case !slices.ContainsFunc(v.Offers, func(o Offer) bool { return o.Quoted }): //nolint:gocritic // the signature is slices'
+		return "Nothing of this quote is on sale any more. These are the prices of today."
+	}
+	return "What is marked “Quoted” is at your quote's price, until " + format.DateTime(v.QuoteUntil, v.Frame.Now, v.Frame.zone()) + "."
 }
 
 // open tells whether the form has a button.

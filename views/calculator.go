@@ -29,9 +29,13 @@ type Calculator struct {
 	Actions       []CalculatorAction
 
 	Result *CalculatorResult // nil while there is something wrong, or no rates
-	Share  string            // address for clients; "" leaves it out
-	Query  string            // of this page, for a quote that is saved of it; "" leaves that out
+	Quote  QuoteInput
+	Share  string // address for clients; "" leaves it out
+	Query  string // of this page, for a quote that is saved of it; "" leaves that out
 }
+
+// QuoteInput is what was typed into the form that saves a quote: "name" and "days".
+type QuoteInput struct{ Name, Days string }
 
 // CalculatorFor says who reads the page.
 type CalculatorFor string
@@ -127,8 +131,12 @@ type CalculatorBasket struct {
 
 // CalculatorPick is so many of one pack or package, or an amount of one.
 type CalculatorPick struct {
+	ID     string // of the pack or package
 	Name   string
 	Count  int64
+	Each   models.Credits // in one
+	Price  models.Money   // of one
+	Gone   bool           // of a quote: it is not sold on these terms any more
 	Amount models.Credits // of a pack sold by the credit; 0: Count of fixed ones
 	Href   string         // of the purchase page with it chosen; "" when this reader cannot buy
 	// Monthly: it is paid by itself every month, and what is not used of it ends.
@@ -172,6 +180,14 @@ func (p CalculatorPick) text() string {
 		return p.Name + ", a monthly package"
 	}
 	return p.Name
+}
+
+// buy labels the link to its purchase: the page beyond takes fixed ones singly.
+func (p CalculatorPick) buy() string {
+	if p.Amount == 0 && p.Count > 1 {
+		return "Buy it " + format.Plural(p.Count, "time", "times")
+	}
+	return "Buy"
 }
 
 func (a CalculatorAction) each() string {

@@ -19,12 +19,20 @@ type Quote struct {
 	Conversations string
 	Replies       string
 	Calculator    Calculator
+	Held          bool // the packages are sold at its prices
+}
+
+// today tells that there are packages whose prices are not held.
+func (v *Quote) today() bool {
+	r := v.Calculator.Result
+	return !v.Held && r != nil && len(r.Month.Picks)+len(r.Extra.Picks) > 0
 }
 
 // Quotes is GET /quotes.
 type Quotes struct {
 	Frame Frame
 	Rows  []QuoteRow
+	Pager Pager
 }
 
 // QuoteRow is a saved quote.

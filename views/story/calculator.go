@@ -39,6 +39,7 @@ func calculators() []Page {
 		{Name: "Starter", Price: usd(9700), Href: "/plan/change?plan=starter"},
 	}
 	own := form
+	own.Query, own.Quote.Days = "c=500&r=6", "14"
 	own.Result, own.Share = &agency, "https://northwind.example/calculator?c=500&r=6"
 	visitor := form
 	visitor.Frame, visitor.Signed, visitor.For, visitor.Result = signedOut("Calculator", "Northwind Agency"), false, views.ForVisitor, &result

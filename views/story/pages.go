@@ -354,9 +354,25 @@ func purchases() []Page {
 	quotes := views.Quotes{Frame: agencyFrame("Quotes", "calculator"), Rows: []views.QuoteRow{
 		{Name: "Acme Dental", At: at(24, 9, 12), Until: at(28, 9, 12), Holds: true, Link: "https://northwind.example/q/abc", Again: "/calculator?c=500", End: "/quotes/1/end"},
 		{Name: "Old Mill", At: at(4, 9, 12), Until: at(18, 9, 12), Again: "/calculator?c=100"},
-	}}
+	}, Pager: views.Pager{Older: "/quotes?before=quo_1"}}
+	basket := views.CalculatorBasket{
+		Picks:   []views.CalculatorPick{{Name: "Growth", Count: 3, Href: "/buy?pack=pkg_1&quote=abc"}, {Name: "Starter", Count: 1, Gone: true}},
+		Credits: credits(32_000), Price: usd(19_400), Left: credits(1_900),
+	}
+	answer := views.CalculatorResult{
+		Lines: []views.CalculatorLine{{Action: "ai.reply", Model: "gpt-4-turbo", Times: 3000, Each: credits(10), Credits: credits(30_000)}},
+		Low:   credits(21_500), Usual: credits(30_100), High: credits(60_100), Offers: true, Month: basket, Each: usd(39),
+	}
+	quote := views.Quote{
+		Frame: signedOut("Quote", "Northwind Agency"), Name: "Acme Dental", Agency: "Northwind Agency", At: at(24, 9, 12), Until: at(28, 9, 12), Holds: true, Held: true,
+		Conversations: "500", Replies: "6", Calculator: views.Calculator{For: views.ForVisitor, Model: "gpt-4-turbo", Result: &answer},
+	}
+	unheld := quote
+	unheld.Held = false
 	return []Page{
 		{"quotes", views.QuotesPage(quotes)},
+		{"quote", views.QuotePage(quote)},
+		{"quote-today", views.QuotePage(unheld)},
 		{"quotes-none", views.QuotesPage(views.Quotes{Frame: quotes.Frame})},
 		{"receipt-bonus", views.ReceiptPage(bonus)},
 		{"credit-note", views.CreditNotePage(note)},
