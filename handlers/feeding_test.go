@@ -6,8 +6,10 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/stretchr/testify/require"
 
 	"refill/billing"
@@ -65,6 +67,45 @@ func TestCreditsAreAssignedToManyAndUndone(t *testing.T) {
 		require.Contains(t, short.main(), "too few. Nothing will be assigned until the sum fits.")
 		require.Zero(t, short.doc().Find("input[name=share]").Length())
 	})
+}
+
+// What is refused comes back as it was sent: the same clients, not all of them.
+func TestARefusedAssignmentKeepsItsClients(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	b := p.as("owner")
+	const path = "/sub-accounts/bulk"
+	_, err := p.billing.CreateSubAccount(t.Context(), billing.Scope{}, billing.SubAccountInput{
+		Agency: p.northwind.ID, ExternalID: "birch", Name: "Birch", Funding: models.Prepaid, By: "test",
+	})
+	require.NoError(t, err)
+	chosen := func(page answer) []string {
+		t.Helper()
+		require.Equal(t, 1, page.doc().Find("details[open] #accounts").Length(), "who is chosen can be seen")
+		return page.doc().Find("input[name=account][checked]").Map(func(_ int, s *goquery.Selection) string { return s.AttrOr("value", "") })
+	}
+	one := []string{p.acme.ID.String()}
+	shown := b.get(b.fill(path, path, url.Values{"way": {"same"}, "credits": {"1,000"}, "account": one, "step": {"preview"}}).to())
+	require.Contains(t, shown.main(), "1,000 credits to 1 client.")
+	require.Equal(t, one, chosen(shown))
+	send := url.Values{}
+	for _, in := range shown.doc().Find(`form:has(button[value=assign]) input`).EachIter() {
+		send.Add(in.AttrOr("name", ""), in.AttrOr("value", ""))
+	}
+	send.Set("step", "assign")
+	send.Set("note", strings.Repeat("x", 600))
+	refused := b.post(path, send)
+	require.Equal(t, http.StatusUnprocessableEntity, refused.StatusCode)
+	require.Equal(t, one, chosen(refused))
+	require.Equal(t, "1,000", refused.field("credits"))
+
+	// Nor are they lost where the credits have gone meanwhile.
+	send.Set("note", "")
+	send["share"] = []string{one[0] + ":99999999"}
+	refused = b.post(path, send)
+	require.Equal(t, http.StatusPaymentRequired, refused.StatusCode)
+	require.Equal(t, one, chosen(refused))
+	require.Zero(t, b.get(path).doc().Find("details[open] #accounts").Length())
 }
 
 // A list is shown before it is booked, from a file as from the field.

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"slices"
 	"strconv"
 
 	"refill/models"
@@ -65,6 +66,11 @@ func (v Bulk) way() string {
 		return "same"
 	}
 	return v.Way
+}
+
+// some tells that the form is not for all clients, or has that wrong.
+func (v Bulk) some() bool {
+	return v.Errors.For("accounts") != "" || slices.ContainsFunc(v.Clients, func(c BulkClient) bool { return c.Chosen })
 }
 
 func (v Bulk) short() bool { return v.Plan != nil && v.Plan.After < 0 }
