@@ -75,6 +75,16 @@ func (s *Service) Connection(ctx context.Context, agency models.AgencyID) (model
 	return connection(s.db.Read.WithContext(ctx), agency)
 }
 
+// Dashboard is where the owner of the Stripe account that an agency sells through
+// looks after it; "" without one.
+func (s *Service) Dashboard(ctx context.Context, agency models.AgencyID) (string, error) {
+	row, err := s.Connection(ctx, agency)
+	if err != nil || s.payments == nil || row.Account == "" || row.DisconnectedAt != 0 {
+		return "", err
+	}
+	return s.payments.Dashboard(row.Account), nil
+}
+
 func connection(tx *gorm.DB, agency models.AgencyID) (models.StripeAccount, error) {
 	var out models.StripeAccount
 	err := tx.Where("agency_id = ?", agency).Take(&out).Error

@@ -101,12 +101,13 @@ func (s *Sale) Share() int64 { return s.PlatformFee - s.PlatformBack() }
 type SalesQuery struct {
 	Agency models.AgencyID
 	Client models.WalletID   // zero: all
+	Span   period.Span       // of the credits' coming, or of the checkout before it; zero: ever
 	Before models.PurchaseID // zero: from the newest
 	Limit  int               // 0: 50
 }
 
 // Sales lists what clients bought and what they are paying for, newest first;
-// checkouts that ended unpaid are left out.
+// checkouts that ended unpaid are left out. What a span adds up is listed in it.
 func (s *Service) Sales(ctx context.Context, q SalesQuery) ([]Sale, error) {
 	if q.Limit <= 0 || q.Limit > 1000 {
 		q.Limit = 50
@@ -117,6 +118,9 @@ func (s *Service) Sales(ctx context.Context, q SalesQuery) ([]Sale, error) {
 			[]models.PurchaseStatus{models.PurchaseFailed, models.PurchaseExpired, models.PurchaseCancelled})
 	if !q.Client.IsZero() {
 		tx = tx.Where("p.wallet_id = ?", q.Client)
+	}
+	if q.Span.End != 0 {
+		tx = tx.Where("(CASE WHEN p.credited_at > 0 THEN p.credited_at ELSE p.created_at END) BETWEEN ? AND ?", q.Span.Start, q.Span.End-1)
 	}
 	if !q.Before.IsZero() {
 		tx = tx.Where("p.id < ?", q.Before)

@@ -35,24 +35,34 @@ func salesPeriods() []views.Option {
 func (a *app) sales(c echo.Context) error {
 	v, ctx := visitOf(c), c.Request().Context()
 	account := v.viewer.Account()
-	out := views.Sales{Periods: salesPeriods(), Period: string(billing.ThisCycle), CSV: "/sales.csv"}
+	out := views.Sales{Periods: salesPeriods(), Filter: views.SalesFilter{Period: string(billing.ThisCycle)}}
 	for _, o := range out.Periods {
 		if o.Value == c.QueryParam("p") {
-			out.Period, out.Span = o.Value, o.Label
+			out.Filter.Period, out.Span = o.Value, o.Label
 		}
 	}
 	out.Span = cmp.Or(out.Span, out.Periods[0].Label)
+	out.Filter.Order(c.QueryParams())
 	q := billing.SalesQuery{Agency: account.Agency.ID, Limit: salesPage + 1}
+	if err := a.salesTo(c, &q, &out); err != nil {
+		return err
+	}
+	out.CSV = out.Filter.Href("/sales.csv")
 	if ref := c.QueryParam("before"); ref != "" {
 		var err error
 		if q.Before, err = models.ParseID[models.PurchaseID](ref); err != nil {
 			return problem.Missing("page")
 		}
-		out.Pager.Newer = "/sales?p=" + out.Period
+		out.Pager.Newer = out.Filter.Href("/sales")
 	}
-	rows, err := a.Billing.Sales(ctx, q)
+	within, err := a.Billing.UsagePeriod(ctx, account, billing.PeriodName(out.Filter.Period), "", "")
+	var rows []billing.Sale
 	if err == nil {
-		err = a.salesSums(c, account, &out)
+		q.Span = within.Span
+		rows, err = a.Billing.Sales(ctx, q)
+	}
+	if err == nil {
+		err = a.salesSums(c, account, q.Span, &out)
 	}
 	if err == nil {
 		out.Monthly, err = a.soldMonthlies(c, account.Agency.ID)
@@ -62,7 +72,7 @@ func (a *app) sales(c echo.Context) error {
 	}
 	if len(rows) > salesPage {
 		rows = rows[:salesPage]
-		out.Pager.Older = "/sales?p=" + out.Period + "&before=" + rows[salesPage-1].ID.String()
+		out.Pager.Older = out.Filter.Href("/sales") + "&before=" + rows[salesPage-1].ID.String()
 	}
 	for i := range rows {
 		row := saleRow(&rows[i])
@@ -73,7 +83,13 @@ func (a *app) sales(c echo.Context) error {
 		out.Shared = out.Shared || row.Share.Amount != 0
 	}
 	if err == nil && len(rows) == 0 && out.Pager.Newer == "" {
-		out.Start = &views.Link{Label: "Set up your packages", Href: "/packages"}
+		ever, failed := a.Billing.Sales(ctx, billing.SalesQuery{Agency: q.Agency, Limit: 1})
+		if failed != nil {
+			return failed
+		}
+		if len(ever) == 0 {
+			out.Start, out.Portal = &views.Link{Label: "Set up your packages", Href: "/packages"}, a.Billing.PortalURL(&account.Agency)
+		}
 	}
 	if out.Frame, err = a.frame(c, "Sales", "sales", nil); err != nil {
 		return err
@@ -81,13 +97,27 @@ func (a *app) sales(c echo.Context) error {
 	return page(c, http.StatusOK, views.SalesPage(out))
 }
 
-// salesSums adds the period's sales up, in all, by package and by client.
-func (a *app) salesSums(c echo.Context, account *billing.Account, out *views.Sales) error {
-	ctx := c.Request().Context()
-	span, err := a.Billing.UsagePeriod(ctx, account, billing.PeriodName(out.Period), "", "")
+// salesTo narrows sales to the client that the address names. Errors: not_found.
+func (a *app) salesTo(c echo.Context, q *billing.SalesQuery, out *views.Sales) error {
+	ref := c.QueryParam("client")
+	if ref == "" {
+		return nil
+	}
+	id, err := models.ParseID[models.SubAccountID](ref)
+	if err != nil {
+		return problem.Missing("sub-account")
+	}
+	sub, err := a.Billing.SubAccountRow(c.Request().Context(), q.Agency, id)
 	if err != nil {
 		return err
 	}
+	q.Client, out.Filter.Client, out.Client = sub.WalletID, id.String(), sub.Name
+	return nil
+}
+
+// salesSums adds the period's sales up, in all, by package and by client.
+func (a *app) salesSums(c echo.Context, account *billing.Account, span period.Span, out *views.Sales) error {
+	ctx := c.Request().Context()
 	unused, err := a.Billing.SoldUnused(ctx, &account.Agency)
 	if err != nil {
 		return err
@@ -101,12 +131,19 @@ func (a *app) salesSums(c echo.Context, account *billing.Account, out *views.Sal
 	if mayBuy(visitOf(c)) {
 		out.Change = "/sales/rule"
 	}
-	out.Span += ", " + spanWords(span.Span, account.Zone)
-	if out.ByPack, out.Sum, err = a.salesByPackage(ctx, account, span.Span); err != nil {
+	out.Span += ", " + spanWords(span, account.Zone)
+	if out.ByPack, out.Sum, err = a.salesByPackage(ctx, account, span); err != nil {
 		return err
 	}
-	out.ByBuyer, _, err = a.salesByClient(ctx, account, span.Span)
+	if out.ByBuyer, _, err = a.salesByClient(ctx, account, span); err != nil {
+		return err
+	}
+	sortSales(out.ByPack, &out.Filter)
+	sortSales(out.ByBuyer, &out.Filter)
 	out.Shared = out.Shared || out.Sum.Share.Amount != 0
+	if mayBuy(visitOf(c)) {
+		out.Payouts, err = a.Billing.Dashboard(ctx, account.Agency.ID)
+	}
 	return err
 }
 
@@ -120,7 +157,6 @@ func (a *app) salesByPackage(ctx context.Context, account *billing.Account, span
 	for id, t := range sums {
 		out = append(out, views.SalesLine{Name: names[id], Href: packagePath(id), SalesSum: salesSum(t, account.Agency.Currency)})
 	}
-	sortSales(out)
 	return out, salesSum(sums.Total(), account.Agency.Currency), err
 }
 
@@ -133,15 +169,28 @@ func (a *app) salesByClient(ctx context.Context, account *billing.Account, span 
 	out := make([]views.SalesLine, 0, len(sums))
 	for wallet, t := range sums {
 		sub := clients[wallet]
-		out = append(out, views.SalesLine{Name: sub.Name, Href: subAccountPath(sub.ID), SalesSum: salesSum(t, account.Agency.Currency)})
+		out = append(out, views.SalesLine{Name: sub.Name, Href: subAccountPath(sub.ID), ID: sub.ID.String(), SalesSum: salesSum(t, account.Agency.Currency)})
 	}
-	sortSales(out)
 	return out, salesSum(sums.Total(), account.Agency.Currency), err
 }
 
-func sortSales(lines []views.SalesLine) {
+// sortSales puts the most first, or with a turned filter the least.
+func sortSales(lines []views.SalesLine, f *views.SalesFilter) {
+	by := func(l *views.SalesLine) float64 {
+		switch f.Sort {
+		case views.SalesByProfit:
+			return float64(l.Profit.Amount)
+		case views.SalesByMargin:
+			return float64(l.Profit.Amount) / max(1, float64(l.Revenue.Amount))
+		}
+		return float64(l.Revenue.Amount)
+	}
 	slices.SortFunc(lines, func(x, y views.SalesLine) int { //nolint:gocritic // the signature is slices'
-		return cmp.Or(cmp.Compare(y.Revenue.Amount, x.Revenue.Amount), cmp.Compare(x.Name, y.Name))
+		order := cmp.Compare(by(&y), by(&x))
+		if f.Turned {
+			order = -order
+		}
+		return cmp.Or(order, cmp.Compare(x.Name, y.Name))
 	})
 }
 
@@ -160,6 +209,9 @@ func (a *app) salesLinesCSV(
 		if err != nil {
 			return err
 		}
+		var order views.SalesFilter
+		order.Order(c.QueryParams())
+		sortSales(lines, &order)
 		return a.download(c, name, span.Start, span.End, func(w io.Writer) error {
 			out := csv.NewWriter(w)
 			out.UseCRLF = true
@@ -270,9 +322,21 @@ func saleRow(s *billing.Sale) views.SaleRow {
 	}
 }
 
+// salesCSV is a file of the sales that the page lists; without a period, of all.
 func (a *app) salesCSV(c echo.Context) error {
 	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
-	return a.download(c, "sales", 0, 0, func(w io.Writer) error {
+	q := billing.SalesQuery{Agency: account.Agency.ID, Limit: 1000}
+	if err := a.salesTo(c, &q, &views.Sales{}); err != nil {
+		return err
+	}
+	if name := c.QueryParam("p"); name != "" {
+		within, err := a.Billing.UsagePeriod(ctx, account, billing.PeriodName(name), "", "")
+		if err != nil {
+			return err
+		}
+		q.Span = within.Span
+	}
+	return a.download(c, "sales", q.Span.Start, q.Span.End, func(w io.Writer) error {
 		out := csv.NewWriter(w)
 		out.UseCRLF = true
 		if err := out.Write([]string{
@@ -280,7 +344,6 @@ func (a *app) salesCSV(c echo.Context) error {
 		}); err != nil {
 			return err
 		}
-		q := billing.SalesQuery{Agency: account.Agency.ID, Limit: 1000}
 		for {
 			rows, err := a.Billing.Sales(ctx, q)
 			if err != nil {

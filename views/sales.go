@@ -1,6 +1,9 @@
 package views
 
 import (
+	"net/url"
+	"slices"
+
 	"refill/models"
 	"refill/views/format"
 )
@@ -10,7 +13,8 @@ type Sales struct {
 	Frame   Frame
 	Failure *SectionFailure
 	Periods []Option // values are of the query's p
-	Period  string
+	Filter  SalesFilter
+	Client  string // whose sales are listed; "" for all
 	Span    string // the period in words
 	Sum     SalesSum
 	ByPack  []SalesLine
@@ -19,11 +23,79 @@ type Sales struct {
 	Pager   Pager
 	CSV     string
 	Start   *Link // the next step of an agency that sold nothing yet
+	Portal  string
+	Payouts string // address at Stripe; "" leaves it out
 	Unused  Unused
 	Monthly []MonthlyPackage // that run
 	Rule    string           // for selling beyond the stock, in a sentence
 	Change  string           // href of its form; "" when this person may only look
 	Shared  bool             // the platform has a share of some sale
+}
+
+// SalesFilter is what the address says is shown.
+type SalesFilter struct {
+	Period string // p; "" in a file for ever
+	Client string // client: the id of the sub-account whose sales are listed; "" for all
+	Sort   string // sort: what the sums are sorted by; "" is the revenue
+	Turned bool   // turned=1: the least first
+}
+
+// What sums are sorted by, beside the revenue.
+const (
+	SalesByProfit = "profit"
+	SalesByMargin = "margin"
+)
+
+// Order reads how sums are sorted; what it does not know is the default.
+func (f *SalesFilter) Order(q url.Values) {
+	f.Sort, f.Turned = oneOf(q.Get("sort"), "", SalesByProfit, SalesByMargin), q.Get("turned") == "1"
+}
+
+// Href is an address with the filter in its query.
+func (f SalesFilter) Href(path string) string {
+	q := url.Values{}
+	if f.Period != "" {
+		q.Set("p", f.Period)
+	}
+	if f.Client != "" {
+		q.Set("client", f.Client)
+	}
+	if f.Sort != "" {
+		q.Set("sort", f.Sort)
+	}
+	if f.Turned {
+		q.Set("turned", "1")
+	}
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
+}
+
+// of is the address of one client's sales, or of all.
+func (f SalesFilter) of(client string) string {
+	f.Client = client
+	return f.Href("/sales") + "#sales"
+}
+
+// at is the address of another period.
+func (f SalesFilter) at(period string) string {
+	f.Period = period
+	return f.Href("/sales")
+}
+
+// file is the address of a file of the period's sums, which are of all clients.
+func (f SalesFilter) file(path string) string {
+	f.Client = ""
+	return f.Href(path)
+}
+
+// listed is the heading of the sales, one by one.
+func (v Sales) listed() string {
+	if v.Client != "" {
+		return "Sales to " + v.Client
+	}
+	return "Latest sales"
 }
 
 // Unused is what clients have bought and not used yet.
@@ -58,12 +130,12 @@ func (u Unused) sentence() string {
 // SalesLines is the part of the sales page that one of its tables is, with the
 // address of its file.
 type SalesLines struct {
-	First string // of the first column's label
-	Lines []SalesLine
-	Sum   SalesSum
-	CSV   string
-	// Shared tells that the platform has a share of some sale.
-	Shared bool
+	First  string // of the first column's label
+	Lines  []SalesLine
+	Sum    SalesSum
+	CSV    string
+	Shared bool // the platform has a share of some sale
+	Filter SalesFilter
 }
 
 // OversellForm is GET and a POST of /sales/rule. Field names: rule (refuse, warn,
@@ -81,6 +153,8 @@ type OversellForm struct {
 type SalesLine struct {
 	Name string
 	Href string
+	ID   string // of the client
+	List string // href of them one by one; "" for none
 	SalesSum
 }
 
@@ -115,14 +189,41 @@ func (l SalesLines) columns() []Column {
 	out := []Column{
 		{Label: l.First},
 		{Label: "Sales", Number: true},
-		{Label: "Sold", Number: true},
+		l.Filter.column("Sold", ""),
 		{Label: "Your cost", Number: true},
 		{Label: "Card fees", Number: true},
 	}
 	if l.Shared {
 		out = append(out, Column{Label: "Platform fee", Number: true})
 	}
-	return append(out, Column{Label: "Profit", Number: true}, Column{Label: "Margin", Number: true})
+	return append(out, l.Filter.column("Profit", SalesByProfit), l.Filter.column("Margin", SalesByMargin))
+}
+
+// column is a heading that sorts by its numbers, the most first; once more, the
+// least.
+func (f SalesFilter) column(label, by string) Column {
+	out := Column{Label: label, Number: true}
+	to := f
+	to.Sort, to.Turned = by, false
+	if f.Sort == by {
+		to.Turned, out.Sort = !f.Turned, "descending"
+		if f.Turned {
+			out.Sort = "ascending"
+		}
+	}
+	out.Href = to.Href("/sales")
+	return out
+}
+
+// orders is the sorting for narrow screens, where the headings are not seen.
+func (l SalesLines) orders() []Signal {
+	var out []Signal
+	for _, c := range l.columns() {
+		if c.Href != "" {
+			out = append(out, Signal{Label: c.Label, Href: c.Href, Current: c.Sort != ""})
+		}
+	}
+	return out
 }
 
 func (v Sales) columns() []Column {
@@ -142,9 +243,13 @@ func (v Sales) columns() []Column {
 }
 
 func (v Sales) byPack() SalesLines {
-	return SalesLines{"Package", v.ByPack, v.Sum, "/sales/packages.csv?p=" + v.Period, v.Shared}
+	return SalesLines{"Package", v.ByPack, v.Sum, v.Filter.file("/sales/packages.csv"), v.Shared, v.Filter}
 }
 
 func (v Sales) byBuyer() SalesLines {
-	return SalesLines{"Client", v.ByBuyer, v.Sum, "/sales/clients.csv?p=" + v.Period, v.Shared}
+	lines := slices.Clone(v.ByBuyer)
+	for i := range lines {
+		lines[i].List = v.Filter.of(lines[i].ID)
+	}
+	return SalesLines{"Client", lines, v.Sum, v.Filter.file("/sales/clients.csv"), v.Shared, v.Filter}
 }

@@ -151,14 +151,15 @@ func sales() []Page {
 	waiting := row(24, "Bright Solar", views.PurchasePending, false, views.SalesSum{Revenue: usd(60_00)})
 	waiting.Note = "Paid. The credits are on the way."
 	full := views.Sales{
-		Frame: frame, Periods: periods, Period: "cycle", Span: "This cycle, Nov 1 – Nov 30, 2026", Sum: sold(2, 80_00, 57_14, 2_92), CSV: "/sales.csv",
+		Frame: frame, Periods: periods, Filter: views.SalesFilter{Period: "cycle"}, Span: "This cycle, Nov 1 – Nov 30, 2026", Sum: sold(2, 80_00, 57_14, 2_92), CSV: "/sales.csv?p=cycle",
 		ByPack:  []views.SalesLine{{Name: "Growth", Href: "/packages/pkg_1", SalesSum: sold(2, 80_00, 57_14, 2_92)}},
-		ByBuyer: []views.SalesLine{{Name: "Acme Dental", Href: "/sub-accounts/sub_2", SalesSum: good}, {Name: "Bright Solar", Href: "/sub-accounts/sub_1", SalesSum: bad}},
+		ByBuyer: []views.SalesLine{{Name: "Acme Dental", Href: "/sub-accounts/sub_2", ID: "sub_2", SalesSum: good}, {Name: "Bright Solar", Href: "/sub-accounts/sub_1", ID: "sub_1", SalesSum: bad}},
 		Rows:    []views.SaleRow{waiting, row(22, "Acme Dental", views.PurchasePaid, true, good), row(3, "Bright Solar", views.PurchasePaid, true, bad)},
 		Pager:   views.Pager{Older: "/sales?p=cycle&before=pur_1"},
 	}
 	full.Unused = views.Unused{Credits: credits(182_000), Clients: 3, Value: models.Money{Amount: 1_062_10, Currency: "usd"}, Covered: credits(120_000), Waiting: credits(62_000)}
 	full.Rule, full.Change, full.Shared = "You sell up to 100,000 credits beyond your stock. Clients get those as soon as you have bought them.", "/sales/rule", true
+	full.Payouts = "https://dashboard.stripe.com/acct_1"
 	full.Monthly = []views.MonthlyPackage{
 		{Name: "Care plan", Client: "Acme Dental", Href: "/sub-accounts/sub_2", Credits: credits(10_000), Price: usd(60_00), Renews: at(28, 9, 0), Cancel: "/sales/monthly/psb_1"},
 		{Name: "Care plan", Client: "Bright Solar", Href: "/sub-accounts/sub_1", Credits: credits(10_000), Price: usd(60_00), Renews: at(29, 9, 0), PastDue: true, Ends: true, Cancel: "/sales/monthly/psb_2"},
@@ -168,12 +169,15 @@ func sales() []Page {
 	}
 	rule := views.OversellForm{Frame: agencyFrame("Selling beyond your stock", "sales"), Rule: models.OversellAllow, Limit: "0", Waiting: credits(62_000), TopUp: true}
 	rule.Errors = views.FieldErrors{{Field: "limit", Text: "Enter how many credits may be on the way at once: 1 to 1,000,000,000."}}
-	nothing := views.Sales{Frame: frame, Periods: periods, Period: "cycle", Start: &views.Link{Label: "Set up your packages", Href: "/packages"}}
+	nothing := views.Sales{Frame: frame, Periods: periods, Filter: views.SalesFilter{Period: "cycle"}, Start: &views.Link{Label: "Set up your packages", Href: "/packages"}, Portal: "https://credits.northwind.example"}
 	quiet := full
-	quiet.Sum, quiet.ByPack, quiet.ByBuyer = views.SalesSum{}, nil, nil
+	quiet.Sum, quiet.ByPack, quiet.ByBuyer, quiet.Rows, quiet.Pager = views.SalesSum{}, nil, nil, nil, views.Pager{}
+	one := full
+	one.Filter.Client, one.Client, one.Rows = "sub_2", "Acme Dental", full.Rows[1:2]
+	one.Filter.Sort, one.Filter.Turned = views.SalesByMargin, true
 	failed := views.Sales{Frame: frame, Failure: failure("Sales")}
 	return []Page{
-		{"sales", views.SalesPage(full)}, {"sales-rule", views.OversellPage(rule)}, {"sales-monthly-cancel", views.MonthlyCancelPage(cancelled)}, {"sales-none", views.SalesPage(nothing)}, {"sales-quiet", views.SalesPage(quiet)}, {"sales-error", views.SalesPage(failed)},
+		{"sales", views.SalesPage(full)}, {"sales-rule", views.OversellPage(rule)}, {"sales-monthly-cancel", views.MonthlyCancelPage(cancelled)}, {"sales-none", views.SalesPage(nothing)}, {"sales-client", views.SalesPage(one)}, {"sales-quiet", views.SalesPage(quiet)}, {"sales-error", views.SalesPage(failed)},
 	}
 }
 
