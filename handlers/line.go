@@ -25,7 +25,7 @@ func (a *app) line(c echo.Context) error {
 	out := views.Line{
 		Back: "/history", Kind: views.LineKind(found.Kind), ID: found.ID, At: found.At, Change: found.Change, Before: found.Before, After: found.After,
 		Costs: !found.Client, Reference: found.Reference, Actor: actorWords(found.Actor, account), Note: lineDetail(&found.HistoryLine, account),
-		Charge: chargeFacts(found.Charge), Moves: moves(&found, account), Related: related(&found),
+		Charge: chargeFacts(found.Charge, account), Moves: moves(&found, account), Related: related(&found),
 	}
 	if account.SubAccount == nil {
 		out.Sub = found.Name
@@ -67,13 +67,17 @@ func actorWords(by string, account *billing.Account) string {
 	return by
 }
 
-func chargeFacts(c *billing.ChargeDetail) *views.ChargeFacts {
+// chargeFacts are what was charged and why. The rate card's name is the platform's
+// own word, which a client never reads.
+func chargeFacts(c *billing.ChargeDetail, account *billing.Account) *views.ChargeFacts {
 	if c == nil {
 		return nil
 	}
 	out := &views.ChargeFacts{
-		Action: c.Action, Model: c.Model, Credits: c.Price(), Card: c.Card, Version: c.CardVersion, Since: c.Version.EffectiveAt,
-		Test: c.Test, Late: c.Late,
+		Action: c.Action, Model: c.Model, Credits: c.Price(), Version: c.CardVersion, Since: c.Version.EffectiveAt, Test: c.Test, Late: c.Late,
+	}
+	if account.SubAccount == nil {
+		out.Card = c.Card
 	}
 	if c.OccurredAt != c.CreatedAt {
 		out.Occurred = c.OccurredAt

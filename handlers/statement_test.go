@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,6 +57,7 @@ func TestAClientsLineTellsNoCost(t *testing.T) {
 	owner, client := p.as("owner"), p.as("client")
 	path := acmePath(p)
 	require.Equal(t, path, owner.fill(path+"/assign", path+"/assign", url.Values{"credits": {"5000"}, "note": {"Welcome"}}).to())
+	require.NoError(t, p.db.Write.Model(&models.RateCard{}).Where("1 = 1").Update("name", "Refill house rates").Error)
 	charge := p.charge("sub:northwind/acme")
 	mine, theirs := client.get("/history/"+charge), owner.get("/history/"+charge)
 	for _, a := range []answer{mine, theirs} {
@@ -65,6 +67,8 @@ func TestAClientsLineTellsNoCost(t *testing.T) {
 		}
 	}
 	require.Contains(t, theirs.main(), "Cost each")
+	require.Contains(t, theirs.main(), "Refill house rates, version 1")
+	require.NotContains(t, strings.ToLower(mine.body), "refill", "the platform names its rate cards")
 	lines := client.get("/history")
 	pages := []string{"/history/" + charge}
 	for _, a := range lines.doc().Find("main table a").EachIter() {
