@@ -54,7 +54,6 @@ type BalanceData struct {
 	WalletView
 	Plan      models.Plan    // the agency's; zero on a client's page
 	Allowance models.Credits // plan credits the cycle began with; 0: none
-	CycleFrom models.Time    // 0 when the allowance is granted once
 	ResetsAt  models.Time    // 0 when no allowance comes
 	HeldJobs  int64          // running jobs that hold credits
 	Kept      models.Credits // of what is held: stock kept for clients at the checkout
@@ -183,7 +182,7 @@ func (s *Service) balanceData(ctx context.Context, a *Account, c cycle, now mode
 	}
 	out.Allowance = c.allowance
 	if c.renews {
-		out.CycleFrom, out.ResetsAt = c.Start, c.End
+		out.ResetsAt = c.End
 	}
 	if !c.plan.IsZero() {
 		if err := db.Where("id = ?", c.plan).Take(&out.Plan).Error; err != nil {

@@ -1,11 +1,15 @@
 package handlers_test
 
 import (
+	"fmt"
 	"net/http"
+	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"refill/billing"
 	"refill/models"
 	"refill/models/modelstest"
 )
@@ -44,6 +48,30 @@ func TestANewAccountReadsWell(t *testing.T) {
 		require.NotContains(t, client, "0 a day", "nothing was used: there is no pace")
 		require.Contains(t, client, "No usage in this period.")
 	})
+}
+
+// On a cycle's first days it is too early to compare it with the plan, on the first
+// page as on the page of usage.
+func TestAPaceIsToldOnceThereIsSomethingToCompare(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	b := p.as("owner")
+	pace := regexp.MustCompile(`(On|Below|ahead of) pace`)
+	for day := 20; day <= 42; day++ {
+		p.clock.set(begin.Add(time.Duration(day) * 24 * time.Hour))
+		require.NoError(t, p.billing.RunDue(t.Context(), p.billing.Now()))
+		_, err := p.billing.Charge(t.Context(), billing.Scope{}, billing.ChargeInput{Wallet: "agency:northwind", Key: fmt.Sprint("day", day), Action: "ai.reply", Model: "gpt-4"})
+		require.NoError(t, err)
+		switch day {
+		case 32:
+			words := b.get("/").main()
+			require.Contains(t, words, " a day")
+			require.NotRegexp(t, pace, words)
+		case 42:
+			require.Regexp(t, pace, b.get("/").main())
+			require.Regexp(t, pace, b.get("/usage").main())
+		}
+	}
 }
 
 // TestASectionFailsAlone takes one table away at a time: its section says so, and

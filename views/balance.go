@@ -18,7 +18,6 @@ type Balance struct {
 	Left      models.Credits // available − excess
 	Plan      models.Credits // plan credits left
 	Allowance models.Credits // plan credits this cycle began with; 0: no plan credits
-	CycleFrom models.Time    // start of the cycle; unset when the allowance is granted once
 	ResetsAt  models.Time    // next allowance; unset when it is granted once
 	Purchased models.Credits
 	Assigned  models.Credits
@@ -36,6 +35,7 @@ type Balance struct {
 	Replies       []ReplyEstimate // "About 1,842 GPT-4 Turbo replies"
 	Conversations int64           // client pages count in conversations; 0 leaves it out
 	Forecast      Forecast
+	Pace          string // of the plan's credits against the cycle: "18% ahead of pace"; "" too early to say
 
 	TopUp   string // automatic top-up in a few words; "" leaves it out
 	Stopped string // why nothing runs whatever is left; "" when it is a matter of credits
@@ -154,8 +154,8 @@ func (b Balance) worth() string {
 // facts are the figures beside the number.
 func (b Balance) facts(f Frame) []fact {
 	facts := b.Forecast.facts(f)
-	if b.Forecast.PerDay > 0 && b.pace(f) != "" && len(facts) > 0 {
-		facts[0].small = b.pace(f)
+	if b.Forecast.PerDay > 0 && b.Pace != "" && len(facts) > 0 {
+		facts[0].small = b.Pace
 	}
 	if b.Kept > 0 {
 		facts = append(facts, fact{"Kept for clients", format.Credits(b.Kept), "who are at the checkout"})
@@ -170,30 +170,6 @@ func (b Balance) facts(f Frame) []fact {
 		facts = append(facts, fact{"Assigned to clients", format.Credits(b.AssignedOut), "not in this number"})
 	}
 	return facts
-}
-
-// pace compares the share of the plan used with the share of the cycle gone by:
-// "18% ahead of pace".
-func (b Balance) pace(f Frame) string {
-	if b.Allowance <= 0 || !b.CycleFrom.IsSet() || !b.ResetsAt.IsSet() || b.ResetsAt <= b.CycleFrom || f.Now <= b.CycleFrom {
-		return ""
-	}
-	used, err := models.MulDiv(int64(b.Allowance-min(b.Plan, b.Allowance)), 1000, int64(b.Allowance))
-	if err != nil {
-		return ""
-	}
-	gone, err := models.MulDiv(int64(f.Now-b.CycleFrom), 1000, int64(b.ResetsAt-b.CycleFrom))
-	if err != nil || gone == 0 {
-		return ""
-	}
-	switch ahead := (used - gone) * 100 / gone; {
-	case ahead >= 5:
-		return strconv.FormatInt(ahead, 10) + "% ahead of pace"
-	case ahead <= -5:
-		return "Below pace"
-	default:
-		return "On pace"
-	}
 }
 
 // facts are the pace and the run-out date; past thirty days weeks, not a date.

@@ -16,20 +16,6 @@ func noon(month time.Month, day int) models.Time {
 	return models.At(time.Date(2025, month, day, 12, 0, 0, 0, time.UTC))
 }
 
-func TestPaceComparesPlanWithCycle(t *testing.T) {
-	t.Parallel()
-	f := Frame{Now: noon(time.November, 16)} // half of the cycle is over
-	b := Balance{Allowance: 100 * credit, CycleFrom: noon(time.November, 1), ResetsAt: noon(time.December, 1)}
-	for want, left := range map[string]int64{
-		"On pace": 50, "18% ahead of pace": 41, "Below pace": 60, "100% ahead of pace": 0,
-	} {
-		b.Plan = models.Credits(left) * credit
-		require.Equal(t, want, b.pace(f), "%d left", left)
-	}
-	b.Allowance = 0
-	require.Empty(t, b.pace(f), "nothing to compare without plan credits")
-}
-
 func TestForecastFacts(t *testing.T) {
 	t.Parallel()
 	f := Frame{Now: noon(time.November, 24)}

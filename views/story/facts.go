@@ -81,10 +81,11 @@ func withState(f views.Frame, state views.State, left models.Credits, n *views.N
 func healthy() views.Balance {
 	return views.Balance{
 		State: views.StateHealthy, Left: credits(18_420), Plan: credits(5_920), Allowance: credits(100_000),
-		CycleFrom: at(1, 0, 0), ResetsAt: at(31, 0, 0), Purchased: credits(12_500),
+		ResetsAt: at(31, 0, 0), Purchased: credits(12_500),
 		Held: credits(50), HeldJobs: 2, AssignedOut: credits(9_870),
 		Replies:  []views.ReplyEstimate{{Model: "GPT-4 Turbo", Count: 1_842}, {Model: "GPT-3.5", Count: 18_420}},
 		Forecast: views.Forecast{Kind: views.ForecastPastReset, PerDay: credits(1_290), From: at(17, 0, 0), To: at(23, 0, 0), Days: 7, RunsOutAt: at(31, 0, 0)},
+		Pace:     "19% ahead of pace",
 		BuyHref:  "/buy", NextPack: credits(12_500),
 	}
 }
@@ -99,7 +100,7 @@ func low() views.Balance {
 func excess() views.Balance {
 	b := low()
 	b.State, b.Left, b.Plan, b.Purchased, b.Excess, b.Held, b.AssignedOut = views.StateExcess, credits(-223), 0, 0, credits(223), 0, 0
-	b.NextPack = credits(2_000)
+	b.NextPack, b.Pace = credits(2_000), "26% ahead of pace"
 	b.Forecast.Kind = views.ForecastNothingNow
 	return b
 }
@@ -113,7 +114,7 @@ func paused() views.Balance {
 func fresh() views.Balance {
 	return views.Balance{
 		State: views.StateNew, Left: credits(100_000), Plan: credits(100_000), Allowance: credits(100_000),
-		CycleFrom: at(24, 0, 0), ResetsAt: at(54, 0, 0), BuyHref: "/buy",
+		ResetsAt: at(54, 0, 0), BuyHref: "/buy",
 		Replies:  []views.ReplyEstimate{{Model: "GPT-4", Count: 4_000}, {Model: "GPT-3.5", Count: 100_000}},
 		Forecast: views.Forecast{Kind: views.ForecastNoData},
 	}
