@@ -37,11 +37,18 @@ const (
 
 	lookupTime   = 5 * time.Second
 	domainBatch  = 50
-	domainPrefix = "_refill."
-	tokenPrefix  = "refill-verify="
+	domainPrefix = "_portal."
+	tokenPrefix  = "portal-verify="
 )
 
-// DomainRecord is the TXT record that proves a claim: its name and its value.
+// What records were called before: those that are there go on proving names.
+const (
+	earlierPrefix = "_refill."
+	earlierToken  = "refill-verify="
+)
+
+// DomainRecord is the TXT record that proves a claim: its name and its value. An
+// agency's clients may read it, so it does not say whose product this is.
 func DomainRecord(d *models.Domain) (name, value string) {
 	return domainPrefix + d.Name, tokenPrefix + d.Token
 }
@@ -138,6 +145,11 @@ func (s *Service) lookUp(ctx context.Context, d *models.Domain) string {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	found, err := s.resolver.LookupTXT(ctx, name+".")
+	if !slices.Contains(found, want) {
+		if earlier, err := s.resolver.LookupTXT(ctx, earlierPrefix+d.Name+"."); err == nil && slices.Contains(earlier, earlierToken+d.Token) {
+			return ""
+		}
+	}
 	var wrong *net.DNSError
 	switch {
 	case slices.Contains(found, want):

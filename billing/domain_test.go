@@ -29,7 +29,7 @@ func TestADomainIsProvedAndLapses(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, name, d.Name)
 		record, value := DomainRecord(&d)
-		require.Equal(t, "_refill."+name, record)
+		require.Equal(t, []string{"_portal." + name, "portal-verify=" + d.Token}, []string{record, value}, "it names nobody's product")
 
 		check := func(code string) {
 			t.Helper()
@@ -47,7 +47,7 @@ func TestADomainIsProvedAndLapses(t *testing.T) {
 			return err == nil
 		}
 		check("domain_unproved")
-		names.Set(record, "refill-verify=something-else", "v=spf1 -all")
+		names.Set(record, "portal-verify=something-else", "refill-verify="+d.Token, "v=spf1 -all")
 		check("domain_unproved")
 		names.Fail(true)
 		check("domain_unproved")
@@ -72,7 +72,15 @@ func TestADomainIsProvedAndLapses(t *testing.T) {
 		require.NoError(t, p.s.CheckDomains(ctx))
 		require.Greater(t, names.Asked(), asked)
 
+		// A record from before goes on proving the name.
 		names.Set(record)
+		names.Set("_refill."+name, "refill-verify="+d.Token)
+		p.now.Add((25 * time.Hour).Microseconds())
+		require.NoError(t, p.s.CheckDomains(ctx))
+		require.NoError(t, p.s.SendMails(ctx))
+		require.Empty(t, p.tray.to("olive@northwind.test"))
+
+		names.Set("_refill." + name)
 		p.now.Add((25 * time.Hour).Microseconds())
 		require.NoError(t, p.s.CheckDomains(ctx))
 		require.True(t, serves(), "for a while")
