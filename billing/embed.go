@@ -28,9 +28,14 @@ const maxOrigins = 20
 
 // The parts of the portal that can stand on other pages.
 const (
+	EmbedChip    = "chip" // the balance in one line
 	EmbedBalance = "balance"
-	EmbedBuy     = "buy"
+	EmbedBuy     = "buy" // with what is on sale
+	EmbedUsage   = "usage"
 )
+
+// EmbedViews are all of them.
+func EmbedViews() []string { return []string{EmbedChip, EmbedBalance, EmbedBuy, EmbedUsage} }
 
 // Embed is what an agency allows of embedding.
 type Embed struct {
@@ -130,8 +135,8 @@ func (s *Service) keepEmbed(ctx context.Context, scope Scope, id models.AgencyID
 // ends. Errors: not_found, embed_not_set_up, invalid_view, invalid_ttl,
 // sub_account_archived.
 func (s *Service) EmbedLink(ctx context.Context, agency *models.Agency, sub *models.SubAccount, view string, life time.Duration) (string, models.Time, error) {
-	if view != EmbedBalance && view != EmbedBuy {
-		return "", 0, problem.New(problem.Invalid, "invalid_view", "The views are balance and buy.").On("view")
+	if !slices.Contains(EmbedViews(), view) {
+		return "", 0, problem.New(problem.Invalid, "invalid_view", "The views are %s.", strings.Join(EmbedViews(), ", ")).On("view")
 	}
 	if life < time.Second || life > EmbedLife {
 		return "", 0, problem.New(problem.Invalid, "invalid_ttl", "A link holds between 1 and %d seconds.", int(EmbedLife/time.Second)).On("ttl_seconds")

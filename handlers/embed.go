@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -20,14 +21,14 @@ func (a *app) embed(c echo.Context) error {
 		return echo.ErrNotFound
 	}
 	view := c.Param("view")
-	if view != billing.EmbedBalance && view != billing.EmbedBuy {
+	if !slices.Contains(billing.EmbedViews(), view) {
 		return echo.ErrNotFound
 	}
 	allowed, err := a.Billing.Embed(ctx, v.host.portal.ID)
 	if err != nil {
 		return err
 	}
-	out := views.Embed{Frame: a.bareFrame(c, "Balance"), Open: a.Billing.PortalURL(v.host.portal) + "/"}
+	out := views.Embed{Frame: a.bareFrame(c, "Balance"), View: view, Open: a.Billing.PortalURL(v.host.portal) + "/"}
 	out.Frame.Still, out.Frame.Demo = true, ""
 	account, err := a.Billing.OpenEmbed(ctx, v.host.portal, view, c.QueryParam("account"), c.QueryParam("until"), c.QueryParam("signature"))
 	code := http.StatusOK
@@ -44,6 +45,9 @@ func (a *app) embed(c echo.Context) error {
 		out.Agency = account.Agency.Name
 		if sells, err := a.Billing.Sells(ctx, account); err == nil && sells {
 			out.Balance.BuyHref = "/buy"
+		}
+		if view == billing.EmbedUsage {
+			out.Usage = a.usageCard(c, &o)
 		}
 		if view == billing.EmbedBuy && !out.Pooled {
 			packages, err := a.Billing.PackagesFor(ctx, account)

@@ -51,6 +51,23 @@ func TestABalanceOnAnotherPage(t *testing.T) {
 		require.Equal(t, "noopener", s.AttrOr("rel", ""))
 	})
 
+	for _, view := range billing.EmbedViews() {
+		u, _, err := p.billing.EmbedLink(ctx, &p.northwind, &p.acme, view, time.Minute)
+		require.NoError(t, err)
+		a := p.visitor(clients).get(strings.TrimPrefix(u, clients))
+		require.Equal(t, http.StatusOK, a.StatusCode, view)
+		if view == billing.EmbedUsage {
+			require.Contains(t, a.doc().Find("#usage").Text(), "Usage this")
+		} else {
+			require.Contains(t, a.main(), "1,234", view)
+		}
+		require.Zero(t, a.doc().Find(`form, script, main a:not([target=_blank])`).Length(), view)
+		require.NotContains(t, strings.ReplaceAll(strings.ToLower(a.body), clients, ""), "refill", view)
+	}
+	_, _, err = p.billing.EmbedLink(ctx, &p.northwind, &p.acme, "history", time.Minute)
+	require.ErrorContains(t, err, "invalid_view")
+	require.Contains(t, owner.get("/settings/embed").doc().Find("#snippet").Text(), `<iframe src="LINK"`)
+
 	shut := func(b *browser, path string) {
 		t.Helper()
 		a := b.get(path)

@@ -9,7 +9,11 @@ type Embed struct {
 	Ended   bool   // the link holds no more: nothing is shown
 	Open    string // address of the portal, for a new tab
 	Offers  []Offer
+	View    string // chip, balance, buy or usage
+	Usage   UsageCard
 }
+
+func (v Embed) chip() Chip { return Chip{Left: v.Balance.Left, State: v.Balance.State} }
 
 // EmbedForm is /settings/embed. Field: origins.
 type EmbedForm struct {
@@ -19,4 +23,9 @@ type EmbedForm struct {
 	Ready   bool   // there is a secret
 	Secret  string // made just now, shown this once; "" else
 	Errors  FieldErrors
+}
+
+// snippet is the tag that shows a link's view; LINK stands for the link.
+func (v EmbedForm) snippet() string {
+	return `<iframe src="LINK" title="Credits" width="360" height="420" loading="lazy"></iframe>`
 }

@@ -20,7 +20,7 @@ type portalSessionIn struct {
 	Body struct {
 		Agency     string `json:"agency,omitempty" doc:"Its id or external id; an agency's key may leave it out." example:"northwind"`
 		SubAccount string `json:"sub_account" doc:"Its id or external id." example:"acme"`
-		View       string `json:"view,omitempty" enum:"balance,buy" doc:"balance unless told."`
+		View       string `json:"view,omitempty" enum:"chip,balance,buy,usage" doc:"balance unless told."`
 		TTLSeconds int    `json:"ttl_seconds,omitempty" minimum:"1" maximum:"600" doc:"600 unless told."`
 	}
 }

@@ -48,6 +48,8 @@ func brand() []Page {
 	return []Page{
 		{"embed-settings", views.EmbedFormPage(embed)},
 		{"client-embed", views.EmbedPage(views.Embed{Frame: frame, Agency: "Northwind Agency", Open: "https://credits.orbit.example/", Balance: views.Balance{State: views.StateHealthy, Left: 1_234 * models.Credit, BuyHref: "/buy"}})},
+		{"client-embed-chip", views.EmbedPage(views.Embed{Frame: frame, View: "chip", Open: "https://credits.orbit.example/", Balance: views.Balance{State: views.StateLow, Left: 1_234 * models.Credit}})},
+		{"client-embed-usage", views.EmbedPage(views.Embed{Frame: frame, View: "usage", Open: "https://credits.orbit.example/", Usage: usage()})},
 		{"client-embed-ended", views.EmbedPage(views.Embed{Frame: frame, Ended: true, Open: "https://credits.orbit.example/"})},
 		{"domains", views.DomainsPage(domains)},
 		{"domains-wrong", views.DomainsPage(none)},
