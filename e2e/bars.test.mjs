@@ -322,6 +322,7 @@ test("the pages about people, their mails and archived accounts", async () => {
   await page.getByRole("button", { name: "Add domain" }).click();
   await page.locator(".flash").waitFor();
   await visit(window, "domain", "/settings/domain");
+  await visit(window, "domain-remove", "/settings/domain/credits.orbit.example/remove");
   await visit(window, "embed-settings", "/settings/embed");
   for (const shown of ["balance", "buy", "sign-in", "mail"]) await visit(window, `brand-${shown}`, `/settings/brand/preview/${shown}`);
   await visit(window, "billing-details", "/settings/billing");

@@ -251,6 +251,7 @@ POST /settings/domain                                                 in   422  
 POST /settings/domain/{domain}/check                                  in   303    403    403    403    403    403    404      | 404   403   403   403   403
 POST /settings/domain/{domain}/use                                    in   303    403    403    403    403    403    404      | 404   403   403   403   403
 POST /settings/domain/{domain}/rest                                   in   303    403    403    403    403    403    404      | 404   403   403   403   403
+GET  /settings/domain/{domain}/remove                                 in   200    403    403    403    403    403    404      | 404   403   403   403   403
 POST /settings/domain/{gone-domain}/remove                            in   303    403    403    403    403    403    404      | 404   403   403   403   403
 GET  /settings/webhooks                                               in   200    403    403    403    403    403    200
 POST /settings/webhooks                                               in   422    403    403    403    403    403    422

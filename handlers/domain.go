@@ -19,10 +19,9 @@ func (a *app) showDomains(c echo.Context, code int, name string, errs views.Fiel
 	if err != nil {
 		return err
 	}
-	usual := v.viewer.Agency
-	usual.Domain = ""
 	out := views.Domains{
-		Tabs: a.settings(c, "/settings/domain"), Usual: a.Billing.PortalURL(&usual), Now: a.Billing.PortalURL(&v.viewer.Agency), Server: a.base.Hostname(), Name: name, Errors: errs,
+		Tabs: a.settings(c, "/settings/domain"), Usual: a.usualPortal(&v.viewer.Agency), Now: a.Billing.PortalURL(&v.viewer.Agency), Name: name, Errors: errs,
+		Server: v.viewer.Agency.Host + "." + a.Billing.PortalDomain(),
 	}
 	for i := range rows {
 		out.Rows = append(out.Rows, domainRow(&rows[i], &v.viewer.Agency))
@@ -32,6 +31,13 @@ func (a *app) showDomains(c echo.Context, code int, name string, errs views.Fiel
 	}
 	out.Frame.Failed = len(errs) > 0
 	return page(c, code, views.DomainsPage(out))
+}
+
+// usualPortal is where an agency's portal stands whatever names of its own it uses.
+func (a *app) usualPortal(agency *models.Agency) string {
+	usual := *agency
+	usual.Domain = ""
+	return a.Billing.PortalURL(&usual)
 }
 
 func domainRow(d *models.Domain, agency *models.Agency) views.DomainRow {
@@ -91,6 +97,26 @@ func (a *app) useDomain(on bool) echo.HandlerFunc {
 		}
 		return a.domainChanged(c, a.Billing.UseDomain(c.Request().Context(), v.viewer.Scope(), v.viewer.Agency.ID, name, on, v.viewer.Actor()), done)
 	}
+}
+
+// removeDomainForm says what removing a name does, and asks.
+func (a *app) removeDomainForm(c echo.Context) error {
+	v := visitOf(c)
+	rows, err := a.Billing.Domains(c.Request().Context(), v.viewer.Agency.ID)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		if rows[i].Name != c.Param("domain") {
+			continue
+		}
+		out := views.DomainRemoval{Row: domainRow(&rows[i], &v.viewer.Agency), Usual: a.usualPortal(&v.viewer.Agency)}
+		if out.Frame, err = a.frame(c, "Remove "+rows[i].Name, "settings", nil); err != nil {
+			return err
+		}
+		return page(c, http.StatusOK, views.DomainRemovalPage(out))
+	}
+	return problem.Missing("domain")
 }
 
 func (a *app) removeDomain(c echo.Context) error {

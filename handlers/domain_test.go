@@ -87,7 +87,12 @@ func TestAPortalOnItsOwnDomain(t *testing.T) {
 	stolen.http.Jar.SetCookies(u, []*http.Cookie{{Name: "session", Value: client.cookie()}})
 	require.Equal(t, http.StatusSeeOther, stolen.get("/history").StatusCode)
 
-	require.Equal(t, http.StatusSeeOther, owner.fill("/settings/domain", "/settings/domain/credits.orbit.example/remove", url.Values{}).StatusCode)
+	// What removing it does is said before it is done.
+	remove := owner.get("/settings/domain").doc().Find(`main a:contains("Remove")`).AttrOr("href", "")
+	require.Equal(t, "/settings/domain/credits.orbit.example/remove", remove)
+	require.Contains(t, owner.get(remove).main(), "lead to "+clients+" from now on. Links that were sent before stop working.")
+	require.Equal(t, http.StatusOK, p.visitor(own).get("/sign-in").StatusCode, "asking removes nothing")
+	require.Equal(t, http.StatusSeeOther, owner.fill(remove, remove, url.Values{}).StatusCode)
 	gone := p.visitor(own).get("/sign-in")
 	require.Equal(t, http.StatusNotFound, gone.StatusCode)
 	require.Empty(t, gone.body)

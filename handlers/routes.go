@@ -211,6 +211,7 @@ func (a *app) table() []route {
 		{post, "/settings/domain/:domain/check", owners, a.checkDomain},
 		{post, "/settings/domain/:domain/use", owners, a.useDomain(true)},
 		{post, "/settings/domain/:domain/rest", owners, a.useDomain(false)},
+		{get, "/settings/domain/:domain/remove", owners, a.removeDomainForm},
 		{post, "/settings/domain/:domain/remove", owners, a.removeDomain},
 		{get, "/settings/webhooks", owners, a.webhooks(a.agencyHooks)},
 		{post, "/settings/webhooks", owners.proven(), a.addWebhook(a.agencyHooks)},

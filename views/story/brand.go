@@ -26,15 +26,15 @@ func brand() []Page {
 	worn.Sheet, worn.Logo, worn.Still = views.BrandSheet(models.Colour(0xffd400)), yellow.Logo, true
 	domains := views.Domains{
 		Frame: agencyFrame("Domain", "settings"), Tabs: []views.Tab{{Label: "Brand", Href: "/settings/brand"}, {Label: "Domain", Href: "/settings/domain", Current: true}},
-		Usual: "https://northwind.credits.example", Now: "https://credits.orbit.example", Server: "credits.example",
+		Usual: "https://northwind.credits.example", Now: "https://credits.orbit.example", Server: "northwind.credits.example",
 		Rows: []views.DomainRow{
 			{
-				Name: "credits.orbit.example", Path: "/settings/domain/credits.orbit.example", Record: "_refill.credits.orbit.example", Value: "refill-verify=abcdefghijklmnopqrstuvwxyz",
+				Name: "credits.orbit.example", Path: "/settings/domain/credits.orbit.example", Record: "_portal.credits.orbit.example", Value: "portal-verify=abcdefghijklmnopqrstuvwxyz",
 				Tone: views.ToneOK, State: "Proved", Checked: at(24, 9, 0), Proved: true, Used: true,
 			},
 			{
-				Name: "orbit.example", Path: "/settings/domain/orbit.example", Record: "_refill.orbit.example", Value: "refill-verify=zyxwvutsrqponmlkjihgfedcba",
-				Tone: views.ToneWarn, State: "Record missing", Note: "There is no TXT record _refill.orbit.example yet.", Checked: at(24, 9, 0), Ends: at(26, 9, 0), Proved: true,
+				Name: "orbit.example", Path: "/settings/domain/orbit.example", Record: "_portal.orbit.example", Value: "portal-verify=zyxwvutsrqponmlkjihgfedcba",
+				Tone: views.ToneWarn, State: "Record missing", Note: "There is no TXT record _portal.orbit.example yet.", Checked: at(24, 9, 0), Ends: at(26, 9, 0), Proved: true,
 			},
 		},
 	}
@@ -53,6 +53,7 @@ func brand() []Page {
 		{"client-embed-ended", views.EmbedPage(views.Embed{Frame: frame, Ended: true, Open: "https://credits.orbit.example/"})},
 		{"domains", views.DomainsPage(domains)},
 		{"domains-wrong", views.DomainsPage(none)},
+		{"domain-remove", views.DomainRemovalPage(views.DomainRemoval{Frame: agencyFrame("Remove credits.orbit.example", "settings"), Row: domains.Rows[0], Usual: domains.Usual})},
 		{"brand-draft", views.BrandPage(yellow)},
 		{"brand-none", views.BrandPage(plain)},
 		{"brand-wrong", views.BrandPage(wrong)},
