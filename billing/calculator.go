@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"refill/billing/estimate"
+	"refill/billing/period"
 	"refill/billing/ratecard"
 	"refill/models"
 )
@@ -71,6 +72,22 @@ func (s *Service) Calculate(ctx context.Context, agency *models.Agency, a *Accou
 		return out, s.coverByPlans(ctx, a, &out)
 	}
 	return out, s.coverByPackages(ctx, agency, a, &out)
+}
+
+// Talked counts what an account did of an action in the last 30 days, to start an
+// estimate from.
+func (s *Service) Talked(ctx context.Context, a *Account, action string) (int64, error) {
+	q := UsageOf(a)
+	q.To = period.Day(s.clock.Now(), a.Zone).End
+	q.From, q.Interval = daysBack(q.To, a.Zone, 30), InTotal
+	used, err := s.Usage(ctx, Scope{Agency: a.Agency.ID}, q)
+	var out int64
+	for i := range used.Rows {
+		if used.Rows[i].Key.Action == action {
+			out += used.Rows[i].Total.Charges
+		}
+	}
+	return out, err
 }
 
 // usualModel is the model an account uses most, else the one a reply costs least

@@ -224,6 +224,26 @@ func ladderBreaks(packages []models.Package, viewers map[models.PackageID][]mode
 	return out
 }
 
+// PackageOfSize is what an agency keeps of a package of so many credits at the
+// price that the middle margin asks for, by what its credits cost on the basis that
+// an editor starts with; nil while that is not known.
+func (s *Service) PackageOfSize(ctx context.Context, agency *models.Agency, credits models.Credits) (*Margin, CostOption, error) {
+	var out *Margin
+	var basis CostOption
+	err := s.db.Snapshot(ctx, func(tx *gorm.DB) error {
+		costs, err := s.costsOf(ctx, tx, agency, s.clock.Now())
+		if err != nil {
+			return err
+		}
+		basis = costs.Pick("", 0)
+		if m := costs.reckon(credits, 0, basis); m != nil && m.Targets[1].Price.Amount > 0 {
+			out = costs.reckon(credits, m.Targets[1].Price.Amount, basis)
+		}
+		return nil
+	})
+	return out, basis, err
+}
+
 // PackagePanel is what the editor shows beside a package's form.
 type PackagePanel struct {
 	Costs       Costs

@@ -90,6 +90,16 @@ func (a *app) calculate(c echo.Context, agency *models.Agency, account *billing.
 		}
 		out.Actions = append(out.Actions, row)
 	}
+	if out.Talk != "" && account != nil && work.Replies > 0 {
+		done, err := a.Billing.Talked(c.Request().Context(), account, out.Talk)
+		if err != nil {
+			return err
+		}
+		if done > 0 {
+			replies := int64(work.Replies)
+			out.Past = views.CalculatorPast{Times: done, Conversations: max(1, (done*10+replies/2)/replies)}
+		}
+	}
 	out.Models = modelOptions(version.Models(out.Talk))
 	if out.Talk == "" || len(out.Errors) > 0 {
 		return nil
@@ -184,6 +194,7 @@ func (a *app) workOut(c echo.Context, agency *models.Agency, account *billing.Ac
 			r.Switches = append(r.Switches, views.CalculatorSwitch{Model: m.Model, Usual: m.Month, Href: out.WithModel(m.Model)})
 		}
 	}
+	out.Result = r
 	buys := buyHref(visitOf(c), "")
 	r.Month = calculatorBasket(&got.Month, max(0, e.Total.Usual-got.Allowance), got.Currency, buys)
 	r.Extra = calculatorBasket(&got.Moving, e.Moving, got.Currency, buys)
@@ -200,10 +211,26 @@ func (a *app) workOut(c echo.Context, agency *models.Agency, account *billing.Ac
 			if out.Query = strings.TrimPrefix(out.Address(), "/calculator?"); strings.HasPrefix(out.Query, "/") {
 				out.Query = ""
 			}
-			r.Package = "/packages/new?" + url.Values{"credits": {format.Typed(whole)}}.Encode()
+			return a.offerOfSize(c, agency, whole, out)
 		}
 	}
-	out.Result = r
+	return nil
+}
+
+// offerOfSize is the package that an agency could make of the result, and what it
+// would keep of it.
+func (a *app) offerOfSize(c echo.Context, agency *models.Agency, size models.Credits, out *views.Calculator) error {
+	m, basis, err := a.Billing.PackageOfSize(c.Request().Context(), agency, size)
+	if err != nil {
+		return err
+	}
+	q := url.Values{"credits": {format.Typed(size)}}
+	if m != nil {
+		q.Set("price", m.Price.Decimal())
+		q.Set("cost_basis", string(basis.Basis))
+		out.Result.Offer = &views.CalculatorOffer{Credits: size, Price: m.Price, Keep: m.Keep, Basis: basisName(&basis)}
+	}
+	out.Result.Package = "/packages/new?" + q.Encode()
 	return nil
 }
 

@@ -1,8 +1,10 @@
 package handlers_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,7 +43,20 @@ func TestTheCalculatorAgreesWithTheTill(t *testing.T) {
 		share := a.doc().Find("#share").Text()
 		require.Contains(t, share, clients+"/calculator?", "for a client to open")
 		made, _ := a.doc().Find("a[href^='/packages/new']").Attr("href")
-		require.Contains(t, b.get(made).body, `value="384000"`)
+		editor := b.get(made)
+		require.Contains(t, editor.body, `value="384000"`)
+		require.Contains(t, text, "A package of 384,000 credits for ")
+		kept := regexp.MustCompile(`leaves you (\S+ \(\d+%\))`).FindStringSubmatch(text)
+		require.Len(t, kept, 2)
+		require.Contains(t, words(editor.doc().Find("main")), "You keep "+kept[1], "the editor reckons the same")
+		require.NotContains(t, text, "Your last 30 days")
+		for i := range 16 {
+			_, err := p.billing.Charge(t.Context(), billing.Scope{}, billing.ChargeInput{Wallet: "agency:northwind", Key: fmt.Sprint("k", i), Action: "ai.reply", Model: "gpt-4-turbo"})
+			require.NoError(t, err)
+		}
+		past := b.get("/calculator?c=5&r=6.4").doc().Find(`.quick a:contains("Your last 30 days")`)
+		require.Contains(t, past.Text(), "16 replies, as in 3 conversations of 6.4")
+		require.Contains(t, past.AttrOr("href", ""), "c=3&")
 
 		bad := b.get("/calculator?c=many&r=0&m=gpt-4-turbo")
 		require.Equal(t, http.StatusUnprocessableEntity, bad.StatusCode)

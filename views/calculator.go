@@ -27,6 +27,7 @@ type Calculator struct {
 	Model         string // "m"
 	Margin        string // percent, "x"
 	Actions       []CalculatorAction
+	Past          CalculatorPast
 
 	Result *CalculatorResult // nil while there is something wrong, or no rates
 	Quote  QuoteInput
@@ -36,6 +37,10 @@ type Calculator struct {
 
 // QuoteInput is what was typed into the form that saves a quote: "name" and "days".
 type QuoteInput struct{ Name, Days string }
+
+// CalculatorPast is how often Talk was done in the last 30 days, and in how many
+// conversations of the replies that were typed; zero: never.
+type CalculatorPast struct{ Times, Conversations int64 }
 
 // CalculatorFor says who reads the page.
 type CalculatorFor string
@@ -102,6 +107,21 @@ type CalculatorResult struct {
 	Plans     []CalculatorPlan
 	Each      models.Money // of one conversation, what the month's basket costs over them
 	Package   string       // href of a new package of this size; agency
+	Offer     *CalculatorOffer
+}
+
+// CalculatorOffer is a package of this size as an agency could sell it.
+type CalculatorOffer struct {
+	Credits models.Credits
+	Price   models.Money
+	Keep    models.Money
+	Basis   string // what the cost is reckoned with
+}
+
+// sentence is "A package of 30,100 credits for $187.00 leaves you $93.12 (50%), by …".
+func (o *CalculatorOffer) sentence() string {
+	return "A package of " + format.CreditsWord(o.Credits) + " for " + format.Money(o.Price) + " leaves you " + format.Money(o.Keep) + " (" +
+		format.Percent(o.Keep.Amount, o.Price.Amount) + "), reckoned with " + o.Basis + "."
 }
 
 // CalculatorLine is "3,000 replies × 10 = 30,000".
@@ -237,6 +257,20 @@ func (v Calculator) presets() []preset {
 		out = append(out, preset{p.name + " " + strconv.Itoa(p.replies), "/calculator?" + q.Encode()})
 	}
 	return out
+}
+
+// past is the page with what the last 30 days came to filled in; "" where nothing
+// was used.
+func (v Calculator) past() preset {
+	if v.Past.Conversations == 0 {
+		return preset{}
+	}
+	q := v.query()
+	q.Set("c", strconv.FormatInt(v.Past.Conversations, 10))
+	return preset{
+		"Your last 30 days: " + format.ActionCount(v.Talk, v.Past.Times) + ", as in " + format.Plural(v.Past.Conversations, "conversation", "conversations") + " of " + v.Replies,
+		"/calculator?" + q.Encode(),
+	}
 }
 
 // query is what was typed, as an address has it.

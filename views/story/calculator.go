@@ -39,6 +39,8 @@ func calculators() []Page {
 		{Name: "Starter", Price: usd(9700), Href: "/plan/change?plan=starter"},
 	}
 	own := form
+	own.Past = views.CalculatorPast{Times: 3210, Conversations: 535}
+	agency.Offer = &views.CalculatorOffer{Credits: credits(36_120), Price: usd(22_300), Keep: usd(11_150), Basis: "the average of the purchased credits you hold"}
 	own.Query, own.Quote.Days = "c=500&r=6", "14"
 	own.Result, own.Share = &agency, "https://northwind.example/calculator?c=500&r=6"
 	visitor := form
