@@ -341,6 +341,30 @@ func TestCase6ASecondPaidSessionIsASecondPurchase(t *testing.T) {
 	})
 }
 
+// A person who opens the same checkout in a second tab can pay one of them: the older
+// one is closed, and what was paid there just before counts.
+func TestASecondTabClosesTheFirst(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		s.mode(t, "drop")
+		tab := func(key, pack string) models.Purchase {
+			t.Helper()
+			p, err := s.Buy(t.Context(), billing.BuyInput{Account: s.account, Pack: pack, Key: key, By: "test", Instead: true})
+			require.NoError(t, err)
+			return p
+		}
+		one, other := tab("one", "credits-2000"), tab("other", "credits-12500")
+		two := tab("two", "credits-2000")
+		require.Equal(t, []models.PurchaseStatus{models.PurchaseCancelled, models.PurchaseOpen, models.PurchaseOpen},
+			[]models.PurchaseStatus{s.read(t, one).Status, s.read(t, other).Status, s.read(t, two).Status})
+		require.NotEqual(t, http.StatusOK, s.sim(t, "checkout/sessions/"+one.CheckoutSession+"/pay", url.Values{"card": {cardPays}}))
+		s.pay(t, two)
+		tab("three", "credits-2000")
+		require.Equal(t, models.PurchaseCredited, s.read(t, two).Status)
+	})
+}
+
 func TestCase7AnotherAmountOrCurrencyIsReviewed(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -44,6 +45,9 @@ type BuyInput struct {
 	Key      string         // of the attempt: the same key is the same purchase
 	Email    string         // of the buyer, for the receipt; may be empty
 	By       Actor
+	// Instead closes other open checkouts of the same: a person in two tabs means one
+	// purchase, where a program's other key means another.
+	Instead bool
 }
 
 // Buy opens a purchase of a pack and its Checkout Session; the buyer pays at
@@ -53,7 +57,7 @@ func (s *Service) Buy(ctx context.Context, in BuyInput) (models.Purchase, error)
 	if in.Account.SubAccount != nil {
 		return models.Purchase{}, problem.New(problem.Forbidden, "not_for_sale", "Packs are sold to agencies; a sub-account buys a package from its agency.").On("wallet")
 	}
-	return s.checkOut(ctx, attempt{
+	p, err := s.checkOut(ctx, attempt{
 		account: in.Account, key: in.Key, email: in.Email, by: in.By, back: s.baseURL,
 		asked: fingerprint("purchase", in.Account.Wallet.String(), in.Pack, in.Quantity.String()),
 		offer: func(tx *gorm.DB, p *models.Purchase) error {
@@ -70,6 +74,27 @@ func (s *Service) Buy(ctx context.Context, in BuyInput) (models.Purchase, error)
 			return tx.Create(p).Error
 		},
 	})
+	if err == nil && in.Instead && p.Status == models.PurchaseOpen {
+		s.closeOthers(ctx, &p)
+	}
+	return p, err
+}
+
+// closeOthers closes the other open checkouts of what a purchase buys, so that it is
+// not paid twice. One that was paid meanwhile is credited all the same; one that
+// cannot be closed now runs out by itself.
+func (s *Service) closeOthers(ctx context.Context, p *models.Purchase) {
+	var others []models.PurchaseID
+	err := s.db.Write.WithContext(ctx).Model(&models.Purchase{}).
+		Where("agency_id = ? AND wallet_id = ? AND status = ? AND pack_id = ? AND credits = ? AND origin = ? AND id <> ?",
+			p.AgencyID, p.WalletID, models.PurchaseOpen, p.PackID, p.Credits, p.Origin, p.ID).Pluck("id", &others).Error
+	for _, id := range others {
+		_, closed := s.Cancel(ctx, p.AgencyID, id)
+		err = errors.Join(err, closed)
+	}
+	if err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "close other checkouts", slog.String("purchase", p.ID.String()), slog.Any("error", err))
+	}
 }
 
 // attempt is somebody's wish to buy.

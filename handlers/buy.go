@@ -190,7 +190,7 @@ func (a *app) buy(c echo.Context) error {
 	}
 	account := v.viewer.Account()
 	in := billing.BuyInput{
-		Account: account, Pack: chosen.pack, Key: "web:" + cmp.Or(chosen.attempt, billing.NewSecret()), Email: v.viewer.User.Email, By: v.viewer.Actor(),
+		Account: account, Pack: chosen.pack, Key: "web:" + cmp.Or(chosen.attempt, billing.NewSecret()), Email: v.viewer.User.Email, By: v.viewer.Actor(), Instead: true,
 	}
 	if chosen.pack == "" {
 		chosen.errors = views.FieldErrors{{Field: "pack", Text: "Choose a pack."}}
