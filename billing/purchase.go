@@ -293,7 +293,9 @@ func (s *Service) Cancel(ctx context.Context, agency models.AgencyID, id models.
 // book writes what a look at Stripe means for a purchase.
 func (s *Service) book(ctx context.Context, p models.Purchase, l look, now models.Time, cancelled bool) (models.Purchase, error) {
 	var out models.Purchase
+	var replaced models.TopUp
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+		replaced = models.TopUp{}
 		// The row lock makes concurrent settles take turns.
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).
 			Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).Take(&out).Error; err != nil {
@@ -314,7 +316,8 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 			if err := s.bookPayment(ctx, tx, &out, &l, now, cancelled); err != nil {
 				return err
 			}
-			if err := s.bookTopUp(tx, &out, was, &l.session, now); err != nil {
+			var err error
+			if replaced, err = s.bookTopUp(tx, &out, was, &l.session, now); err != nil {
 				return err
 			}
 		}
@@ -329,6 +332,9 @@ func (s *Service) book(ctx context.Context, p models.Purchase, l look, now model
 		}
 		return tx.Where("agency_id = ? AND id = ?", out.AgencyID, out.ID).Select("*").Updates(&out).Error
 	})
+	if err == nil {
+		s.forgetCard(ctx, &replaced)
+	}
 	if err == nil && !out.IsSale() && out.CreditedAt > 0 {
 		s.settleReferralOf(ctx, out.AgencyID)
 	}
@@ -496,18 +502,19 @@ func knowPayment(tx *gorm.DB, p *models.Purchase, intent string) error {
 	return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&ref).Error
 }
 
-// bookTopUp carries on what a purchase means for automatic top-up.
-func (s *Service) bookTopUp(tx *gorm.DB, p *models.Purchase, was models.PurchaseStatus, session *checkout.Session, now models.Time) error {
+// bookTopUp carries on what a purchase means for automatic top-up, and gives how that
+// was with the card that another one replaces; zero when none does.
+func (s *Service) bookTopUp(tx *gorm.DB, p *models.Purchase, was models.PurchaseStatus, session *checkout.Session, now models.Time) (old models.TopUp, err error) {
 	switch {
 	case p.Automatic():
 		if err := noteAutomatic(tx, p, session); err != nil {
-			return err
+			return old, err
 		}
-		return s.topUpBooked(tx, p, was, now)
+		return old, s.topUpBooked(tx, p, was, now)
 	case p.Origin == models.OriginRecovery && p.Status == models.PurchaseCredited:
 		return s.topUpRecovered(tx, p, session, now)
 	}
-	return nil
+	return old, nil
 }
 
 // grant books the credits of a pack.

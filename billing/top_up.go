@@ -370,16 +370,25 @@ func (s *Service) TakeCard(ctx context.Context, a *Account, session string, by A
 	if err != nil {
 		return t, err
 	}
-	if old.HasCard() && t.PaymentMethod != old.PaymentMethod { // nobody should be able to charge it any more
-		if err := s.payments.ForgetCard(ctx, old.Account, old.PaymentMethod); err != nil {
-			s.log.LogAttrs(ctx, slog.LevelWarn, "forget a replaced card", slog.Any("error", err))
-		}
+	if t.PaymentMethod != old.PaymentMethod {
+		s.forgetCard(ctx, &old)
 	}
 	s.topUps.ring()
 	if t.State == models.TopUpPaused && t.Reason.OfCard() {
 		return t, problem.New(problem.Conflict, "same_card", "This is the card that was declined. Use another one, or pay once yourself.").On("card")
 	}
 	return t, nil
+}
+
+// forgetCard has Stripe forget a card that another one has replaced: nobody should be
+// able to charge it any more.
+func (s *Service) forgetCard(ctx context.Context, old *models.TopUp) {
+	if !old.HasCard() {
+		return
+	}
+	if err := s.payments.ForgetCard(ctx, old.Account, old.PaymentMethod); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "forget a replaced card", slog.Any("error", err))
+	}
 }
 
 // useCard puts a card in the place of the one before, and lets what paused for

@@ -718,19 +718,25 @@ func counts(code string) bool {
 }
 
 // topUpRecovered lets automatic top-up go on with the card that somebody has just
-// paid with.
-func (s *Service) topUpRecovered(tx *gorm.DB, p *models.Purchase, session *checkout.Session, now models.Time) error {
+// paid with, and gives how it was with the one before; zero when that stays.
+func (s *Service) topUpRecovered(tx *gorm.DB, p *models.Purchase, session *checkout.Session, now models.Time) (old models.TopUp, err error) {
 	if session.Card.ID == "" || session.Customer == "" {
-		return nil
+		return old, nil
 	}
 	t, err := topUpOf(tx, p.AgencyID, p.WalletID)
 	if err != nil || t.State != models.TopUpPaused || !t.Reason.OfCard() {
-		return err
+		return old, err
+	}
+	if t.PaymentMethod != session.Card.ID {
+		old = t
 	}
 	t.Account, t.Customer = p.Account, session.Customer
 	if err := useCard(tx, &t, &session.Card, now); err != nil {
-		return err
+		return old, err
 	}
 	t.State, t.Reason, t.Note, t.PausedAt, t.DueAt, t.Declines, t.AttemptedAt = models.TopUpOn, models.TopUpNoReason, "", 0, now.Add(topUpEvery), 0, now
-	return tx.Select("*").Updates(&t).Error
+	if err := tx.Select("*").Updates(&t).Error; err != nil {
+		return old, err
+	}
+	return old, s.audit(tx, t.AgencyID, Actor(p.BoughtBy), "top_up.card", t.WalletID.String(), cardName(&t), "", now)
 }

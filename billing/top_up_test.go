@@ -335,6 +335,11 @@ func TestTheBankWantsToSeeTheOwner(t *testing.T) {
 		s.becomes(t, pay, models.PurchaseCredited)
 		v := s.topUp(t, s.account)
 		require.Equal(t, []any{models.TopUpOn, "4444"}, []any{v.State, v.CardLast4})
+		s.cardEvents(t, "payment_method.detached", 1)
+		var log []models.AuditEntry
+		require.NoError(t, db.Read.Where("action = 'top_up.card'").Order("id").Find(&log).Error)
+		require.Len(t, log, 2)
+		require.Contains(t, log[1].Detail, "4444")
 		require.False(t, s.cardDeclined(t))
 		s.use(t, s.account, 1_500, "used")
 		s.later(t, 2*time.Hour)

@@ -129,16 +129,53 @@ func readMethod(m *stripe.PaymentMethod) (card Card, customer string) {
 	}, customer
 }
 
-// ForgetCard takes a saved card away from its customer. One that is gone already
-// is not an error.
+// ForgetCard takes a saved card away from its customer, unless something else is paid
+// with it: a subscription, or whatever the customer owes. One that is gone already is
+// not an error.
 func (g *Gateway) ForgetCard(ctx context.Context, account, card string) error {
+	_, customer, err := g.Card(ctx, account, card)
+	if err == nil && customer != "" {
+		var used bool
+		if used, err = g.paysElse(ctx, account, customer, card); used {
+			return nil
+		}
+	}
+	if kind := KindOf(err); err != nil && kind != KindNotFound {
+		return err
+	}
 	params := &stripe.PaymentMethodDetachParams{}
 	as(ctx, &params.Params, account)
-	_, err := g.api.PaymentMethods.Detach(card, params)
+	_, err = g.api.PaymentMethods.Detach(card, params)
 	if kind := KindOf(explain(err)); err == nil || kind == KindNotFound || kind == KindRefused {
 		return nil
 	}
 	return g.failed(ctx, "detach card", account, err)
+}
+
+// paysElse tells whether a customer's invoices, or a subscription that is not over, are
+// paid with a card: its owner may have chosen it at Stripe.
+func (g *Gateway) paysElse(ctx context.Context, account, customer, card string) (bool, error) {
+	about := &stripe.CustomerParams{}
+	as(ctx, &about.Params, account)
+	owner, err := g.api.Customers.Get(customer, about)
+	if err != nil {
+		return false, g.failed(ctx, "get customer", account, err)
+	}
+	if s := owner.InvoiceSettings; s != nil && s.DefaultPaymentMethod != nil && s.DefaultPaymentMethod.ID == card {
+		return true, nil
+	}
+	params := &stripe.SubscriptionListParams{Customer: &customer}
+	prepare(ctx, &params.ListParams, account)
+	list := g.api.Subscriptions.List(params)
+	for list.Next() {
+		if m := list.Subscription().DefaultPaymentMethod; m != nil && m.ID == card {
+			return true, nil
+		}
+	}
+	if err := list.Err(); err != nil {
+		return false, g.failed(ctx, "list subscriptions", account, err)
+	}
+	return false, nil
 }
 
 // SavedChargeParams charge a saved card while its owner is not there.
