@@ -179,7 +179,7 @@ func (s *Service) SettleMonthly(ctx context.Context, agency models.AgencyID, id 
 
 // heedMonthly writes what Stripe says of a subscription into its row.
 func heedMonthly(row *models.PackageSubscription, stripe *checkout.Subscription) {
-	row.Customer, row.PeriodStart, row.PeriodEnd, row.CancelAt, row.StatusNote = stripe.Customer, stripe.PeriodStart, stripe.PeriodEnd, 0, ""
+	row.Customer, row.PeriodStart, row.PeriodEnd, row.CancelAt, row.StatusNote = stripe.Customer, stripe.PeriodStart, stripe.PeriodEnd, stripe.CancelAt, ""
 	if stripe.CancelAtEnd {
 		row.CancelAt = stripe.PeriodEnd
 	}

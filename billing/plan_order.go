@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"refill/billing/checkout"
+	"refill/billing/period"
 	"refill/billing/problem"
 	"refill/models"
 )
@@ -302,12 +303,17 @@ func (s *Service) planSwitch(ctx context.Context, agency models.AgencyID, code s
 	return out, nil
 }
 
-// paidEnd is when the running payment ends: a year may hold many periods.
+// paidEnd is when the running payment ends: a year may hold many periods. What is not
+// paid through Stripe is taken to be paid by the year from its anchor.
 func paidEnd(sub *models.Subscription) models.Time {
-	if sub.PaidEvery == models.PaidYearly && sub.PaidUntil > sub.PeriodEnd {
-		return sub.PaidUntil
+	if sub.PaidEvery != models.PaidYearly {
+		return sub.PeriodEnd
 	}
-	return sub.PeriodEnd
+	until := sub.PaidUntil
+	if !sub.ByStripe() {
+		_, _, until = period.Containing(sub.AnchorAt, Zone(sub.TimeZone), period.Year, sub.PeriodStart)
+	}
+	return max(until, sub.PeriodEnd)
 }
 
 // nextPlanAt is when the plan that is noted begins: with what was paid when it was
@@ -404,7 +410,7 @@ func (s *Service) CancelOwnPlan(ctx context.Context, agency models.AgencyID, kee
 		case !sub.ByStripe():
 			until := models.Time(0)
 			if !keep {
-				until = sub.PeriodEnd
+				until = paidEnd(&sub)
 			}
 			if err := updateSubscription(tx, &sub, map[string]any{"cancel_at": until}); err != nil {
 				return err

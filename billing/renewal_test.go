@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"refill/billing/checkout"
 	"refill/billing/ledger"
 	"refill/billing/period"
 	"refill/models"
@@ -316,4 +317,43 @@ func TestAnchorsThroughALeapYear(t *testing.T) {
 		}
 		h.ledgerHolds()
 	})
+}
+
+// A plan that is paid by the year outside Stripe ends with the year, not with the
+// month in which it is cancelled.
+func TestACancelledYearIsGivenWhole(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "starter", func(t *testing.T, h *house) {
+		_, sub, err := h.s.PlanOf(t.Context(), h.agency.ID)
+		require.NoError(t, err)
+		require.NoError(t, h.db.Write.Model(&models.Subscription{}).Where("agency_id = ?", h.agency.ID).Update("paid_every", models.PaidYearly).Error)
+		h.at(sub.PeriodEnd)
+		require.NoError(t, h.s.CancelOwnPlan(t.Context(), h.agency.ID, false, "user:o"))
+		year := models.At(sub.AnchorAt.Go().AddDate(1, 0, 0))
+		own, err := h.s.PlanPage(t.Context(), h.agency.ID)
+		require.NoError(t, err)
+		require.Equal(t, []models.Time{year, year}, []models.Time{own.Sub.CancelAt, own.PaidEnd()})
+		h.at(year.Add(-time.Hour))
+		own, err = h.s.PlanPage(t.Context(), h.agency.ID)
+		require.NoError(t, err)
+		require.True(t, own.Live())
+		h.at(year)
+		own, err = h.s.PlanPage(t.Context(), h.agency.ID)
+		require.NoError(t, err)
+		require.Equal(t, year, own.Sub.EndedAt)
+		h.ledgerHolds()
+	})
+}
+
+// An end that was set at Stripe, on any day, is an end here as well.
+func TestAnEndSetAtStripeIsHeeded(t *testing.T) {
+	t.Parallel()
+	var sub models.Subscription
+	at := readsStart.Add(10 * 24 * time.Hour)
+	stripe := checkout.Subscription{Status: checkout.SubscriptionActive, PeriodEnd: readsStart.Add(30 * 24 * time.Hour), CancelAt: at}
+	heed(&sub, &stripe, readsStart, 7)
+	require.Equal(t, at, sub.CancelAt)
+	stripe.CancelAt = 0
+	heed(&sub, &stripe, readsStart, 7)
+	require.Zero(t, sub.CancelAt)
 }

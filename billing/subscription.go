@@ -372,7 +372,7 @@ func (s *Service) follow(ctx context.Context, tx *gorm.DB, sub *models.Subscript
 
 // heed writes what Stripe says of a subscription into its row.
 func heed(sub *models.Subscription, stripe *checkout.Subscription, now models.Time, graceDays int) {
-	sub.CheckedAt, sub.StripeStatus, sub.StripeCustomer, sub.TrialEnd, sub.CancelAt = now, string(stripe.Status), stripe.Customer, stripe.TrialEnd, 0
+	sub.CheckedAt, sub.StripeStatus, sub.StripeCustomer, sub.TrialEnd, sub.CancelAt = now, string(stripe.Status), stripe.Customer, stripe.TrialEnd, stripe.CancelAt
 	if stripe.CancelAtEnd {
 		sub.CancelAt = stripe.PeriodEnd
 	}

@@ -41,6 +41,7 @@ type Subscription struct {
 	PeriodEnd   models.Time
 	TrialEnd    models.Time // 0: no trial
 	CancelAtEnd bool        // it ends with the period
+	CancelAt    models.Time // it ends then: chosen at Stripe, or the period's end; 0: it goes on
 	EndedAt     models.Time // 0: it goes on
 	Live        bool
 	CreatedAt   models.Time
@@ -336,7 +337,7 @@ func readSubscription(s *stripe.Subscription) Subscription {
 	out := Subscription{
 		ID: s.ID, Reference: s.Metadata[referenceKey], Status: SubscriptionStatus(s.Status), Anchor: fromSeconds(s.BillingCycleAnchor),
 		PeriodStart: fromSeconds(s.CurrentPeriodStart), PeriodEnd: fromSeconds(s.CurrentPeriodEnd), TrialEnd: fromSeconds(s.TrialEnd),
-		CancelAtEnd: s.CancelAtPeriodEnd, EndedAt: fromSeconds(s.EndedAt), Live: s.Livemode, CreatedAt: fromSeconds(s.Created),
+		CancelAtEnd: s.CancelAtPeriodEnd, CancelAt: fromSeconds(s.CancelAt), EndedAt: fromSeconds(s.EndedAt), Live: s.Livemode, CreatedAt: fromSeconds(s.Created),
 	}
 	if s.Customer != nil {
 		out.Customer = s.Customer.ID
