@@ -228,7 +228,11 @@ const maxTests = 5
 // too_many, not_found.
 func (s *Service) TestNotice(ctx context.Context, a *Account, user models.UserID, left models.Credits) error {
 	now := s.clock.Now()
-	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
+	key, err := s.offKey(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
 		who, err := s.audienceOf(tx, a.Agency.ID, a.Wallet)
 		if err != nil {
 			return err
@@ -259,8 +263,7 @@ func (s *Service) TestNotice(ctx context.Context, a *Account, user models.UserID
 		if err := tx.Create(&n).Error; err != nil {
 			return err
 		}
-		letter := who.letter([]*models.Notice{&n})
-		row, err := s.putInOutbox(tx, who.envelope(p), &letter, now)
+		row, err := s.mailNotice(tx, key, who, p, []*models.Notice{&n}, now)
 		if err != nil {
 			return err
 		}

@@ -356,6 +356,23 @@ func TestClientsAreToldInTheirAgencysName(t *testing.T) {
 	})
 }
 
+// A test is a mail as real ones are: it says how to turn mails like it off, and that
+// works.
+func TestATestLooksLikeARealMail(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "starter", func(t *testing.T, h *house) {
+		olga := h.member("olga", models.RoleOwner, nil)
+		require.NoError(t, h.s.TestNotice(t.Context(), h.own, olga.ID, credits(5)))
+		_, mails := h.told(olga.Email)
+		require.Len(t, mails, 1)
+		require.NotEmpty(t, mails[0].Unsubscribe)
+		require.Contains(t, mails[0].Text, mails[0].Unsubscribe)
+		off, err := h.s.TurnMailsOff(t.Context(), models.AgencyID{}, token(mails[0].Unsubscribe))
+		require.NoError(t, err)
+		require.Equal(t, []models.NoticeEvent{models.NoticeTest}, off.Events)
+	})
+}
+
 func (h *house) idOf(name string) models.UserID {
 	h.t.Helper()
 	u, err := h.s.UserByEmail(h.t.Context(), name+"@example.test")
