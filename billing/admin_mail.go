@@ -138,6 +138,30 @@ func decidedAnew(was, is models.DisputeState) bool {
 	return is != was && (is == models.DisputeLost || is == models.DisputeWon && was != models.DisputeNone)
 }
 
+// doubtful tells of a wallet that does not add up.
+func (h letterhead) doubtful(wallet models.WalletID, why string) mail.Letter {
+	return h.letter("A wallet does not add up and is out of service", "See the audit log", "/admin/audit?target="+wallet.String(),
+		"Wallet "+wallet.String()+" is not charged until somebody has looked. "+why,
+		"Run refill audit to see everything that is wrong. Once it adds up again: refill readmit "+wallet.String())
+}
+
+// hookOff tells an endpoint's owners that nothing more is sent there; path is where
+// they look at it.
+func (h letterhead) hookOff(url, why, path string) mail.Letter {
+	return h.letter("A webhook endpoint was turned off", "Look at the endpoint", path,
+		"Nothing more is sent to "+url+".", why, "What happens meanwhile stays in the list of events and can be sent again.")
+}
+
+// domainLost tells an agency that the record of its domain cannot be found, and what
+// follows: later, or now that it has stopped.
+func (h letterhead) domainLost(name, note string, stopped bool) mail.Letter {
+	subject, then := "The record of "+name+" cannot be found", " It is looked for every hour. After three days the name stops working here."
+	if stopped {
+		subject, then = name+" stopped working", " Your clients reach the portal under the platform's address again. Put the record back and check it to go on."
+	}
+	return h.letter(subject, "Look at your domains", "/settings/domain", note+then)
+}
+
 // unbooked tells of a payment that waits for a person, because it is not what was to
 // be paid, or its credits do not fit.
 func (h letterhead) unbooked(agency string, p *models.Purchase) mail.Letter {

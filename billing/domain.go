@@ -186,7 +186,7 @@ func (s *Service) bookLookup(ctx context.Context, d *models.Domain, note string,
 		case row.VerifiedAt == 0:
 		case row.FailingSince == 0:
 			change["failing_since"], change["check_at"] = now, now.Add(domainRetry)
-			if err := s.mailOwners(tx, row.AgencyID, "The record of "+row.Name+" cannot be found", note+" It is looked for every hour. After three days the name stops working here.", now); err != nil {
+			if err := s.mailOwners(tx, row.AgencyID, s.letterhead().domainLost(row.Name, note, false), now); err != nil {
 				return err
 			}
 		case now.Sub(row.FailingSince) < DomainGrace:
@@ -196,7 +196,7 @@ func (s *Service) bookLookup(ctx context.Context, d *models.Domain, note string,
 			if err := s.dropHost(tx, agency, row.Name, ActorClock, "domain.lapse", note, now); err != nil {
 				return err
 			}
-			if err := s.mailOwners(tx, row.AgencyID, row.Name+" stopped working", note+" Your clients reach the portal under the platform's address again. Put the record back and check it to go on.", now); err != nil {
+			if err := s.mailOwners(tx, row.AgencyID, s.letterhead().domainLost(row.Name, note, true), now); err != nil {
 				return err
 			}
 		}
@@ -229,13 +229,12 @@ func (s *Service) dropHost(tx *gorm.DB, agency *models.Agency, name string, by A
 	return s.audit(tx, agency.ID, by, action, name, "", why, now)
 }
 
-// mailOwners tells an agency's owners of something about its domain.
-func (s *Service) mailOwners(tx *gorm.DB, agency models.AgencyID, subject, text string, now models.Time) error {
+// mailOwners writes to an agency's owners about its domain.
+func (s *Service) mailOwners(tx *gorm.DB, agency models.AgencyID, l mail.Letter, now models.Time) error { //nolint:gocritic // once per act
 	var to []string
 	err := tx.Model(&models.User{}).Where("disabled_at = 0 AND id IN (?)", tx.Model(&models.Member{}).Select("user_id").Where("agency_id = ? AND role = ?", agency, models.RoleOwner)).
 		Order("email").Pluck("email", &to).Error
 	for _, address := range to {
-		l := mail.Letter{Brand: s.post.platform, Subject: subject, Lines: []string{text}, Button: "Look at your domains", URL: s.home(nil) + "/settings/domain"}
 		err = errors.Join(err, s.postMail(tx, envelope{kind: models.MailNotice, to: address, life: DomainGrace}, &l, now))
 	}
 	return err

@@ -194,6 +194,10 @@ func TestEveryOtherLetterIsAMail(t *testing.T) {
 		"unbooked":      h.unbooked("Northwind Agency", &unbooked),
 		"unbooked-sale": h.unbooked("Northwind Agency", &unknown),
 		"strays":        h.strays(3),
+		"doubtful":      h.doubtful(models.WalletID{15: 1}, "Its entries add up to 500 credits, its lots to 400."),
+		"hook-off":      h.hookOff("https://ai.example/hook", "It took nothing for three days.", "/admin/webhooks/whe_1"),
+		"domain-lost":   h.domainLost("credits.northwind.example", "There is no such record.", false),
+		"domain-ended":  h.domainLost("credits.northwind.example", "There is no such record.", true),
 		"dead":          h.dead(&models.StripeEvent{EventID: "evt_1", Type: "checkout.session.completed", Note: "no purchase of ours is known by this event's object"}),
 	} {
 		goldenLetter(t, "admin-"+name, letter)

@@ -10,7 +10,6 @@ import (
 	"gorm.io/gorm"
 
 	"refill/billing/ledger"
-	"refill/billing/mail"
 	"refill/models"
 )
 
@@ -70,14 +69,7 @@ func (s *Service) quarantine(ctx context.Context, q *ledger.Suspect, now models.
 		if err := s.audit(tx, q.Agency, ActorClock, "wallet.quarantine", q.Wallet.String(), "", q.Broken, now); err != nil {
 			return err
 		}
-		return s.mailAdmins(tx, mail.Letter{
-			Brand: s.post.platform, Subject: "A wallet does not add up and is out of service",
-			Lines: []string{
-				"Wallet " + q.Wallet.String() + " is not charged until somebody has looked. " + q.Broken,
-				"Run refill audit to see everything that is wrong. Once it adds up again: refill readmit " + q.Wallet.String(),
-			},
-			Button: "See the audit log", URL: s.home(nil) + "/admin/audit?target=" + q.Wallet.String(),
-		}, now)
+		return s.mailAdmins(tx, s.letterhead().doubtful(q.Wallet, q.Broken), now)
 	})
 }
 

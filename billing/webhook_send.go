@@ -12,7 +12,6 @@ import (
 	"gorm.io/gorm"
 
 	"refill/billing/hook"
-	"refill/billing/mail"
 	"refill/models"
 )
 
@@ -334,11 +333,7 @@ func (s *Service) mailHookOff(tx *gorm.DB, e *models.WebhookEndpoint, why string
 		return err
 	}
 	for _, address := range to {
-		l := mail.Letter{
-			Brand: s.post.platform, Subject: "A webhook endpoint was turned off",
-			Lines:  []string{"Nothing more is sent to " + e.URL + ".", why, "What happens meanwhile stays in the list of events and can be sent again."},
-			Button: "Look at the endpoint", URL: s.home(nil) + path + e.ID.String(),
-		}
+		l := s.letterhead().hookOff(e.URL, why, path+e.ID.String())
 		if err := s.postMail(tx, envelope{kind: models.MailWebhook, to: address, life: webhookFor}, &l, now); err != nil {
 			return err
 		}
