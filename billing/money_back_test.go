@@ -359,6 +359,9 @@ func TestASecondTabClosesTheFirst(t *testing.T) {
 		require.Equal(t, []models.PurchaseStatus{models.PurchaseCancelled, models.PurchaseOpen, models.PurchaseOpen},
 			[]models.PurchaseStatus{s.read(t, one).Status, s.read(t, other).Status, s.read(t, two).Status})
 		require.NotEqual(t, http.StatusOK, s.sim(t, "checkout/sessions/"+one.CheckoutSession+"/pay", url.Values{"card": {cardPays}}))
+		again := tab("one", "credits-2000")
+		require.Equal(t, models.PurchaseCancelled, again.Status)
+		require.Equal(t, models.PurchaseOpen, s.read(t, two).Status, "an old page closes nothing")
 		s.pay(t, two)
 		tab("three", "credits-2000")
 		require.Equal(t, models.PurchaseCredited, s.read(t, two).Status)

@@ -45,7 +45,7 @@ type BuyInput struct {
 	Key      string         // of the attempt: the same key is the same purchase
 	Email    string         // of the buyer, for the receipt; may be empty
 	By       Actor
-	// Instead closes other open checkouts of the same: a person in two tabs means one
+	// Instead closes older open checkouts of the same: a person in two tabs means one
 	// purchase, where a program's other key means another.
 	Instead bool
 }
@@ -75,25 +75,26 @@ func (s *Service) Buy(ctx context.Context, in BuyInput) (models.Purchase, error)
 		},
 	})
 	if err == nil && in.Instead && p.Status == models.PurchaseOpen {
-		s.closeOthers(ctx, &p)
+		s.closeOlder(ctx, &p)
 	}
 	return p, err
 }
 
-// closeOthers closes the other open checkouts of what a purchase buys, so that it is
-// not paid twice. One that was paid meanwhile is credited all the same; one that
-// cannot be closed now runs out by itself.
-func (s *Service) closeOthers(ctx context.Context, p *models.Purchase) {
-	var others []models.PurchaseID
+// closeOlder closes the open checkouts of what a purchase buys that came before it, so
+// that it is not paid twice; of two that are opened at once one stays. One that was
+// paid meanwhile is credited all the same; one that cannot be closed now runs out by
+// itself.
+func (s *Service) closeOlder(ctx context.Context, p *models.Purchase) {
+	var older []models.PurchaseID
 	err := s.db.Write.WithContext(ctx).Model(&models.Purchase{}).
-		Where("agency_id = ? AND wallet_id = ? AND status = ? AND pack_id = ? AND credits = ? AND origin = ? AND id <> ?",
-			p.AgencyID, p.WalletID, models.PurchaseOpen, p.PackID, p.Credits, p.Origin, p.ID).Pluck("id", &others).Error
-	for _, id := range others {
+		Where("agency_id = ? AND wallet_id = ? AND status = ? AND pack_id = ? AND credits = ? AND origin = ? AND id < ?",
+			p.AgencyID, p.WalletID, models.PurchaseOpen, p.PackID, p.Credits, p.Origin, p.ID).Pluck("id", &older).Error
+	for _, id := range older {
 		_, closed := s.Cancel(ctx, p.AgencyID, id)
 		err = errors.Join(err, closed)
 	}
 	if err != nil {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "close other checkouts", slog.String("purchase", p.ID.String()), slog.Any("error", err))
+		s.log.LogAttrs(ctx, slog.LevelWarn, "close older checkouts", slog.String("purchase", p.ID.String()), slog.Any("error", err))
 	}
 }
 
