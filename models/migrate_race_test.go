@@ -16,12 +16,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"refill/billing/ledger" //nolint:depguard // only the audit tells whether what was migrated still adds up
 	"refill/models"
 	"refill/models/modelstest"
 )
 
 // filled is a database at schema 5 with rows in the tables that were made anew
-// since.
+// since, and books that add up.
 func filled(t *testing.T, d models.Dialect) (*sql.DB, models.Options) {
 	t.Helper()
 	conn, _, o := atSchema(t, d, 5)
@@ -46,6 +47,31 @@ func filled(t *testing.T, d models.Dialect) (*sql.DB, models.Options) {
 		insert(`INSERT INTO agencies (id, external_id, name, host, time_zone, currency, status, wallet_id, created_at)
 			VALUES ($1, $2, 'Northwind', $3, 'UTC', 'usd', 'active', $4, 1)`,
 			models.NewID[models.AgencyID](1), fmt.Sprint("a", i), fmt.Sprint("a", i), models.NewID[models.WalletID](1))
+	}
+	id := map[models.Dialect]string{models.SQLite: "randomblob(16)", models.Postgres: "gen_random_uuid()"}[d]
+	// Each agency was given 100 credits and has used 2 of them, so many times.
+	const charged = ` WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) `
+	for _, query := range []string{
+		`INSERT INTO wallets (agency_id, id, balance, seq, last_at, created_at) SELECT id, wallet_id, 20000000, 41, 41, 1 FROM agencies`,
+		`INSERT INTO wallet_directory (wallet_id, agency_id) SELECT wallet_id, id FROM agencies`,
+		`INSERT INTO lots (agency_id, id, wallet_id, source, priority, granted, remaining, open, effective_at, expires_at, created_at)
+			SELECT id, ` + id + `, wallet_id, 'promo', 30, 100000000, 20000000, true, 1, 9223372036854775807, 1 FROM agencies`,
+		`INSERT INTO acts (agency_id, id, wallet_id, kind, credits, actor, seq, created_at) SELECT id, ` + id + `, wallet_id, 'promo', 100000000, 'test', 1, 1 FROM agencies`,
+		`INSERT INTO entries (agency_id, wallet_id, seq, act_id, lot_id, kind, amount, balance, at)
+			SELECT a.agency_id, a.wallet_id, 1, a.id, l.id, 1, 100000000, 100000000, 1 FROM acts a JOIN lots l ON l.agency_id = a.agency_id AND l.wallet_id = a.wallet_id`,
+		`INSERT INTO charges (agency_id, id, wallet_id, idempotency_key, fingerprint, action, credits, card_id, card_version, seq, after_plan, after_purchased, after_assigned,
+				after_bonus, after_held, after_excess, state, occurred_at, created_at)` + charged + `
+			SELECT a.id, ` + id + `, a.wallet_id, 'k' || n.i, a.id, 'ai.reply', 2000000, c.id, 1, n.i + 1, 0, 0, 0, 100000000 - 2000000 * n.i, 0, 0, 'healthy', n.i + 1, n.i + 1
+			FROM agencies a, rate_cards c, n`,
+		`INSERT INTO entries (agency_id, wallet_id, seq, act_id, lot_id, kind, amount, balance, at)
+			SELECT c.agency_id, c.wallet_id, c.seq, c.id, l.id, 2, c.credits, c.after_bonus, c.created_at FROM charges c JOIN lots l ON l.agency_id = c.agency_id AND l.wallet_id = c.wallet_id`,
+		`INSERT INTO usage_quarters (agency_id, quarter, paid_wallet_id, wallet_id, action, model, bonus, units, charges, first_seq, last_seq, balance)
+			SELECT id, 0, wallet_id, wallet_id, 'ai.reply', '', 80000000, 40, 40, 2, 41, 20000000 FROM agencies`,
+	} {
+		if d == models.Postgres {
+			query = strings.ReplaceAll(query, "n.i, a.id, 'ai.reply'", "n.i, '\\x01'::bytea, 'ai.reply'")
+		}
+		insert(query)
 	}
 	return conn, o
 }
@@ -74,9 +100,17 @@ func shape(t *testing.T, conn *sql.DB, d models.Dialect) []string {
 }
 
 // migratedOnce holds a database that was at schema 5 against one that was made at
-// once.
-func migratedOnce(t *testing.T, conn *sql.DB, d models.Dialect) {
+// once, and its books against themselves.
+func migratedOnce(t *testing.T, conn *sql.DB, o models.Options, d models.Dialect) {
 	t.Helper()
+	o.AllowLoss = true
+	db, err := models.Open(t.Context(), o)
+	require.NoError(t, err)
+	report, err := ledger.Audit(t.Context(), db, 100)
+	require.NoError(t, err)
+	require.True(t, report.Clean(), "%s", report)
+	require.Equal(t, 20, report.Agencies)
+	require.NoError(t, db.Close())
 	var fresh *sql.DB
 	if d == models.Postgres {
 		fresh = modelstest.OpenPostgres(t).ReadSQL()
@@ -117,7 +151,7 @@ func TestSeveralThatStartAtOnceMigrateOnce(t *testing.T) {
 				})
 			}
 			starts.Wait()
-			migratedOnce(t, conn, d)
+			migratedOnce(t, conn, o, d)
 		})
 	}
 }
@@ -177,7 +211,7 @@ func TestMigrationsKilledHalfWay(t *testing.T) {
 			}
 			require.True(t, ended)
 			require.Greater(t, len(half), 2, "it was killed on its way: %v", half)
-			migratedOnce(t, conn, d)
+			migratedOnce(t, conn, o, d)
 			t.Logf("schemas after each process: %v", half)
 		})
 	}
