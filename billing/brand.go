@@ -147,7 +147,7 @@ func (s *Service) SaveBrandDraft(ctx context.Context, scope Scope, in BrandInput
 	row, err := s.checkBrand(&in)
 	var logo *models.Logo
 	if len(in.Logo) > 0 {
-		made, wrong := newLogo(in.Logo)
+		made, wrong := s.makeLogo(ctx, in.Logo)
 		if wrong != nil {
 			return errors.Join(err, wrong)
 		}

@@ -2,11 +2,13 @@ package billing
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"image"
 	"image/color"
 	_ "image/jpeg" // an upload may be one
 	"image/png"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/image/draw"
@@ -21,11 +23,44 @@ const (
 	MaxLogo     = 512 << 10 // bytes of the upload
 	maxLogoEdge = 4096      // pixels
 	maxLogoArea = 16 << 20  // pixels
+	maxUnpacked = 160 << 20 // bytes that the pixels take while they are read
+	bigUnpacked = 8 << 20   // bytes that are worth giving back at once
 	minLogoEdge = 16        // pixels of the shorter edge
 	minLogoLong = 128       // pixels of the longer edge
 	keptLogoX   = 640       // pixels
 	keptLogoY   = 160       // pixels
 )
+
+// makeLogo is newLogo, one at a time: a few hundred kilobytes can unpack to more
+// than the whole program takes otherwise, and several at once to more than there is.
+func (s *Service) makeLogo(ctx context.Context, upload []byte) (*models.Logo, error) {
+	select {
+	case s.unpacking <- struct{}{}:
+		defer func() { <-s.unpacking }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	config, format, err := image.DecodeConfig(bytes.NewReader(upload))
+	if err == nil && unpacked(upload, &config, format) > bigUnpacked {
+		defer debug.FreeOSMemory() // else the next one comes on top of what this one left
+	}
+	return newLogo(upload)
+}
+
+// unpacked is about how many bytes a picture's pixels take while they are read.
+func unpacked(upload []byte, config *image.Config, format string) int64 {
+	size := int64(4)
+	switch config.ColorModel {
+	case color.NRGBA64Model, color.RGBA64Model:
+		size = 8
+	}
+	// A progressive JPEG is read in several passes over coefficients of four bytes, of
+	// each of three colours or four. The mark may stand elsewhere by chance.
+	if format == "jpeg" && bytes.Contains(upload, []byte{0xff, 0xc2}) {
+		size = 4 * (1 + 4)
+	}
+	return size * int64(config.Width) * int64(config.Height)
+}
 
 // newLogo makes our own picture of an uploaded one: decoded within limits, made
 // as small as a header needs, and written anew, so that nothing but pixels is
@@ -45,6 +80,8 @@ func newLogo(upload []byte) (*models.Logo, error) {
 	switch {
 	case w > maxLogoEdge || h > maxLogoEdge || w*h > maxLogoArea:
 		return nil, badLogo("logo_too_large", "The picture is %d × %d pixels; 4096 × 4096 are the most. Save it smaller, then try again.", w, h)
+	case unpacked(upload, &config, format) > maxUnpacked:
+		return nil, badLogo("logo_too_large", "The picture takes too much memory to read. Save it with fewer pixels, then try again.")
 	case max(w, h) < minLogoLong || min(w, h) < minLogoEdge:
 		return nil, badLogo("invalid_logo", "The picture is %d × %d pixels: too small to stay sharp. Use one that is at least 128 pixels wide.", w, h)
 	}

@@ -71,8 +71,9 @@ type Service struct {
 	topUps    bell
 	lookups   bell
 	resolver  Resolver
-	founded   atomic.Bool  // there is an admin, for good
-	patrolled atomic.Int64 // wall time of the last round of checks
+	founded   atomic.Bool   // there is an admin, for good
+	patrolled atomic.Int64  // wall time of the last round of checks
+	unpacking chan struct{} // holds whoever reads a picture
 }
 
 // New wires a Service.
@@ -90,7 +91,7 @@ func New(c Config) (*Service, error) {
 	if s.base, s.portalDomain, err = portalsUnder(c.BaseURL, c.PortalDomain); err != nil {
 		return nil, fmt.Errorf("billing: %w", err)
 	}
-	s.sumEvery = sumEvery
+	s.sumEvery, s.unpacking = sumEvery, make(chan struct{}, 1)
 	s.directory.ttl, s.tenants.ttl = directoryTTL, tenantsTTL
 	s.periods.ttl, s.brands.ttl, s.refusals.ttl = periodTTL, brandTTL, refusalTTL
 	s.declined.read = func(ctx context.Context) (map[models.WalletID]bool, error) {
