@@ -57,6 +57,7 @@ type crew struct {
 
 	requests, replays, refused, lastAck atomic.Int64
 	cut                                 atomic.Int64 // requests that a portal took and did not answer
+	unable                              atomic.Int64 // requests that a portal answered it cannot do now
 	away                                atomic.Bool  // the portal says that it is not ready: nothing more is sent
 
 	mu      sync.Mutex
@@ -126,6 +127,18 @@ func (c *crew) hire(n int) {
 	}
 }
 
+// hireBuyer starts somebody who buys.
+func (c *crew) hireBuyer() {
+	c.work.Go(func() {
+		rng := rand.New(rand.NewPCG(c.h.seed, 99))
+		for n := 0; c.ctx.Err() == nil; n++ {
+			c.gate.RLock()
+			c.h.till.buy(c, rng, fmt.Sprint("buy", n))
+			c.gate.RUnlock()
+		}
+	})
+}
+
 // dismiss ends the programs.
 func (c *crew) dismiss() {
 	c.fire()
@@ -178,6 +191,9 @@ func (c *crew) once(rng *rand.Rand, a *act) (int, []byte) {
 	if err = joinErr(err, res.Body.Close()); err != nil {
 		c.cut.Add(1)
 		return 0, nil
+	}
+	if res.StatusCode >= http.StatusInternalServerError {
+		c.unable.Add(1)
 	}
 	return res.StatusCode, raw
 }
@@ -422,6 +438,9 @@ func (c *crew) check(all bool) {
 	c.repeat(rng, c.journal[from:])
 	c.checked = len(c.journal)
 	c.weigh()
+	if c.h.till != nil {
+		c.h.till.check(c)
+	}
 	if n, said := c.h.audit(); n > 0 {
 		c.tell(func(f *findings) { f.breaches += n }, "refill audit: %s", said)
 	}
@@ -494,8 +513,10 @@ func (c *crew) weigh() {
 func (c *crew) plan() models.Credits {
 	db := c.h.read()
 	defer func() { require.NoError(c.h.t, db.Close()) }()
+	own, err := models.ParseID[models.WalletID](c.agency)
+	require.NoError(c.h.t, err)
 	var sum int64
-	require.NoError(c.h.t, db.Read.Raw("SELECT CAST(COALESCE(SUM(granted), 0) AS BIGINT) FROM lots WHERE source = 'plan'").Scan(&sum).Error)
+	require.NoError(c.h.t, db.Read.Raw("SELECT CAST(COALESCE(SUM(granted), 0) AS BIGINT) FROM lots WHERE source = 'plan' AND wallet_id = ?", own).Scan(&sum).Error)
 	return models.Credits(sum)
 }
 

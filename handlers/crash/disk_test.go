@@ -50,19 +50,24 @@ func fill(t *testing.T, disk string) (ballast string) {
 
 // fillRounds fills the disk under load, waits until nothing is acknowledged any
 // more, makes room, and waits until everything works again by itself. A PostgreSQL
-// that stopped is started again, as its supervisor would.
-func (h *house) fillRounds(disk string, rounds int) (stopped int) {
+// that stopped is started again, as its supervisor would. Each round must have
+// refused something: one in which all found room would have tried nothing.
+func (h *house) fillRounds(disk string, rounds int) (refused []int64, stopped int) {
 	for range rounds {
 		pause(h.ctx, time.Duration(100+h.rng.IntN(400))*time.Millisecond)
+		before := h.crew.unable.Load()
 		ballast := fill(h.t, disk)
-		// Silence, or twenty seconds of what is written where there is room already.
+		// Silence, or twenty seconds of what is written where there is room already;
+		// longer while there still is.
 		begun, quiet, last := time.Now(), time.Now(), int64(0)
-		for time.Since(quiet) < 700*time.Millisecond && time.Since(begun) < 20*time.Second {
+		for time.Since(quiet) < 700*time.Millisecond && time.Since(begun) < 20*time.Second || h.crew.unable.Load() == before && time.Since(begun) < 2*time.Minute {
 			pause(h.ctx, 20*time.Millisecond)
 			if now := h.crew.lastAck.Load(); now != last {
 				last, quiet = now, time.Now()
 			}
 		}
+		refused = append(refused, h.crew.unable.Load()-before)
+		require.Positive(h.t, refused[len(refused)-1], "nothing was refused in two minutes: the disk was not full")
 		require.NoError(h.t, os.Remove(ballast))
 		if h.server != nil {
 			select {
@@ -77,7 +82,7 @@ func (h *house) fillRounds(disk string, rounds int) (stopped int) {
 		h.recovers()
 		h.crew.check(false)
 	}
-	return stopped
+	return refused, stopped
 }
 
 func TestAFullDiskLosesNothing(t *testing.T) {
@@ -95,8 +100,8 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 				what: what, sqlite: sqlite, clients: 6, disk: disk,
 				settings: []string{"min_wal_size=32MB", "max_wal_size=48MB", "checkpoint_timeout=30s", "shared_buffers=32MB"},
 			})
-			stopped := h.fillRounds(disk, rounds)
-			h.report(fmt.Sprintf("%d rounds, PostgreSQL stopped itself in %d", rounds, stopped))
+			refused, stopped := h.fillRounds(disk, rounds)
+			h.report(fmt.Sprintf("%d rounds, PostgreSQL stopped itself in %d, refused for want of room %v", rounds, stopped, refused))
 		})
 	}
 }

@@ -226,6 +226,7 @@ type house struct {
 	data    string           // folder of SQLite
 	portals []*portal
 	crew    *crew
+	till    *till         // nil: nobody buys
 	slowest time.Duration // from a crash to the next answer
 }
 
@@ -238,6 +239,7 @@ type options struct {
 	settings []string // of PostgreSQL
 	disk     string   // where the database lives; empty: anywhere
 	env      []string // of the portals
+	till     bool     // packs are bought beside
 }
 
 // open builds the program, makes a database, sets the portal up and starts it.
@@ -259,14 +261,26 @@ func open(t *testing.T, o options) *house {
 	}
 	key := h.setup(binary, env)
 	env = append(env, o.env...)
-	for range max(1, o.portals) {
-		p := &portal{binary: binary, addr: freeAddr(t), env: env}
+	first := freeAddr(t)
+	if o.till {
+		h.till = openTill(h, first)
+		env = append(env, h.till.env()...)
+	}
+	for i := range max(1, o.portals) {
+		p := &portal{binary: binary, addr: first, env: env}
+		if i > 0 {
+			p.addr = freeAddr(t)
+		}
 		h.portals = append(h.portals, p)
 		require.NoError(t, p.start(h.ctx))
 		t.Cleanup(p.kill)
 	}
 	h.crew = newCrew(h, key)
 	h.crew.seed()
+	if h.till != nil {
+		h.till.seed(h.crew)
+		h.crew.hireBuyer()
+	}
 	h.crew.hire(max(o.clients, 1))
 	t.Cleanup(h.crew.dismiss)
 	return h
@@ -334,12 +348,18 @@ func (h *house) alive() {
 
 // report prints what was tried and what was found, and fails on anything found.
 func (h *house) report(counts string) {
+	if h.till != nil {
+		h.till.takes()
+	}
 	h.crew.check(true)
 	c := h.crew
 	line := fmt.Sprintf("crash: %s: %s, seed %d: %d requests, %d acknowledged (%d of them answered again), %d refused, %d looks; "+
 		"lost %d, doubled %d, answers changed %d, wallets off %d, audit breaches %d; longest time without an answer %s; took %s",
 		h.what, counts, h.seed, c.requests.Load(), len(c.journal), c.replays.Load(), c.refused.Load(), c.looks,
 		c.found.lost, c.found.doubled, c.found.changed, c.found.off, c.found.breaches, h.slowest.Round(time.Millisecond), time.Since(h.begun).Round(time.Second))
+	if h.till != nil {
+		line += "; " + h.till.String()
+	}
 	h.t.Log(line)
 	if file := os.Getenv("CRASH_REPORT"); file != "" {
 		f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -349,6 +369,9 @@ func (h *house) report(counts string) {
 	}
 	require.Zero(h.t, c.found, strings.Join(c.tales, "\n"))
 	require.NotEmpty(h.t, c.journal)
+	if h.till != nil {
+		require.NotEmpty(h.t, h.till.paid)
+	}
 }
 
 // decode reads a JSON answer.
