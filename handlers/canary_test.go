@@ -297,13 +297,13 @@ func (c *canary) fillIn() {
 		&models.RefundRequest{AgencyID: agency, ID: models.NewID[models.RefundID](begin), PurchaseID: bought.ID, Amount: 1, Reason: "asked", State: models.RefundSent, Refund: "re_3", RequestedBy: "test", IdempotencyKey: "r", CreatedAt: begin},
 		&models.PlanPayment{AgencyID: agency, Invoice: "in_1", Subscription: "sub_1", PaymentIntent: "pi_plan", Amount: 1, Currency: "usd", PaidAt: begin},
 		&models.PlanOrder{AgencyID: agency, ID: models.NewID[models.PlanOrderID](begin), PlanID: c.offered(c.defaultPlan()).ID, Status: models.PlanOrderExpired, IdempotencyKey: "p", CheckoutSession: "cs_plan", CreatedAt: begin, ExpiresAt: begin},
-		&models.Notice{AgencyID: agency, ID: models.NewID[models.NoticeID](begin), WalletID: c.bluebird.WalletID, Event: models.NoticeLow, Occasion: "x", DueAt: begin, ToldAt: begin, CreatedAt: begin},
+		&models.Notice{AgencyID: agency, ID: models.NewID[models.NoticeID](begin), WalletID: c.bluebird.WalletID, Event: models.NoticeGiftRedeemed, Occasion: "x", DueAt: begin, ToldAt: begin, CreatedAt: begin},
 		&models.TopUp{AgencyID: agency, WalletID: c.bluebird.WalletID, State: models.TopUpOff, Currency: "usd", AgreedBy: "test"},
 	} {
 		must(c.db.Write.Create(row).Error)
 	}
 	var told models.Notice
-	must(c.db.Read.Where("agency_id = ?", agency).Take(&told).Error)
+	must(c.db.Read.Where("agency_id = ? AND told_at > 0", agency).Take(&told).Error)
 	must(c.db.Write.Create(&models.NoticeCopy{AgencyID: agency, UserID: c.users["stranger"].ID, NoticeID: told.ID, InApp: true, Address: "x"}).Error)
 	c.as("stranger")
 	c.signedIn("guest", others)

@@ -21,7 +21,7 @@ import (
 // What a portal may take, in bytes: as it is, and for each connection that waits.
 const (
 	ownMemory  = 160 << 20
-	connMemory = 24 << 10
+	connMemory = 80 << 10
 )
 
 // resident is how much memory the portal's process takes now, in bytes.
