@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
@@ -34,6 +35,7 @@ type Config struct {
 	// EasyAdmins lets admins sign in without a second step. For a demonstration or a
 	// test: everywhere else they are asked to set one up before anything else.
 	EasyAdmins bool
+	AtOnce     int                      // how many requests may be under way at once, charges aside; 0 the usual
 	API        func(e *echo.Echo) error // mounts /v1; nil: no API
 	Demo       *Demo                    // nil: the real thing
 	Leaving    func() bool              // the process was told to end; nil: never
@@ -59,6 +61,7 @@ type app struct {
 	csp    string
 	secure bool // BaseURL is https
 	hooks  hooks
+	busy   atomic.Int64 // requests under way: see crowd
 }
 
 // New makes the portal's handler: every page, the webhooks, the probes and, when
@@ -89,7 +92,7 @@ func New(c Config) (*echo.Echo, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = callers(c.TrustedProxies)
 	e.HTTPErrorHandler = a.answerError
-	e.Use(a.requestID, a.accessLog, a.headers, limits, compress, a.problems, a.hosts)
+	e.Use(a.requestID, a.accessLog, a.headers, limits, compress, a.problems, a.crowd, a.hosts)
 	for _, r := range a.table() {
 		if err := a.add(e, r); err != nil {
 			return nil, err
