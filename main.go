@@ -123,6 +123,7 @@ type out struct{ stdout, stderr io.Writer }
 type storage struct {
 	DatabaseURL string `name:"database-url" env:"DATABASE_URL" help:"PostgreSQL; without it, SQLite in the data folder."`
 	Data        string `name:"data" env:"REFILL_DATA" default:"data" help:"Folder of the embedded database."`
+	Trusted     bool   `name:"trust-database-network" env:"REFILL_TRUST_DATABASE_NETWORK" help:"Nobody else is on the network to PostgreSQL: do without its certificate, which one on another machine has to show otherwise (sslmode=verify-full)."`
 }
 
 // file is the embedded database.
@@ -190,7 +191,7 @@ func makeSecretKey(file string) ([]byte, error) {
 // open refuses a database that may forget what it acknowledged, unless nothing
 // but a demonstration or a look depends on it.
 func (s storage) open(ctx context.Context, log *slog.Logger, allowLoss bool) (*models.DB, error) {
-	o := models.Options{DatabaseURL: s.DatabaseURL, SQLitePath: s.file(), MaxConns: 24, AllowLoss: allowLoss, Log: log}
+	o := models.Options{DatabaseURL: s.DatabaseURL, SQLitePath: s.file(), MaxConns: 24, AllowLoss: allowLoss, TrustNetwork: s.Trusted, Log: log}
 	if s.DatabaseURL == "" {
 		if err := os.MkdirAll(s.Data, 0o700); err != nil {
 			return nil, fmt.Errorf("make the data folder: %w", err)
@@ -605,7 +606,7 @@ func (c *demoCmd) Run(ctx context.Context, o *out) (err error) {
 		return err
 	}
 	defer func() { _ = box.Close() }()
-	db, err := storage{DatabaseURL: c.DatabaseURL, Data: c.Data}.open(ctx, log, true)
+	db, err := storage{DatabaseURL: c.DatabaseURL, Data: c.Data, Trusted: true}.open(ctx, log, true) // it has nothing to lose
 	if err != nil {
 		return err
 	}
@@ -1094,7 +1095,7 @@ type backupFlags struct {
 }
 
 func (f *backupFlags) options() models.BackupOptions {
-	return models.BackupOptions{Options: models.Options{DatabaseURL: f.DatabaseURL, SQLitePath: f.file()}, Programs: f.Programs}
+	return models.BackupOptions{Options: models.Options{DatabaseURL: f.DatabaseURL, SQLitePath: f.file(), TrustNetwork: f.Trusted}, Programs: f.Programs}
 }
 
 type backupCmd struct {
@@ -1378,7 +1379,7 @@ func (c *growCmd) Run(ctx context.Context, o *out) error {
 	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	_, err = bench.Grow(ctx, bench.GrowConfig{
 		DatabaseURL: c.DatabaseURL, File: c.file(), Binary: binary, Args: []string{"serve"},
-		Env:     []string{"DATABASE_URL=" + c.DatabaseURL, "REFILL_DATA=" + c.Data},
+		Env:     []string{"DATABASE_URL=" + c.DatabaseURL, "REFILL_DATA=" + c.Data, "REFILL_TRUST_DATABASE_NETWORK=true"},
 		Seconds: c.Seconds, Rounds: c.Rounds, MemorySeconds: c.MemorySeconds, Pause: c.Pause, Rows: rows, Against: c.Against, Out: c.Out, Print: o.stdout, Log: o.stderr,
 		Open: benched(log, true),
 	})
@@ -1388,7 +1389,7 @@ func (c *growCmd) Run(ctx context.Context, o *out) error {
 // benched wires the product as bench measures it.
 func benched(log *slog.Logger, allowLoss bool) func(ctx context.Context, databaseURL, sqliteFile string) (bench.Product, error) {
 	return func(ctx context.Context, databaseURL, sqliteFile string) (bench.Product, error) {
-		db, err := models.Open(ctx, models.Options{DatabaseURL: databaseURL, SQLitePath: sqliteFile, MaxConns: 24, AllowLoss: allowLoss, Log: log})
+		db, err := models.Open(ctx, models.Options{DatabaseURL: databaseURL, SQLitePath: sqliteFile, MaxConns: 24, AllowLoss: allowLoss, TrustNetwork: true, Log: log})
 		if err != nil {
 			return bench.Product{}, err
 		}

@@ -46,6 +46,9 @@ func Backup(ctx context.Context, o BackupOptions, file string) (size int64, err 
 	case !errors.Is(err, fs.ErrNotExist):
 		return 0, fmt.Errorf("back up: %w", err)
 	}
+	if err := o.reachable(); err != nil {
+		return 0, fmt.Errorf("back up: %w", err)
+	}
 	part := file + ".part"
 	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one that was killed
 		return 0, fmt.Errorf("back up: %w", err)
@@ -223,7 +226,19 @@ func Restore(ctx context.Context, o BackupOptions, file string) (kept string, er
 	return o.restoreSQLite(ctx, f)
 }
 
+// reachable refuses a server that is not to be spoken to as its address says.
+func (o *BackupOptions) reachable() error {
+	if o.DatabaseURL == "" {
+		return nil
+	}
+	_, err := o.poolConfig()
+	return err
+}
+
 func (o *BackupOptions) restorePostgres(ctx context.Context, file string) error {
+	if err := o.reachable(); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
 	conn, err := pgx.Connect(ctx, o.DatabaseURL)
 	if err != nil {
 		return fmt.Errorf("restore: connect to PostgreSQL: %w", err)

@@ -40,7 +40,10 @@ type Options struct {
 	// AllowLoss skips the start-up check that commits are durable: for reading,
 	// demonstrations, and tests, whose throw-away server runs without fsync.
 	AllowLoss bool
-	Log       *slog.Logger
+	// TrustNetwork says that nobody else is on the network to PostgreSQL on another
+	// machine: its certificate is not asked for.
+	TrustNetwork bool
+	Log          *slog.Logger
 }
 
 // DB is an open, migrated database.
@@ -85,10 +88,22 @@ func (db *DB) prepare(ctx context.Context, o Options) error {
 	return db.migrate(ctx, o)
 }
 
-func openPostgres(ctx context.Context, o Options) (*DB, error) {
+// poolConfig reads where PostgreSQL is, and how it is spoken to.
+func (o Options) poolConfig() (*pgxpool.Config, error) { //nolint:gocritic // read once
 	cfg, err := pgxpool.ParseConfig(o.DatabaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("read DATABASE_URL: %w", err)
+	}
+	if !o.TrustNetwork {
+		err = checkTransport(&cfg.ConnConfig.Config)
+	}
+	return cfg, err
+}
+
+func openPostgres(ctx context.Context, o Options) (*DB, error) {
+	cfg, err := o.poolConfig()
+	if err != nil {
+		return nil, err
 	}
 	cfg.MaxConns = 16
 	if o.MaxConns > 0 {

@@ -33,7 +33,7 @@ func OpenPostgres(t testing.TB) *models.DB {
 // fsync.
 func Open(t testing.TB, o models.Options) *models.DB {
 	t.Helper()
-	o.AllowLoss = true
+	o.AllowLoss, o.TrustNetwork = true, true
 	db, err := models.Open(context.WithoutCancel(t.Context()), o)
 	if err != nil {
 		t.Fatalf("open a test database: %v", err)
