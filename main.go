@@ -397,7 +397,15 @@ func (f *mailFlags) mailer(ctx context.Context, log *slog.Logger) (billing.Maile
 	return mail.NewSMTP(f.SMTPURL, f.MailFrom)
 }
 
-func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
+// newLog writes a line of JSON for each thing that happens, at its time in UTC.
+func newLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindTime {
+			a.Value = slog.TimeValue(a.Value.Time().UTC())
+		}
+		return a
+	}}))
+}
 
 // localURL is how a browser on this machine reaches a listener. The name
 // localhost, because each agency's clients live on a name below it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -199,4 +200,13 @@ func TestNoSecretIsInTheLog(t *testing.T) {
 		require.NotZero(t, code)
 		require.NotContains(t, said, mark)
 	}
+}
+
+// A line's time is in UTC, wherever the machine stands.
+func TestTheLogIsInUTC(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	at := time.Date(2026, 3, 1, 0, 30, 0, 0, time.FixedZone("Vienna", 3600))
+	require.NoError(t, newLog(&said).Handler().Handle(t.Context(), slog.NewRecord(at, slog.LevelInfo, "ready", 0)))
+	require.Contains(t, said.String(), `"time":"2026-02-28T23:30:00Z"`)
 }

@@ -152,6 +152,7 @@ func TestHeadersStandOnEveryAnswer(t *testing.T) {
 		require.Equal(t, "same-origin", a.Header.Get("Cross-Origin-Opener-Policy"), name)
 		require.Equal(t, "same-origin", a.Header.Get("Cross-Origin-Resource-Policy"), name)
 		require.NotEmpty(t, a.Header.Get("X-Request-Id"), name)
+		require.Empty(t, a.Header.Get("Access-Control-Allow-Origin"), name)
 		require.Empty(t, a.Header.Get("Strict-Transport-Security"), "no https, no promise: %s", name)
 		if !strings.HasPrefix(x.path, "/static/") || a.StatusCode != http.StatusOK {
 			require.Equal(t, "no-store", a.Header.Get("Cache-Control"), name)

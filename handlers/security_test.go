@@ -442,3 +442,35 @@ func TestAnAdminHelpsPeople(t *testing.T) {
 	_, told := p.mailed("owner@example.test")
 	require.Equal(t, security, told, "and they are told")
 }
+
+// The log says who came in by which way, who tried to, and who was turned away where,
+// and from which address; never by what they said.
+func TestWhoEntersAndWhoIsTurnedAwayIsLogged(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	logged := func(what string, act func(), parts ...string) {
+		t.Helper()
+		before := len(p.log.String())
+		act()
+		for line := range strings.Lines(p.log.String()[before:]) {
+			if !strings.Contains(line, parts[0]) {
+				continue
+			}
+			for _, part := range append(parts, "ip=127.0.0.1", "request_id=", "time=") {
+				require.Contains(t, line, part, what)
+			}
+			return
+		}
+		require.Fail(t, what, "no line of %s in %s", parts[0], p.log.String()[before:])
+	}
+	b := p.visitor(home)
+	logged("a wrong password", func() { b.fill("/sign-in", "/sign-in", credentials("owner@example.test", "wrong horse")) }, "route=/sign-in status=422")
+	logged("the right one", func() { b.fill("/sign-in", "/sign-in", credentials("owner@example.test", password)) }, "route=/sign-in status=303")
+	logged("a link", func() { p.as("member") }, "route=/sign-in/:token status=303")
+	member, id := p.as("member"), p.users["member"].ID.String()
+	logged("a page of others", func() { member.get("/admin") }, "route=/admin status=403", "user="+id, "role=member")
+	logged("a form of others", func() { member.fill(security, "/settings/team", url.Values{"email": {"a@example.test"}}) }, "route=/settings/team status=403", "user="+id)
+	logged("a forged form", func() { member.post("/settings/notifications", url.Values{}) }, "route=/settings/notifications status=403")
+	logged("a forged message", func() { p.visitor(home).post("/webhooks/stripe", url.Values{}) }, "route=/webhooks/stripe status=400")
+	logged("leaving", func() { member.fill(security, "/sign-out", url.Values{}) }, "route=/sign-out status=303")
+}
