@@ -144,12 +144,12 @@ mutations: ## Break the program in each guarded place and see the tests fail (DE
 	@MUTATIONS=1 $(TESTPG) go test -count=1 -v -timeout 120m -run TestEveryDefect ./billing/mutation
 
 # What attacks the program from outside, and the tables of who may do what.
-SECURITY := TestHostile|TestNothingOfAnAgency|TestWhatPeopleWrote|TestNothingLeadsElsewhere|TestNextLeads|TestTheHostHeader|TestFormsNeed|TestHeadersStand|TestEveryRoute|TestNoAddressTakes|TestNothingForeign|TestEveryOperation|TestNoOperationTakes|TestAKey|TestAScope|TestPublicAddresses|TestOnlyPublicAddresses|TestCheckURL|TestNothingReachesThisMachine|TestQueries|TestPlantedQueries|Fuzz
+SECURITY := TestAnAnswersTime|TestHostile|TestNothingOfAnAgency|TestWhatPeopleWrote|TestNothingLeadsElsewhere|TestNextLeads|TestTheHostHeader|TestFormsNeed|TestHeadersStand|TestEveryRoute|TestNoAddressTakes|TestNothingForeign|TestEveryOperation|TestNoOperationTakes|TestAKey|TestAScope|TestPublicAddresses|TestOnlyPublicAddresses|TestCheckURL|TestNothingReachesThisMachine|TestQueries|TestPlantedQueries|Fuzz
 
 .PHONY: security
 security: build e2e/node_modules ## Attack it: hostile requests, planted marks, tables, parsers, a browser (REQUESTS=100000, SEED=n, FUZZTIME=30s, RUN=name for one)
 	@.ci/install browser database
-	@LINKS=2 REQUESTS=$(or $(REQUESTS),100000) SEED=$(RUN_SEED) go test -count=1 -v -timeout 180m -run '$(or $(RUN),$(SECURITY))' \
+	@LINKS=2 TIMINGS=1000 REQUESTS=$(or $(REQUESTS),100000) SEED=$(RUN_SEED) go test -count=1 -v -timeout 180m -run '$(or $(RUN),$(SECURITY))' \
 	  ./handlers ./handlers/api ./billing ./billing/hook ./billing/checkout ./models ./models/querytext | $(REPORT)
 	@$(if $(RUN),true,.ci/fuzz $(FUZZTIME))
 	@$(if $(RUN),true,cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) node --test hostile.test.mjs)
