@@ -134,6 +134,27 @@ func TestTamperingIsFound(t *testing.T) {
 	}
 }
 
+// Whoever alters an entry and seals it anew breaks the seal behind it, which holds
+// this one.
+func TestAnEntrySealedAnewIsFound(t *testing.T) {
+	t.Parallel()
+	db := modelstest.OpenSQLite(t)
+	h := newHouse(t, db, "UTC", "")
+	h.logged(5)
+	var seals []models.AuditSeal
+	require.NoError(t, db.Read.Order("seq").Limit(3).Find(&seals).Error)
+	forged := seals[2]
+	var entry models.AuditEntry
+	require.NoError(t, db.Read.Take(&entry, "id = ?", forged.AuditID).Error)
+	entry.Reason = "another"
+	tamper(t, db, "UPDATE audit_log SET reason = ? WHERE id = ?", entry.Reason, entry.ID)
+	tamper(t, db, "UPDATE audit_seals SET hash = ? WHERE seq = ?", sealHash(seals[1].Hash, forged.Seq, &entry), forged.Seq)
+	found, err := VerifyAuditLog(t.Context(), db, "")
+	require.NoError(t, err)
+	require.Contains(t, found.Broken, "seal 4")
+	require.Contains(t, found.Broken, "altered")
+}
+
 // Whoever cuts the end off, entries and seals, is found by a hash that was kept.
 func TestACutEndIsFoundByAKeptHash(t *testing.T) {
 	t.Parallel()
