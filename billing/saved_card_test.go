@@ -77,7 +77,8 @@ func TestARemovedCardIsNotTried(t *testing.T) {
 		s.removeCard(t, s.account)
 		s.cardEvents(t, "payment_method.detached", 1)
 		s.cardEvents(t, "payment_method.updated", 1)
-		require.NoError(t, db.Write.Model(&models.StripeEvent{}).Where("type LIKE 'payment_method.%'").Update("state", models.EventPending).Error)
+		require.NoError(t, db.Write.Model(&models.StripeEvent{}).Where("type LIKE 'payment_method.%'").
+			Updates(map[string]any{"state": models.EventPending, "processed_at": 0}).Error)
 		s.later(t, time.Minute)
 		v := s.topUp(t, s.account)
 		require.Equal(t, []any{models.TopUpPaused, models.TopUpRemoved, "", false}, []any{v.State, v.Reason, v.CardName(), v.HasCard()})
