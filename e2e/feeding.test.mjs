@@ -58,3 +58,24 @@ for (const { script, words } of both) {
     await window.close();
   });
 }
+
+test("sums follow what is typed, and a slow click straight from the amount assigns", async () => {
+  const window = await open(demo, { state });
+  const { page, seen } = window;
+  const had = await demo.balance();
+  await page.goto(`${demo.base}/sub-accounts/${demo.ready.client.id}/assign`);
+  await page.getByLabel("Note").fill("For March");
+  await page.getByLabel("How many").fill("25");
+  // What appears between pressing and letting go would move the button away.
+  await page.getByRole("button", { name: "Assign 25 credits" }).click({ delay: 500 });
+  await message(page).getByText("25 credits assigned to Acme Dental.").waitFor();
+  assert.equal(await demo.balance(), had - 25);
+  await page.goto(`${demo.base}/sub-accounts/${demo.ready.client.id}/assign`);
+  await page.getByLabel("How many").fill("30");
+  await page.getByRole("cell", { name: group(had - 55), exact: true }).waitFor();
+  await page.getByLabel("How many").fill("many");
+  await page.getByRole("cell", { name: group(had - 55), exact: true }).waitFor({ state: "detached" });
+  assert.equal(await page.getByLabel("How many").inputValue(), "many");
+  seen.clean();
+  await window.close();
+});

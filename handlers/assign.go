@@ -118,6 +118,9 @@ func (a *app) move(c echo.Context, back bool) error {
 		return err
 	}
 	t := transfer{back: back, typed: cmp.Or(c.FormValue("up_to"), c.FormValue("credits")), note: c.FormValue("note"), attempt: c.FormValue("attempt")}
+	if c.FormValue("fragment") != "" { // asked in place, while an amount is typed
+		return a.showTransfer(c, http.StatusOK, &sub, t)
+	}
 	if c.FormValue("preview") != "" {
 		return seeOther(c, t.path(sub.ID)+"?"+url.Values{"credits": {t.typed}, "note": {t.note}}.Encode())
 	}

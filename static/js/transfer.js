@@ -1,5 +1,6 @@
-// Moving credits between an agency and a client: the sums follow the amount as the
-// server works them out, the button names it.
+// Moving credits between an agency and a client: the button names the amount. The sums
+// follow it as every form that asks does: on what is typed, not on leaving the field,
+// where they would move the button from under the click.
 for (const form of $$("form[data-transfer]")) {
   const input = $("[name=credits]", form);
   const button = $("[data-out=button]", form);
@@ -8,17 +9,12 @@ for (const form of $$("form[data-transfer]")) {
     const whole = amount(input.value);
     button.textContent = `${form.dataset.transfer} ${whole ? creditsWord(whole) : "credits"}`;
   };
-  const sums = () => {
-    label();
-    swap(`${form.getAttribute("action")}?${new URLSearchParams({ credits: input.value })}`, false);
-  };
   input.addEventListener("input", label);
-  input.addEventListener("change", sums);
   for (const quick of $$("[data-credits]", form)) {
     quick.addEventListener("click", (event) => {
       event.preventDefault();
       input.value = quick.dataset.credits;
-      sums();
+      input.dispatchEvent(new Event("input", { bubbles: true }));
     });
   }
   label();
