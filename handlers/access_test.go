@@ -108,6 +108,7 @@ POST /buy?pack={offer}                                                in     422
 GET  /calculator                                                      in     200   200     200    200    403   200       200
 POST /calculator/quotes                                               in     422   422     403    403    403   403       422
 GET  /quotes                                                          in     200   200     200    403    403   403       200
+GET  /quotes.csv                                                      in     200   200     200    403    403   403       200
 POST /quotes/{quote}/end                                              in     303   303     403    403    403   403       404          | 404   404     403    403    403
 GET  /q/{quote-link}                                                  404    404   404     404    200    404   200       404          | 404   404     404    404    404
 GET  /buy/return?s={session}                                          in     200   200     200    404    403   404       404      | 404   404     404    404    403
@@ -154,11 +155,13 @@ GET  /sub-accounts.csv                                                in     200
 GET  /sub-accounts/new                                                in     200   200     403    403    403   403       200
 POST /sub-accounts/new                                                in     422   422     403    403    403   403       422
 GET  /sub-accounts/archived                                           in     200   200     200    403    403   403       200
+GET  /sub-accounts/archived.csv                                       in     200   200     200    403    403   403       200
 GET  /sub-accounts/{acme}                                             in     200   200     200    403    403   403       404      | 404   404     404    403    403
 GET  /sub-accounts/{away}/archive                                     in     200   200     403    403    403   403       404      | 404   404     403    403    403
 POST /sub-accounts/{away}/archive                                     in     303   303     403    403    403   403       404      | 404   404     403    403    403
 POST /sub-accounts/{away}/restore                                     in     303   303     403    403    403   403       404      | 404   404     403    403    403
 GET  /sub-accounts/{acme}/people                                      in     200   200     200    403    403   403       404      | 404   404     404    403    403
+GET  /sub-accounts/{acme}/people.csv                                  in     200   200     200    403    403   403       404      | 404   404     404    403    403
 POST /sub-accounts/{acme}/people                                      in     422   422     403    403    403   403       404      | 404   404     403    403    403
 POST /sub-accounts/{acme}/people/invitations/{acme-invited}?do=revoke in     303   303     403    403    403   403       404      | 404   404     403    403    403
 GET  /sub-accounts/{acme}/people/{acme-person}                        in     200   200     403    403    403   403       404      | 404   404     403    403    403
@@ -174,6 +177,7 @@ POST /sub-accounts/{acme}/take-back                                   in     422
 GET  /sub-accounts/bulk                                               in     200   200     403    403    403   403       200
 POST /sub-accounts/bulk                                               in     303   303     403    403    403   403       303
 GET  /sub-accounts/bulk/{bulk}                                        in     200   200     200    403    403   403       404          | 404   404     404    403    403
+GET  /sub-accounts/bulk/{bulk}/clients.csv                            in     200   200     200    403    403   403       404          | 404   404     404    403    403
 POST /sub-accounts/bulk/{bulk}/undo                                   in     303   303     403    403    403   403       404          | 404   404     403    403    403
 GET  /sub-accounts/{acme}/statement                                   in     200   200     200    403    403   403       404          | 404   404     404    403    403
 GET  /sub-accounts/{acme}/statement.csv                               in     200   200     200    403    403   403       404          | 404   404     404    403    403
@@ -197,6 +201,7 @@ POST /sales/{sale}/refund                                               in     4
 POST /checklist/hide                                                  in     303   303     303    403    403   403       303
 
 GET  /packages                                                        in     200   200     200    403    403   403       200
+GET  /packages.csv                                                    in     200   200     200    403    403   403       200
 GET  /packages/new                                                    in     200   200     403    403    403   403       200
 GET  /packages/new?{for-acme}                                         in     200   200     403    403    403   403       none     | none  none    403    403    403
 POST /packages/new                                                    in     422   422     403    403    403   403       422
@@ -214,12 +219,14 @@ POST /packages/connect                                                in     303
 GET  /packages/connect/return                                         in     200   200     403    403    403   403       200
 
 GET  /settings/team                                                   in     200   200     200    403    403   403       200
+GET  /settings/team.csv                                               in     200   200     200    403    403   403       200
 POST /settings/team                                                   in     422   403     403    403    403   403       422
 POST /settings/team/invitations/{invited}?do=revoke                   in     303   403     403    403    403   403       404      | 404   403     403    403    403
 GET  /settings/team/{colleague}                                       in     200   403     403    403    403   403       404      | 404   403     403    403    403
 POST /settings/team/{colleague}                                       in     422   403     403    403    403   403       404      | 404   403     403    403    403
 POST /settings/team/{leaver}/remove                                   in     303   403     403    403    403   403       404      | 404   403     403    403    403
 GET  /settings/people                                                 in     403   403     403    200    403   200       403
+GET  /settings/people.csv                                             in     403   403     403    200    403   200       403
 POST /settings/people                                                 in     403   403     403    422    403   422       403
 POST /settings/people/invitations/{acme-invited}?do=revoke            in     403   403     403    303    403   404       403      | 403   403     403    404    403
 GET  /notices                                                         in     200    200    200    200    403    200    200
@@ -233,6 +240,7 @@ POST /settings/notifications?user={mate}                         in     303    4
 POST /settings/notifications/thresholds                               in     303    303    403    303    403    303    303
 POST /settings/notifications/test                                     in     303    303    303    303    403    303    303
 GET  /settings/notifications/sent                                     in     200    200    200    200    403    200    200
+GET  /settings/notifications/sent.csv                                 in     200    200    200    200    403    200    200
 GET  /settings/billing                                                in   200    200    200    200    403    200    200
 POST /settings/billing                                                in   303    303    403    303    403    303    303
 GET  /settings/messages                                               in   200    200    200    403    403    403    200

@@ -106,3 +106,23 @@ func (a *app) archived(c echo.Context) error {
 	}
 	return page(c, http.StatusOK, views.ArchivedPage(out))
 }
+
+// archivedCSV is every client that was put away, the latest first.
+func (a *app) archivedCSV(c echo.Context) error {
+	account := visitOf(c).viewer.Account()
+	subs, err := a.Billing.ArchivedSubAccounts(c.Request().Context(), account.Agency.ID)
+	if err != nil {
+		return err
+	}
+	return a.list(c, "archived-sub-accounts", []string{"name", "id", "archived_local", "archived_utc", "since_utc"}, func(write func(...string) error) error {
+		for i := range subs {
+			s := &subs[i]
+			local, utc := stamps(s.ArchivedAt, account.Zone)
+			_, since := stamps(s.CreatedAt, account.Zone)
+			if err := write(text(s.Name), text(s.ExternalID), local, utc, since); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"encoding/csv"
 	"fmt"
 	"io"
 	"log/slog"
@@ -50,6 +51,32 @@ func (a *app) download(c echo.Context, what string, from, to models.Time, export
 	return nil
 }
 
+// list sends a list as a file: what its columns are called, then the rows as they
+// are written.
+func (a *app) list(c echo.Context, what string, columns []string, rows func(write func(...string) error) error) error {
+	return a.download(c, what, 0, 0, func(w io.Writer) error {
+		out := csv.NewWriter(w)
+		out.UseCRLF = true
+		write := func(cells ...string) error { return out.Write(cells) }
+		if err := write(columns...); err != nil {
+			return err
+		}
+		if err := rows(write); err != nil {
+			return err
+		}
+		out.Flush()
+		return out.Error()
+	})
+}
+
+// stamps are an instant in an account's zone and in UTC; nothing for none.
+func stamps(t models.Time, zone *time.Location) (local, utc string) {
+	if !t.IsSet() {
+		return "", ""
+	}
+	return t.In(zone).Format(time.RFC3339), t.Go().Format(time.RFC3339)
+}
+
 // file is a download that begins with its first bytes.
 type file struct {
 	c     echo.Context
@@ -89,6 +116,13 @@ func fileWord(s string) string {
 		return "export"
 	}
 	return word
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
 }
 
 // text is a cell that somebody outside may have written.

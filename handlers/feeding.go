@@ -187,21 +187,51 @@ func (a *app) bulkAssign(c echo.Context, t *bulkTyped, shares []string) error {
 	return seeOther(c, path)
 }
 
-func (a *app) bulkDone(c echo.Context) error {
-	v := visitOf(c)
+// bulkOf finds the assignment that the address names. Errors: not_found.
+func (a *app) bulkOf(c echo.Context) (billing.BulkRecord, error) {
 	id, err := models.ParseID[models.BulkID](c.Param("id"))
 	if err != nil {
-		return problem.Missing("assignment")
+		return billing.BulkRecord{}, problem.Missing("assignment")
 	}
-	r, err := a.Billing.Bulk(c.Request().Context(), v.viewer.Scope(), v.viewer.Agency.ID, id)
+	v := visitOf(c)
+	return a.Billing.Bulk(c.Request().Context(), v.viewer.Scope(), v.viewer.Agency.ID, id)
+}
+
+// bulkCSV is what each client got.
+func (a *app) bulkCSV(c echo.Context) error {
+	r, err := a.bulkOf(c)
 	if err != nil {
 		return err
 	}
+	account := visitOf(c).viewer.Account()
+	return a.list(c, "assigned-to-many", []string{
+		"time_local", "time_utc", "client", "client_id", "credits", "unspent", "returned", "way", "note", "assigned_by", "line", "undone_utc",
+	}, func(write func(...string) error) error {
+		local, utc := stamps(r.CreatedAt, account.Zone)
+		_, undone := stamps(r.UndoneAt, account.Zone)
+		for i := range r.Parts {
+			p := &r.Parts[i]
+			if err := write(local, utc, text(p.Name), p.SubAccountID.String(), p.Credits.String(), p.Unspent.String(), p.Returned.String(), string(r.Way), text(r.Note), text(r.CreatedBy), p.ActID.String(), undone); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (a *app) bulkDone(c echo.Context) error {
+	v := visitOf(c)
+	r, err := a.bulkOf(c)
+	if err != nil {
+		return err
+	}
+	path := bulkPath + "/" + r.ID.String()
 	out := views.BulkDone{
+		CSV: path + "/clients.csv",
 		Way: string(r.Way), At: r.CreatedAt, By: actorWords(r.CreatedBy, v.viewer.Account()), Note: r.Note, Credits: r.Credits, Unspent: r.Unspent, Undone: r.UndoneAt,
 	}
 	if mayBuy(v) && !r.UndoneAt.IsSet() {
-		out.Undo = bulkPath + "/" + id.String() + "/undo"
+		out.Undo = path + "/undo"
 	}
 	for i := range r.Parts {
 		p := &r.Parts[i]

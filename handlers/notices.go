@@ -331,6 +331,33 @@ func (a *app) sentNotices(c echo.Context) error {
 	return page(c, http.StatusOK, views.SentNoticesPage(out))
 }
 
+// sentNoticesCSV is all of it, the newest first: a line for each person told.
+func (a *app) sentNoticesCSV(c echo.Context) error {
+	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
+	return a.list(c, "notices-sent", []string{
+		"time_local", "time_utc", "notice", "name", "email", "mail", "in_portal", "read", "note",
+	}, func(write func(...string) error) error {
+		var before models.NoticeID
+		for {
+			sent, last, err := a.Billing.SentNotices(ctx, account, before, billing.MaxPage)
+			if err != nil {
+				return err
+			}
+			for i := range sent {
+				s := &sent[i]
+				local, utc := stamps(s.At, account.Zone)
+				if err := write(local, utc, text(s.Title), text(s.Name), text(s.Email), string(s.State), yesNo(s.InApp), yesNo(s.Read), text(s.Note)); err != nil {
+					return err
+				}
+			}
+			if last.IsZero() {
+				return nil
+			}
+			before = last
+		}
+	})
+}
+
 // offVerb reads what an address turns off, or does it.
 type offVerb func(ctx context.Context, portal models.AgencyID, token string) (billing.MailsOff, error)
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -43,6 +45,49 @@ func (a *app) packages(c echo.Context) error {
 		return err
 	}
 	return page(c, http.StatusOK, views.PackagesPage(out))
+}
+
+// packagesCSV is every package as the list has it, the archived ones last.
+func (a *app) packagesCSV(c echo.Context) error {
+	v := visitOf(c)
+	list, err := a.Billing.Packages(c.Request().Context(), v.viewer.Scope(), v.viewer.Agency.ID)
+	if err != nil {
+		return err
+	}
+	return a.list(c, "packages", []string{
+		"order", "name", "id", "credits", "price", "currency", "paid", "cost_basis", "cost", "card_fee", "platform_fee", "keep", "visible_to", "limit_per_month",
+		"sold_30_days", "on_sale", "in_stock", "badge", "note", "archived_utc",
+	}, func(write func(...string) error) error {
+		for i := range list.Rows {
+			if err := write(packageCells(strconv.Itoa(i+1), &list.Rows[i])...); err != nil {
+				return err
+			}
+		}
+		for i := range list.Archived {
+			if err := write(packageCells("", &list.Archived[i])...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func packageCells(order string, r *billing.PackageRow) []string {
+	basis, cost, card, platform, keep, seen, limit := "", "", "", "", "", "all", ""
+	if m := r.Margin; m != nil {
+		basis, cost, card, platform, keep = string(r.Basis.Basis), m.Cost.Decimal(), m.Fee.Decimal(), m.Platform.Decimal(), m.Keep.Decimal()
+	}
+	if r.Audience == models.AudienceChosen {
+		seen = strconv.Itoa(r.Viewers)
+	}
+	if r.MonthlyLimit > 0 {
+		limit = strconv.Itoa(r.MonthlyLimit)
+	}
+	_, archived := stamps(r.ArchivedAt, time.UTC)
+	return []string{
+		order, text(r.Name), r.ID.String(), r.Credits.String(), r.Total().Decimal(), r.Currency, string(r.Every), basis, cost, card, platform, keep, seen, limit,
+		strconv.FormatInt(r.Sold, 10), yesNo(r.OnSale), yesNo(!r.Short), text(r.Badge), text(r.Note), archived,
+	}
 }
 
 func packagePath(id models.PackageID) string { return "/packages/" + id.String() }

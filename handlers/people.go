@@ -115,13 +115,53 @@ func (a *app) people(where at) echo.HandlerFunc {
 	}
 }
 
+// peopleCSV is who has access, then who is invited.
+func (a *app) peopleCSV(where at) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		in, err := where(c)
+		if err != nil {
+			return err
+		}
+		list, err := a.Billing.PeopleOf(c.Request().Context(), in.Circle)
+		if err != nil {
+			return err
+		}
+		zone := visitOf(c).viewer.Account().Zone
+		return a.list(c, fileWord(in.title), []string{
+			"name", "email", "role", "status", "since_local", "since_utc", "last_seen_local", "last_seen_utc", "invited_by", "invitation_holds_until_utc",
+		}, func(write func(...string) error) error {
+			for i := range list.People {
+				p := &list.People[i]
+				since, sinceUTC := stamps(p.Since, zone)
+				seen, seenUTC := stamps(p.SeenAt, zone)
+				if err := write(text(p.Name), text(p.Email), string(p.Role), "active", since, sinceUTC, seen, seenUTC, "", ""); err != nil {
+					return err
+				}
+			}
+			for i := range list.Invited {
+				inv := &list.Invited[i]
+				status := "invited"
+				if inv.ExpiresAt <= a.Billing.Now() {
+					status = "expired"
+				}
+				sent, sentUTC := stamps(inv.SentAt, zone)
+				_, until := stamps(inv.ExpiresAt, zone)
+				if err := write("", text(inv.Email), string(inv.Role), status, sent, sentUTC, "", "", text(inv.InvitedBy), until); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
 func (a *app) showPeople(c echo.Context, code int, in *circle, out views.People) error { //nolint:gocritic // a form is sent once per page
 	v := visitOf(c)
 	list, err := a.Billing.PeopleOf(c.Request().Context(), in.Circle)
 	if err != nil {
 		return err
 	}
-	out.Tabs, out.Back, out.Lede = in.tabs, in.back, in.lede
+	out.Tabs, out.Back, out.Lede, out.CSV = in.tabs, in.back, in.lede, in.path+".csv"
 	if in.invite {
 		out.Action = in.path
 		if !a.Billing.CanMail() {

@@ -117,7 +117,7 @@ func (a *app) quotes(c echo.Context) error {
 		q := &rows[i]
 		row := views.QuoteRow{
 			Name: q.Name, At: q.CreatedAt, Until: q.ExpiresAt, Holds: q.EndedAt == 0 && q.ExpiresAt > now, Again: "/calculator?" + q.Query,
-			Link: strings.TrimRight(a.Billing.PortalURL(agency), "/") + "/q/" + q.Token,
+			Link: a.quoteLink(agency, q),
 		}
 		if row.Holds && mayBuy(v) {
 			row.End = quotesPath + "/" + q.ID.String() + "/end"
@@ -128,6 +128,41 @@ func (a *app) quotes(c echo.Context) error {
 		return err
 	}
 	return page(c, http.StatusOK, views.QuotesPage(out))
+}
+
+// quotesCSV is every quote that was saved, the newest first.
+func (a *app) quotesCSV(c echo.Context) error {
+	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
+	return a.list(c, "quotes", []string{
+		"time_local", "time_utc", "name", "id", "saved_by", "holds", "holds_until_local", "holds_until_utc", "ended_utc", "link",
+	}, func(write func(...string) error) error {
+		var before models.QuoteID
+		for {
+			rows, err := a.Billing.SavedQuotes(ctx, account.Agency.ID, before, billing.MaxPage)
+			if err != nil {
+				return err
+			}
+			for i := range rows {
+				q := &rows[i]
+				local, utc := stamps(q.CreatedAt, account.Zone)
+				untilLocal, untilUTC := stamps(q.ExpiresAt, account.Zone)
+				_, ended := stamps(q.EndedAt, account.Zone)
+				holds := q.EndedAt == 0 && q.ExpiresAt > a.Billing.Now()
+				if err := write(local, utc, text(q.Name), q.ID.String(), text(q.CreatedBy), yesNo(holds), untilLocal, untilUTC, ended, a.quoteLink(&account.Agency, q)); err != nil {
+					return err
+				}
+			}
+			if len(rows) < billing.MaxPage {
+				return nil
+			}
+			before = rows[len(rows)-1].ID
+		}
+	})
+}
+
+// quoteLink is where whoever a quote was made for reads it.
+func (a *app) quoteLink(agency *models.Agency, q *models.SavedQuote) string {
+	return strings.TrimRight(a.Billing.PortalURL(agency), "/") + "/q/" + q.Token
 }
 
 // endQuote takes a quote back.

@@ -114,6 +114,7 @@ type BulkDone struct {
 	Credits models.Credits
 	Rows    []BulkDoneRow
 	Unspent models.Credits
+	CSV     string // href of the export
 	Undo    string // where the button posts; "" when this person may not, or nothing can be
 	Undone  models.Time
 }

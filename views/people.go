@@ -17,6 +17,7 @@ type People struct {
 	Tabs    []Tab // of the settings; nil elsewhere
 	Back    *Link // to the page this belongs to
 	Lede    string
+	CSV     string // href of the export
 	Rows    []PersonRow
 	Invited []InvitedRow
 	Waits   string // why mails wait; "" while they leave

@@ -14,7 +14,7 @@ func peoplePages() []Page {
 		{Label: "Team", Href: "/settings/team", Current: true}, {Label: "Security", Href: "/settings/security"}, {Label: "Switch agency", Href: "/switch"},
 	}
 	team := views.People{
-		Frame: agencyFrame("Team", ""), Tabs: tabs, Lede: "Owners change this list.", Action: "/settings/team", Roles: roles, Role: "member",
+		Frame: agencyFrame("Team", ""), Tabs: tabs, Lede: "Owners change this list.", CSV: "/settings/team.csv", Action: "/settings/team", Roles: roles, Role: "member",
 		Rows: []views.PersonRow{
 			{Name: "Olive Owner", Email: "olive@northwind.example", Role: roles[0].Label, Does: roles[0].Does, Seen: "just now", You: true, Href: "/settings/team/1"},
 			{Name: "Max Member", Email: "max@northwind.example", Role: roles[2].Label, Does: roles[2].Does, Href: "/settings/team/2"},
@@ -34,12 +34,12 @@ func peoplePages() []Page {
 		{Field: "role", Text: "Choose what this person may do: owner, billing or member."},
 	}
 	client := views.People{
-		Frame: clientsFrame("People of Acme Dental"), Back: &views.Link{Label: "Acme Dental", Href: "/sub-accounts/1"}, Action: "/sub-accounts/1/people",
+		Frame: clientsFrame("People of Acme Dental"), Back: &views.Link{Label: "Acme Dental", Href: "/sub-accounts/1"}, CSV: "/sub-accounts/1/people.csv", Action: "/sub-accounts/1/people",
 		Lede: "They sign in at https://northwind.example, and see this account only.",
 	}
 	own := views.People{
 		Frame: clientFrame("People", ""), Tabs: []views.Tab{{Label: "People", Href: "/settings/people", Current: true}, {Label: "Security", Href: "/settings/security"}},
-		Lede: "Everybody here sees the same. To take somebody's access away, ask Northwind Agency.", Action: "/settings/people",
+		Lede: "Everybody here sees the same. To take somebody's access away, ask Northwind Agency.", CSV: "/settings/people.csv", Action: "/settings/people",
 		Rows: []views.PersonRow{{Name: "Ada Dental", Email: "ada@acme.example", Seen: "3 days ago", You: true}},
 	}
 	single := views.Person{

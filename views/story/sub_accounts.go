@@ -137,7 +137,7 @@ func feeding() []Page {
 	wrong.Errors = views.FieldErrors{{Field: "list", Text: `Nothing was taken from the list: line 1: there is no client "zed".`}}
 	done := views.BulkDone{
 		Frame: clientsFrame("Credits assigned to many"), Way: "same", At: at(20, 9, 0), By: "ana@northwind.example", Note: "Holiday", Credits: credits(1_000), Unspent: credits(800),
-		Undo: "/sub-accounts/bulk/blk_1/undo",
+		Undo: "/sub-accounts/bulk/blk_1/undo", CSV: "/sub-accounts/bulk/blk_1/clients.csv",
 		Rows: []views.BulkDoneRow{
 			{Name: "Acme Dental", Href: "/sub-accounts/1", Credits: credits(500), Unspent: credits(300), Line: "/history/act_1"},
 			{Name: "Cedar & Sons", Href: "/sub-accounts/3", Credits: credits(500), Unspent: credits(500), Line: "/history/act_2"},
