@@ -211,16 +211,23 @@ func (s *Service) coverByPlans(ctx context.Context, a *Account, out *Calculation
 
 // coverByPackages covers the month with what the agency sells: to this client, or
 // to everybody. A package with a monthly limit is not counted on, and of monthly ones
-// there is one at most: a client has each once, and what it leaves over ends.
+// there is one at most: a client has each once, and what it leaves over ends. Those
+// that the client has already cover their part, and are not sold to it again.
 func (s *Service) coverByPackages(ctx context.Context, agency *models.Agency, a *Account, out *Calculation) error {
 	var packages []models.Package
+	var held estimate.Basket
 	if a != nil {
 		shelf, err := s.PackagesFor(ctx, a)
 		if err != nil {
 			return err
 		}
 		for i := range shelf {
-			packages = append(packages, shelf[i].Package)
+			if !shelf[i].Running {
+				packages = append(packages, shelf[i].Package)
+			}
+		}
+		if held, out.Currency, err = s.heldEveryMonth(ctx, a); err != nil {
+			return err
 		}
 	} else if err := s.db.Snapshot(ctx, func(tx *gorm.DB) error {
 		open, err := mayTakeMoney(tx, agency.ID)
@@ -241,7 +248,30 @@ func (s *Service) coverByPackages(ctx context.Context, agency *models.Agency, a 
 			})
 		}
 	}
-	out.Month, out.Offers = estimate.CheapestMonth(offers, out.Estimate.Total.Usual)
+	out.Month, out.Offers = estimate.CheapestMonth(offers, out.Estimate.Total.Usual-held.Credits)
+	out.Month.Picks = append(held.Picks, out.Month.Picks...)
+	out.Month.Credits += held.Credits
+	out.Month.Price += held.Price
 	out.Moving, _ = estimate.Cheapest(offers, out.Estimate.Moving)
 	return nil
+}
+
+// heldEveryMonth is what a client gets every month already, on the terms it agreed
+// to, and their currency; what it has cancelled is left out.
+func (s *Service) heldEveryMonth(ctx context.Context, a *Account) (out estimate.Basket, currency string, err error) {
+	currency = a.Agency.Currency
+	rows, err := s.MonthlyPackages(ctx, a)
+	for i := range rows {
+		m := &rows[i]
+		if m.CancelAt != 0 {
+			continue
+		}
+		currency = m.Currency
+		out.Picks = append(out.Picks, estimate.Pick{
+			Offer: estimate.Offer{ID: m.PackageID.String(), Name: m.Title, Credits: m.Credits, Price: m.Price, Monthly: true, Held: true}, Count: 1,
+		})
+		out.Credits += m.Credits
+		out.Price += m.Price
+	}
+	return out, currency, err
 }

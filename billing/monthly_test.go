@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"refill/billing"
+	"refill/billing/estimate"
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
@@ -80,6 +81,40 @@ func (s *shop) renew(t *testing.T, sub models.PackageSubscription) models.Packag
 	}
 	require.NoError(t, s.db.Read.Where("agency_id = ? AND id = ?", sub.AgencyID, sub.ID).Take(&sub).Error)
 	return sub
+}
+
+// What a client has every month covers its part of what it works out, and is not
+// sold to it a second time.
+func TestTheCalculatorKnowsWhatAClientHasEveryMonth(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		growth = s.month(t, growth)
+		small := s.offer(t, 2_000, 14_00)
+		acme := s.client(t, "acme")
+		version, err := s.RateCardFor(t.Context(), &acme.Agency, s.clock.Now())
+		require.NoError(t, err)
+		month := func(conversations int64) string {
+			t.Helper()
+			got, err := s.Calculate(t.Context(), &acme.Agency, acme, &version, &estimate.Work{Conversations: conversations, Replies: 70, Model: "gpt-4-turbo"})
+			require.NoError(t, err)
+			require.True(t, got.Offers)
+			var out []string
+			for _, p := range got.Month.Picks {
+				out = append(out, fmt.Sprintf("%d × %s, held %t", p.Count, p.Offer.ID, p.Offer.Held))
+			}
+			return fmt.Sprintf("%s: %s for %d", strings.Join(out, "; "), got.Month.Credits, got.Month.Price)
+		}
+		require.Equal(t, fmt.Sprintf("1 × %s, held false: 10000 for 6000", growth.ID), month(140))
+		sub := s.subscribes(t, acme, growth, "k")
+		have := fmt.Sprintf("1 × %s, held true", growth.ID)
+		require.Equal(t, have+": 10000 for 6000", month(140))
+		require.Equal(t, have+": 10000 for 6000", month(1), "it comes whatever is needed")
+		require.Equal(t, fmt.Sprintf("%s; 2 × %s, held false: 14000 for 8800", have, small.ID), month(200))
+		_, err = s.CancelMonthly(t.Context(), sub.AgencyID, acme.Wallet, sub.ID, false, "test")
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf("5 × %s, held false: 10000 for 7000", small.ID), month(140), "next month it is gone")
+	})
 }
 
 // 10,000 credits a month for $60: each month is a sale of its own, its credits end

@@ -198,7 +198,7 @@ func (a *app) workOut(c echo.Context, agency *models.Agency, account *billing.Ac
 	buys := buyHref(visitOf(c), "")
 	r.Month = calculatorBasket(&got.Month, max(0, e.Total.Usual-got.Allowance), got.Currency, buys)
 	r.Extra = calculatorBasket(&got.Moving, e.Moving, got.Currency, buys)
-	if w.Conversations > 0 {
+	if w.Conversations > 0 && got.Offers {
 		r.Each = models.Money{Amount: (got.Month.Price + w.Conversations/2) / w.Conversations, Currency: got.Currency}
 	}
 	for i := range got.Plans {
@@ -263,12 +263,12 @@ func calculatorBasket(b *estimate.Basket, need models.Credits, currency string, 
 	}
 	for _, p := range b.Picks {
 		pick := views.CalculatorPick{
-			ID: p.Offer.ID, Name: p.Offer.Name, Count: p.Count, Monthly: p.Offer.Monthly, Each: p.Offer.Credits, Price: models.Money{Amount: p.Offer.Price, Currency: currency},
+			ID: p.Offer.ID, Name: p.Offer.Name, Count: p.Count, Monthly: p.Offer.Monthly, Held: p.Offer.Held, Each: p.Offer.Credits, Price: models.Money{Amount: p.Offer.Price, Currency: currency},
 		}
 		if p.Offer.ByAmount {
 			pick.Amount = p.Offer.Credits * models.Credits(p.Count)
 		}
-		if buy != nil {
+		if buy != nil && !pick.Held {
 			pick.Href = buy(p.Offer.ID)
 			if pick.Amount > 0 && pick.Amount/models.Credit <= math.MaxInt32 {
 				pick.Href += "&quantity=" + url.QueryEscape(format.Typed(pick.Amount))

@@ -161,6 +161,7 @@ type CalculatorPick struct {
 	Href   string         // of the purchase page with it chosen; "" when this reader cannot buy
 	// Monthly: it is paid by itself every month, and what is not used of it ends.
 	Monthly bool
+	Held    bool // the reader gets it every month already
 }
 
 // CalculatorPlan is a plan that would cover the month with packs.

@@ -20,6 +20,7 @@ type Offer struct {
 	// Monthly: it is paid every month, its credits end with the month, and there is
 	// one of it at most.
 	Monthly bool
+	Held    bool // it is had already
 }
 
 // Pick is how many of an offer to buy.
