@@ -10,7 +10,7 @@ import (
 // them beside the first. A batch costs the database about the same whatever it
 // carries, so few callers are served best by one batch after the other, each with
 // all that came meanwhile; many keep two busy.
-const crowd = 96
+const crowd = 32
 
 // intake is what waits for the lanes, in order of arrival. A wallet, and the pool
 // it draws on, is in one lane's batch at a time, so that lanes of one process do
