@@ -10,6 +10,7 @@ export CGO_ENABLED := 0
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 
 GOLANGCI_VERSION := v2.15.0
+LIGHTHOUSE_VERSION := 12.8.2
 GO_VERSION := $(shell go env GOVERSION)
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/refill
 # One build of the linter per version and Go release, shared by every clone.
@@ -121,6 +122,14 @@ e2e-full: build e2e/node_modules ## The same on PostgreSQL too, every page in ev
 	@.ci/install browser database
 	@cd e2e && REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test --test-concurrency=2
 	@$(TESTPG) -- env -C e2e REFILL_BINARY=$(CURDIR)/$(BINARY) E2E_FULL=1 node --test --test-concurrency=2
+
+LIGHTHOUSE_DIR := $(CACHE)/lighthouse-$(LIGHTHOUSE_VERSION)
+
+.PHONY: lighthouse
+lighthouse: build e2e/node_modules ## Hold the first pages to Lighthouse's bars, on its slow phone (six quiet minutes)
+	@.ci/install browser
+	@[ -d $(LIGHTHOUSE_DIR) ] || npm install --silent --no-save --ignore-scripts --no-audit --no-fund --prefix $(LIGHTHOUSE_DIR) lighthouse@$(LIGHTHOUSE_VERSION)
+	@cd e2e && LIGHTHOUSE=$(LIGHTHOUSE_DIR)/node_modules/lighthouse/cli/index.js REFILL_BINARY=$(CURDIR)/$(BINARY) node --test lighthouse.mjs
 
 # The tests whose size REFILL_FAULTS raises.
 FAULTS := TestCreditsFollow|TestEvery|TestReconcil|TestManyRenew|TestAClockThat|TestACaptureRaces|TestForged|TestPaymentsThatClear|TopUp|TestLedgerBehaves|TestAFamilys|TestHowABatch|TestAWalletIsLinear|TestNobodyMints|TestTheLimitBeyond|TestTheSalesPage

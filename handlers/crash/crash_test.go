@@ -77,12 +77,12 @@ func TestKilledBetweenAnyTwoStatements(t *testing.T) {
 	}{
 		{"charge", w.chargeAct},
 		{"hold", w.holdAct},
-		{"capture", func() *act { return w.captureAct(w.do(w.rng, w.holdAct())) }},
-		{"release", func() *act { return w.releaseAct(w.do(w.rng, w.holdAct())) }},
+		{"capture", func() *act { return w.captureAct(w.granted(w.holdAct)) }},
+		{"release", func() *act { return w.releaseAct(w.granted(w.holdAct)) }},
 		{"assignment", func() *act { return w.assign(w.key(), "client1", "3") }},
 		{"take-back", w.takeBackAct},
 		{"adjustment", w.adjustAct},
-		{"reversal", func() *act { return w.reverseAct(w.do(w.rng, w.chargeAct())) }},
+		{"reversal", func() *act { return w.reverseAct(w.granted(w.chargeAct)) }},
 	}
 	step := kills(2000, 0) // in make test, a point here and there
 	for i, op := range ops {

@@ -337,6 +337,16 @@ func (w *worker) holdAct() *act {
 	})}
 }
 
+// granted does acts of a kind until one is not refused: a wallet may have too little.
+func (w *worker) granted(next func() *act) *act {
+	for {
+		if done := w.do(w.rng, next()); done != nil {
+			return done
+		}
+		require.NoError(w.h.t, w.ctx.Err())
+	}
+}
+
 func (w *worker) captureAct(hold *act) *act {
 	return &act{kind: "capture", key: w.key(), path: "/v1/holds/" + hold.id + "/captures", body: encode(map[string]any{"credits": strconv.Itoa(1 + w.rng.IntN(int(hold.credits/models.Credit)))})}
 }
