@@ -47,6 +47,7 @@ type fate struct {
 	amount  int64            // disputed
 	dispute string           // id; "": none
 	outcome string           // "", open, won, lost
+	fees    int64            // charged for disputes: what is won does not bring them back
 }
 
 func (f *fate) standing() ledger.Standing {
@@ -94,6 +95,7 @@ func (s *shop) step(t *testing.T, r *rapid.T, f *fate) {
 		}
 		f.amount = rapid.Int64Range(1, f.p.Price).Draw(r, "disputed")
 		f.dispute, f.outcome = s.dispute(t, f.p, f.amount), "open"
+		f.fees += 15_00
 	case "end":
 		if f.outcome == "open" {
 			end := rapid.SampledFrom([]string{"win", "lose"}).Draw(r, "outcome")

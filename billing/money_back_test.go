@@ -14,6 +14,7 @@ import (
 
 	"refill/billing"
 	"refill/billing/checkout"
+	"refill/billing/period"
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
@@ -131,6 +132,48 @@ func TestEventsTakeCreditsBackAndGiveThemBack(t *testing.T) {
 		s.refund(t, p, 50_00)
 		s.becomes(t, p, models.PurchaseRefunded)
 		comes(had - 12_500*models.Credit)
+	})
+}
+
+// Stripe charges for a dispute of a sale when it is opened, and the agency's profit
+// bears it; a question of the bank costs nothing, and what is won brings no fee back.
+func TestADisputesFeeIsInTheProfit(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		s.mode(t, "drop")
+		holds := func(p models.Purchase, fee, kept int64) {
+			t.Helper()
+			s.settled(t, p)
+			sums, err := s.SalesByClient(t.Context(), p.AgencyID, period.Span{Start: 1, End: models.Never})
+			require.NoError(t, err)
+			list, err := s.Sales(t.Context(), billing.SalesQuery{Agency: p.AgencyID})
+			require.NoError(t, err)
+			var sum int64
+			for i := range list {
+				sum += list[i].Profit()
+			}
+			require.Equal(t, sum, sums.Total().Profit(), "the list adds up to the sums")
+			require.Equal(t, []int64{fee, kept}, []int64{sums[p.WalletID].DisputeFee, sums[p.WalletID].Profit()})
+		}
+		sold := func(name string) models.Purchase {
+			t.Helper()
+			p, err := s.order(t, s.client(t, name), growth, name)
+			require.NoError(t, err)
+			s.pay(t, p)
+			return s.settled(t, p)
+		}
+		lost, won, asked := sold("lost"), sold("won"), sold("asked")
+		const kept = 60_00 - 28_57 - 2_04
+		holds(lost, 0, kept)
+		d := s.dispute(t, lost, 60_00)
+		holds(lost, 15_00, kept-15_00)
+		s.bank(t, "disputes/"+d, url.Values{"outcome": {"lose"}})
+		holds(lost, 15_00, -2_04-15_00)
+		s.bank(t, "disputes/"+s.dispute(t, won, 60_00), url.Values{"outcome": {"win"}})
+		holds(won, 15_00, kept-15_00)
+		s.bank(t, "payments/"+asked.CheckoutSession+"/dispute", url.Values{"inquiry": {"true"}})
+		holds(asked, 0, kept)
 	})
 }
 

@@ -19,10 +19,12 @@ type SalesTotal struct {
 	Cost    int64
 	Fee     int64
 	Share   int64 // the platform's, less what went back with refunds
+
+	DisputeFee int64 // what Stripe charged for disputes
 }
 
 // Profit is what the agency kept.
-func (t SalesTotal) Profit() int64 { return t.Revenue - t.Cost - t.Fee - t.Share }
+func (t SalesTotal) Profit() int64 { return t.Revenue - t.Cost - t.Fee - t.Share - t.DisputeFee }
 
 // IsZero tells that nothing was sold, nor anything left of what was refunded: Stripe
 // keeps its fee.
@@ -35,6 +37,7 @@ func (t *SalesTotal) add(o SalesTotal) {
 	t.Cost += o.Cost
 	t.Fee += o.Fee
 	t.Share += o.Share
+	t.DisputeFee += o.DisputeFee
 }
 
 // SalesBy is sales by something: a client's wallet, a package.
@@ -73,7 +76,8 @@ func salesBy[K comparable](tx *gorm.DB, column string, agency models.AgencyID, s
 	err := tx.Model(&models.Purchase{}).
 		Select(column+` AS key, CAST(SUM(CASE WHEN `+goneSQL+` < paid OR paid = 0 THEN 1 ELSE 0 END) AS bigint) AS sales,
 			CAST(SUM(credits - revoked + revoked_spent) AS bigint) AS credits, CAST(SUM(price - `+goneSQL+`) AS bigint) AS revenue,
-			CAST(SUM(cost - cost_back) AS bigint) AS cost, CAST(SUM(fee) AS bigint) AS fee, CAST(SUM(platform_fee - `+feeBackSQL+`) AS bigint) AS share`).
+			CAST(SUM(cost - cost_back) AS bigint) AS cost, CAST(SUM(fee) AS bigint) AS fee, CAST(SUM(platform_fee - `+feeBackSQL+`) AS bigint) AS share,
+			CAST(SUM(dispute_fee) AS bigint) AS dispute_fee`).
 		Where("agency_id = ? AND package_id IS NOT NULL AND credited_at > 0 AND credited_at >= ? AND credited_at < ?", agency, span.Start, span.End).
 		Group(column).Scan(&rows).Error
 	out := make(SalesBy[K], len(rows))
@@ -92,7 +96,9 @@ type Sale struct {
 }
 
 // Profit is what the agency kept of it, in minor units.
-func (s *Sale) Profit() int64 { return s.Price - s.Gone() - s.Cost + s.CostBack - s.Fee - s.Share() }
+func (s *Sale) Profit() int64 {
+	return s.Price - s.Gone() - s.Cost + s.CostBack - s.Fee - s.Share() - s.DisputeFee
+}
 
 // Share is what the platform kept of it, in minor units.
 func (s *Sale) Share() int64 { return s.PlatformFee - s.PlatformBack() }

@@ -310,7 +310,7 @@ func (f *fate) kept(t *testing.T, credits models.Credits) int64 {
 // total is what the page must say of a sale, by its lots and its bank.
 func (m *market) total(t *testing.T, f *fate, lots []*lotBook, all map[models.LotID]*lotBook) billing.SalesTotal {
 	t.Helper()
-	out := billing.SalesTotal{Revenue: f.p.Price - f.gone(), Fee: min((f.p.Price*29+500)/1000+30, f.p.Price)}
+	out := billing.SalesTotal{Revenue: f.p.Price - f.gone(), Fee: min((f.p.Price*29+500)/1000+30, f.p.Price), DisputeFee: f.fees}
 	if f.gone() < f.p.Price {
 		out.Sales = 1
 	}
@@ -337,6 +337,7 @@ func (m *market) total(t *testing.T, f *fate, lots []*lotBook, all map[models.Lo
 func plus(x, y billing.SalesTotal) billing.SalesTotal {
 	return billing.SalesTotal{
 		Sales: x.Sales + y.Sales, Credits: x.Credits + y.Credits, Revenue: x.Revenue + y.Revenue, Cost: x.Cost + y.Cost, Fee: x.Fee + y.Fee, Share: x.Share + y.Share,
+		DisputeFee: x.DisputeFee + y.DisputeFee,
 	}
 }
 

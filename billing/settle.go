@@ -178,7 +178,7 @@ func readMoneyBack(p *models.Purchase, m *checkout.MoneyBack) {
 			p.RefundPending += r.Amount.Amount
 		}
 	}
-	p.Dispute, p.DisputeHeld, p.DisputeLost, p.DisputeAnswerBy, p.DisputedAt = models.DisputeNone, 0, 0, 0, 0
+	p.Dispute, p.DisputeHeld, p.DisputeLost, p.DisputeFee, p.DisputeAnswerBy, p.DisputedAt = models.DisputeNone, 0, 0, 0, 0, 0
 	for i := range m.Disputes {
 		d := &m.Disputes[i]
 		state := models.DisputeWon
@@ -199,7 +199,11 @@ func readMoneyBack(p *models.Purchase, m *checkout.MoneyBack) {
 			p.DisputeAnswerBy = d.AnswerBy
 		}
 		p.DisputedAt = max(p.DisputedAt, d.CreatedAt)
+		if d.Fee.Currency == p.Currency { // of an account that is paid out in another, it stays out of sums
+			p.DisputeFee += d.Fee.Amount
+		}
 	}
+	p.DisputeFee = max(0, p.DisputeFee)
 	p.WarnedAt = m.WarnedAt
 }
 

@@ -75,7 +75,7 @@ func (a *app) sales(c echo.Context) error {
 		out.Pager.Older = out.Filter.Href("/sales") + "&before=" + rows[salesPage-1].ID.String()
 	}
 	for i := range rows {
-		row := saleRow(&rows[i])
+		row := saleRow(&rows[i], account.Zone)
 		if p := &rows[i].Purchase; v.role() == roleOwner && p.PaidAt > 0 && p.Gone() < p.Paid && p.DisputeHeld == 0 {
 			row.Refund = "/sales/" + p.ID.String() + "/refund"
 		}
@@ -215,7 +215,7 @@ func (a *app) salesLinesCSV(
 		return a.download(c, name, span.Start, span.End, func(w io.Writer) error {
 			out := csv.NewWriter(w)
 			out.UseCRLF = true
-			rows := [][]string{{first, "sales", "credits", "sold", "cost", "card_fees", "platform_fee", "profit", "margin", "currency", "verdict"}}
+			rows := [][]string{{first, "sales", "credits", "sold", "cost", "card_fees", "platform_fee", "profit", "margin", "currency", "verdict", "dispute_fees"}}
 			for i := range lines {
 				rows = append(rows, salesLineCells(&lines[i]))
 			}
@@ -231,7 +231,7 @@ func salesLineCells(l *views.SalesLine) []string {
 	}
 	return []string{
 		text(l.Name), strconv.FormatInt(l.Count, 10), l.Credits.String(), l.Revenue.Decimal(), l.Cost.Decimal(), l.Fee.Decimal(), l.Share.Decimal(),
-		l.Profit.Decimal(), l.Margin, l.Revenue.Currency, verdict,
+		l.Profit.Decimal(), l.Margin, l.Revenue.Currency, verdict, l.Dispute.Decimal(),
 	}
 }
 
@@ -306,7 +306,7 @@ func spanWords(s period.Span, zone *time.Location) string {
 func salesSum(t billing.SalesTotal, currency string) views.SalesSum {
 	out := views.SalesSum{
 		Count: t.Sales, Credits: t.Credits, Revenue: models.Money{Amount: t.Revenue, Currency: currency}, Cost: models.Money{Amount: t.Cost, Currency: currency},
-		Fee: models.Money{Amount: t.Fee, Currency: currency}, Share: models.Money{Amount: t.Share, Currency: currency}, Profit: models.Money{Amount: t.Profit(), Currency: currency}, Lossy: t.Profit() < 0,
+		Fee: models.Money{Amount: t.Fee, Currency: currency}, Share: models.Money{Amount: t.Share, Currency: currency}, Dispute: models.Money{Amount: t.DisputeFee, Currency: currency}, Profit: models.Money{Amount: t.Profit(), Currency: currency}, Lossy: t.Profit() < 0,
 	}
 	if t.Revenue > 0 {
 		out.Margin = format.Percent(t.Profit(), t.Revenue)
@@ -314,12 +314,19 @@ func salesSum(t billing.SalesTotal, currency string) views.SalesSum {
 	return out
 }
 
-func saleRow(s *billing.Sale) views.SaleRow {
-	return views.SaleRow{
+func saleRow(s *billing.Sale, zone *time.Location) views.SaleRow {
+	money := func(amount int64) models.Money { return models.Money{Amount: amount, Currency: s.Currency} }
+	row := views.SaleRow{
 		At: s.CreatedAt, Client: s.Client, Href: subAccountPath(s.Sub), Package: s.Title, Credits: s.Credits, Status: purchaseStatus(&s.Purchase),
-		Note: s.StatusNote, Back: moneyBack(&s.Purchase, true), Price: s.Total(), Cost: models.Money{Amount: s.Cost - s.CostBack, Currency: s.Currency}, Fee: models.Money{Amount: s.Fee, Currency: s.Currency},
-		Share: models.Money{Amount: s.Share(), Currency: s.Currency}, Profit: models.Money{Amount: s.Profit(), Currency: s.Currency}, Paid: s.CreditedAt > 0,
+		Note: s.StatusNote, Back: moneyBack(&s.Purchase, true), Price: s.Total(), Cost: money(s.Cost - s.CostBack), Fee: money(s.Fee),
+		Share: money(s.Share()), Profit: money(s.Profit() + s.DisputeFee), Paid: s.CreditedAt > 0,
 	}
+	if s.DisputeFee > 0 && row.Paid {
+		row.Lines = append(row.Lines, views.SaleLine{
+			Words: "Stripe's fee for the dispute of " + format.DayMonth(s.DisputedAt, zone), Fee: money(s.DisputeFee), Profit: money(-s.DisputeFee),
+		})
+	}
+	return row
 }
 
 // salesCSV is a file of the sales that the page lists; without a period, of all.
@@ -340,7 +347,7 @@ func (a *app) salesCSV(c echo.Context) error {
 		out := csv.NewWriter(w)
 		out.UseCRLF = true
 		if err := out.Write([]string{
-			"time_local", "time_utc", "purchase", "client", "client_id", "package", "credits", "price", "cost", "fee", "profit", "currency", "status", "payment", "refunded", "platform_fee",
+			"time_local", "time_utc", "purchase", "client", "client_id", "package", "credits", "price", "cost", "fee", "profit", "currency", "status", "payment", "refunded", "platform_fee", "dispute_fee",
 		}); err != nil {
 			return err
 		}
@@ -366,7 +373,7 @@ func saleCells(s *billing.Sale, zone *time.Location) []string {
 	money := func(amount int64) string { return models.Money{Amount: amount, Currency: s.Currency}.Decimal() }
 	return []string{
 		s.CreatedAt.In(zone).Format(time.RFC3339), s.CreatedAt.Go().Format(time.RFC3339), s.ID.String(), text(s.Client), s.Sub.String(), text(s.Title),
-		s.Credits.String(), money(s.Price), money(s.Cost - s.CostBack), money(s.Fee), money(s.Profit()), s.Currency, string(s.Status), text(s.PaymentIntent), money(s.Gone()), money(s.Share()),
+		s.Credits.String(), money(s.Price), money(s.Cost - s.CostBack), money(s.Fee), money(s.Profit()), s.Currency, string(s.Status), text(s.PaymentIntent), money(s.Gone()), money(s.Share()), money(s.DisputeFee),
 	}
 }
 

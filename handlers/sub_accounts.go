@@ -201,7 +201,7 @@ func (a *app) subAccountsCSV(c echo.Context) error {
 		out.UseCRLF = true
 		if err := out.Write([]string{
 			"name", "id", "funding", "pool_limit", "pool_limit_per", "state", "left", "forecast", "runs_out_utc", "used_this_cycle",
-			"sales_this_cycle", "sold", "cost", "fees", "profit", "currency", "platform_fee",
+			"sales_this_cycle", "sold", "cost", "fees", "profit", "currency", "platform_fee", "dispute_fees",
 		}); err != nil {
 			return err
 		}
@@ -227,11 +227,11 @@ func standingCells(s *billing.SubAccountStanding, lasts map[models.WalletID]bill
 		}
 	}
 	cells := []string{text(s.Name), text(s.ExternalID), string(s.Funding), limit, per, string(s.State), left, kind, runsOut, s.Used.String()}
-	share := ""
+	share, disputes := "", ""
 	if !s.Sold.IsZero() {
-		share = models.Money{Amount: s.Sold.Share, Currency: currency}.Decimal()
+		share, disputes = models.Money{Amount: s.Sold.Share, Currency: currency}.Decimal(), models.Money{Amount: s.Sold.DisputeFee, Currency: currency}.Decimal()
 	}
-	return append(append(cells, soldCells(s.Sold, currency)...), currency, share)
+	return append(append(cells, soldCells(s.Sold, currency)...), currency, share, disputes)
 }
 
 // client finds the sub-account that the address names. Errors: not_found, which

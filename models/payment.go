@@ -66,6 +66,7 @@ type Purchase struct {
 	Dispute         DisputeState
 	DisputeHeld     int64 // taken by the bank until the dispute is decided
 	DisputeLost     int64 // taken by the bank for good
+	DisputeFee      int64 // charged for disputes, less what of that came back
 	DisputeAnswerBy Time
 	DisputedAt      Time
 	WarnedAt        Time // a card network took it for fraud

@@ -48,6 +48,7 @@ type SalesSum struct {
 	Cost    models.Money
 	Fee     models.Money
 	Share   models.Money // the platform's
+	Dispute models.Money // what Stripe charged for disputes
 	Profit  models.Money
 	Margin  string // "49%"; "" where nothing was earned
 	Lossy   bool
@@ -55,7 +56,12 @@ type SalesSum struct {
 
 // none tells that nothing was sold, nor anything left of what was paid back.
 func (s SalesSum) none() bool {
-	return s.Count == 0 && s.Revenue.Amount == 0 && s.Cost.Amount == 0 && s.Fee.Amount == 0 && s.Share.Amount == 0
+	return s.Count == 0 && s.Revenue.Amount == 0 && s.Cost.Amount == 0 && s.Fee.Amount == 0 && s.Share.Amount == 0 && s.Dispute.Amount == 0
+}
+
+// fees is what of the revenue went to Stripe and to the platform.
+func (s SalesSum) fees() models.Money {
+	return models.Money{Amount: s.Fee.Amount + s.Share.Amount + s.Dispute.Amount, Currency: s.Revenue.Currency}
 }
 
 // sentence is "$1,240.00 sold, $593.00 cost, $37.00 card fees: $610.00 profit (49%)."
@@ -64,6 +70,9 @@ func (s SalesSum) sentence() string {
 		format.Money(s.Fee) + " card fees"
 	if s.Share.Amount > 0 {
 		text += " − " + format.Money(s.Share) + " platform fee"
+	}
+	if s.Dispute.Amount > 0 {
+		text += " − " + format.Money(s.Dispute) + " dispute fees"
 	}
 	text += " = " + format.Money(s.Profit)
 	if s.Lossy {

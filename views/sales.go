@@ -32,6 +32,17 @@ type Sales struct {
 	Shared  bool             // the platform has a share of some sale
 }
 
+// SaleLine is what came of a sale afterwards: money that went, which is a negative
+// amount, and fees.
+type SaleLine struct {
+	Words  string // "Stripe's fee for the dispute of Nov 3"
+	Price  models.Money
+	Cost   models.Money
+	Fee    models.Money
+	Share  models.Money
+	Profit models.Money
+}
+
 // SalesFilter is what the address says is shown.
 type SalesFilter struct {
 	Period string // p; "" in a file for ever
@@ -138,6 +149,9 @@ type SalesLines struct {
 	Filter SalesFilter
 }
 
+// disputed tells that Stripe charged for disputes.
+func (l SalesLines) disputed() bool { return l.Sum.Dispute.Amount != 0 }
+
 // OversellForm is GET and a POST of /sales/rule. Field names: rule (refuse, warn,
 // allow) and limit.
 type OversellForm struct {
@@ -175,6 +189,7 @@ type SaleRow struct {
 	Share   models.Money // the platform's
 	Profit  models.Money
 	Paid    bool // cost, fee and profit are known
+	Lines   []SaleLine
 }
 
 // profit is an amount kept, or what was lost in a word.
@@ -195,6 +210,9 @@ func (l SalesLines) columns() []Column {
 	}
 	if l.Shared {
 		out = append(out, Column{Label: "Platform fee", Number: true})
+	}
+	if l.disputed() {
+		out = append(out, Column{Label: "Dispute fees", Number: true})
 	}
 	return append(out, l.Filter.column("Profit", SalesByProfit), l.Filter.column("Margin", SalesByMargin))
 }

@@ -34,6 +34,10 @@ type Dispute struct {
 	Reason        string // the bank's, as Stripe names it
 	CreatedAt     models.Time
 	AnswerBy      models.Time // zero: no answer is waited for
+
+	// Fee is what Stripe charged for it, in the currency of the account's balance, less
+	// what came back.
+	Fee models.Money
 }
 
 // Inquiry tells a bank's question, which takes no money, from a formal dispute.
@@ -137,6 +141,10 @@ func readDispute(d *stripe.Dispute) Dispute {
 	}
 	if d.PaymentIntent != nil {
 		out.PaymentIntent = d.PaymentIntent.ID
+	}
+	for _, t := range d.BalanceTransactions {
+		out.Fee.Amount += t.Fee
+		out.Fee.Currency = string(t.Currency)
 	}
 	if d.EvidenceDetails != nil && out.Open() {
 		out.AnswerBy = fromSeconds(d.EvidenceDetails.DueBy)
