@@ -2,6 +2,8 @@ package billing
 
 import (
 	"context"
+	"sort"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -60,6 +62,32 @@ func (s *Service) SalesByClient(ctx context.Context, agency models.AgencyID, spa
 // SalesByPackage adds up what an agency sold in a span, by package.
 func (s *Service) SalesByPackage(ctx context.Context, agency models.AgencyID, span period.Span) (SalesBy[models.PackageID], error) {
 	return salesBy[models.PackageID](s.db.Read.WithContext(ctx), "package_id", agency, span)
+}
+
+// SalesDay is what an agency sold on one of its days.
+type SalesDay struct {
+	period.Span
+	SalesTotal
+}
+
+// SalesByDay adds up what an agency sold in a span, day by day in a zone; days
+// without a sale are among them.
+func (s *Service) SalesByDay(ctx context.Context, agency models.AgencyID, span period.Span, zone *time.Location) ([]SalesDay, error) {
+	// A midnight of any zone is one of UTC's quarter-hours.
+	quarters, err := salesBy[int64](s.db.Read.WithContext(ctx), "credited_at / 900000000", agency, span)
+	if err != nil {
+		return nil, err
+	}
+	var out []SalesDay
+	for _, day := range period.Days(span.Start, span.End, zone) {
+		out = append(out, SalesDay{Span: day})
+	}
+	for quarter, t := range quarters {
+		at := models.Time(quarter * 900_000_000)
+		i := sort.Search(len(out), func(i int) bool { return out[i].End > at })
+		out[min(i, len(out)-1)].add(t)
+	}
+	return out, nil
 }
 
 // goneSQL is models.Purchase's Gone.

@@ -399,6 +399,16 @@ func (m *market) compare(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, byPackage, gotPackages)
 	require.Equal(t, gotClients.Total(), gotPackages.Total())
+	month := period.Span{Start: now.Add(-40 * 24 * time.Hour), End: now + 1}
+	of40, err := m.SalesByClient(ctx, agency, month)
+	require.NoError(t, err)
+	days, err := m.SalesByDay(ctx, agency, month, m.account.Zone)
+	require.NoError(t, err)
+	var inDays billing.SalesTotal
+	for _, d := range days {
+		inDays = plus(inDays, d.SalesTotal)
+	}
+	require.Equal(t, of40.Total(), inDays)
 
 	list, err := m.Sales(ctx, billing.SalesQuery{Agency: agency, Limit: 1000})
 	require.NoError(t, err)

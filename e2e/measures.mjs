@@ -112,11 +112,12 @@ export function measure(page) {
       const widths = bars.flatMap((bar) => [...bar.querySelectorAll("rect:not(.prev)")].map((r) => r.getBoundingClientRect().width)).filter(Boolean);
       if (!cumulative && innerWidth >= 360 && widths.length && Math.min(...widths) < leastBar - 0.01) wrong.push(`a bar of ${Math.min(...widths).toFixed(1)} px at ${innerWidth} px`);
       const titles = bars.map((bar) => bar.querySelector("title")?.textContent ?? "");
-      const values = titles.flatMap((t) => /: ([\d.,−-]+) (?:credit|so far)/.exec(t)?.[1] ?? []).map(number);
-      charts.push({ cumulative, bars: bars.length, sum: Math.round(values.reduce((a, b) => a + b, 0) * 100) / 100, last: values.at(-1) ?? 0, titles });
+      const money = chart.hasAttribute("data-money");
+      const values = titles.flatMap((t) => (money ? /: ([^\n]*\d)(?:\n|$)/ : /: ([\d.,−-]+) (?:credit|so far)/).exec(t)?.[1] ?? []).map(number);
+      charts.push({ cumulative, money, bars: bars.length, sum: Math.round(values.reduce((a, b) => a + b, 0) * 100) / 100, last: values.at(-1) ?? 0, titles });
     }
-    const totals = [...document.querySelectorAll("[data-total]")].map((e) => number(e.textContent));
-    return { wrong: [...new Set(wrong)], smallest, charts, totals, elements: document.querySelectorAll("*").length };
+    const said = (attribute) => [...document.querySelectorAll(`[${attribute}]`)].map((e) => number(e.textContent));
+    return { wrong: [...new Set(wrong)], smallest, charts, totals: said("data-total"), sums: said("data-money-total"), elements: document.querySelectorAll("*").length };
   }, limits);
 }
 
@@ -142,9 +143,9 @@ export function spaced(page) {
 }
 
 // equalTotals holds a page's charts to its tables, to the credit.
-export function equalTotals({ charts, totals }) {
+export function equalTotals({ charts, totals, sums }) {
   for (const chart of charts) {
-    for (const total of totals) {
+    for (const total of chart.money ? sums : totals) {
       assert.equal(chart.cumulative ? chart.last : chart.sum, total, `the chart shows ${chart.cumulative ? chart.last : chart.sum}, a table ${total}`);
     }
   }

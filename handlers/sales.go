@@ -140,6 +140,13 @@ func (a *app) salesSums(c echo.Context, account *billing.Account, span period.Sp
 	}
 	sortSales(out.ByPack, &out.Filter)
 	sortSales(out.ByBuyer, &out.Filter)
+	days, err := a.Billing.SalesByDay(ctx, account.Agency.ID, span, account.Zone)
+	if err != nil {
+		return err
+	}
+	for _, d := range days {
+		out.Days = append(out.Days, views.SalesDay{Start: d.Start, SalesSum: salesSum(d.SalesTotal, account.Agency.Currency)})
+	}
 	out.Shared = out.Shared || out.Sum.Share.Amount != 0
 	if mayBuy(visitOf(c)) {
 		out.Payouts, err = a.Billing.Dashboard(ctx, account.Agency.ID)
@@ -318,15 +325,38 @@ func saleRow(s *billing.Sale, zone *time.Location) views.SaleRow {
 	money := func(amount int64) models.Money { return models.Money{Amount: amount, Currency: s.Currency} }
 	row := views.SaleRow{
 		At: s.CreatedAt, Client: s.Client, Href: subAccountPath(s.Sub), Package: s.Title, Credits: s.Credits, Status: purchaseStatus(&s.Purchase),
-		Note: s.StatusNote, Back: moneyBack(&s.Purchase, true), Price: s.Total(), Cost: money(s.Cost - s.CostBack), Fee: money(s.Fee),
-		Share: money(s.Share()), Profit: money(s.Profit() + s.DisputeFee), Paid: s.CreditedAt > 0,
+		Note: s.StatusNote, Back: moneyBack(&s.Purchase, true), Price: s.Total(), Cost: money(s.Cost), Fee: money(s.Fee),
+		Share: money(s.PlatformFee), Profit: money(s.Price - s.Cost - s.Fee - s.PlatformFee), Paid: s.CreditedAt > 0,
 	}
-	if s.DisputeFee > 0 && row.Paid {
+	if !row.Paid {
+		return row
+	}
+	if words := goneWords(&s.Purchase, zone); words != "" {
+		back := s.PlatformBack()
+		row.Lines = append(row.Lines, views.SaleLine{
+			Words: words, Price: money(-s.Gone()), Cost: money(-s.CostBack), Share: money(-back), Profit: money(s.CostBack + back - s.Gone()),
+		})
+	}
+	if s.DisputeFee > 0 {
 		row.Lines = append(row.Lines, views.SaleLine{
 			Words: "Stripe's fee for the dispute of " + format.DayMonth(s.DisputedAt, zone), Fee: money(s.DisputeFee), Profit: money(-s.DisputeFee),
 		})
 	}
 	return row
+}
+
+// goneWords is how money of a sale went; "" when none did.
+func goneWords(p *models.Purchase, zone *time.Location) string {
+	refund, dispute := "Refund of "+format.DayMonth(p.RefundedAt, zone), "lost dispute of "+format.DayMonth(p.DisputedAt, zone)
+	switch {
+	case p.Refunded > 0 && p.DisputeLost > 0:
+		return refund + ", and " + dispute
+	case p.Refunded > 0:
+		return refund
+	case p.DisputeLost > 0:
+		return "Lost dispute of " + format.DayMonth(p.DisputedAt, zone)
+	}
+	return ""
 }
 
 // salesCSV is a file of the sales that the page lists; without a period, of all.

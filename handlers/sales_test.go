@@ -6,9 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/stretchr/testify/require"
 
 	"refill/billing"
+	"refill/billing/checkout"
 	"refill/models"
 	"refill/models/modelstest"
 )
@@ -101,4 +103,54 @@ func TestSalesAreSorted(t *testing.T) {
 	require.Equal(t, "/sales?p=30d&sort=margin&turned=1", head.Find("a").AttrOr("href", ""), "once more turns it round")
 	require.Equal(t, "https://dashboard.stripe.com/acct_northwind", b.get("/sales").doc().Find(`main a:contains("Payouts")`).AttrOr("href", ""))
 	require.Zero(t, p.as("member").get("/sales").doc().Find(`main a:contains("Payouts")`).Length())
+}
+
+// What came of a sale afterwards stands under it as lines of its own, in negative
+// amounts that say what they are; the lines add up to the sums, and so do the days.
+func TestWhatCameOfASaleIsALineOfItsOwn(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	b := p.as("owner")
+	growth := p.selling(p.northwind)
+	p.soldTo(p.acme, growth)
+	require.Contains(t, b.get("/sales").main(), "$60.00 sold in 1 sale − $28.57 cost − $0.00 card fees = $31.43 profit (52%).")
+	require.NotContains(t, b.get("/sales").main(), "ispute")
+	var sale models.Purchase
+	require.NoError(t, p.db.Read.Where("package_id = ?", growth.ID).Take(&sale).Error)
+	usd := func(amount int64) models.Money { return models.Money{Amount: amount, Currency: "usd"} }
+	day := func(n int) models.Time { return begin.Add(time.Duration(n) * 24 * time.Hour) }
+	p.till.refunds = map[string][]checkout.Refund{sale.PaymentIntent: {{ID: "re_1", PaymentIntent: sale.PaymentIntent, Amount: usd(20_00), Status: checkout.RefundSucceeded, CreatedAt: day(1)}}}
+	p.till.disputes = map[string][]checkout.Dispute{sale.PaymentIntent: {
+		{ID: "dp_1", PaymentIntent: sale.PaymentIntent, Amount: usd(40_00), Status: "lost", CreatedAt: day(2), Fee: usd(15_00)},
+	}}
+	_, err := p.billing.SettleWhole(t.Context(), sale.AgencyID, sale.ID)
+	require.NoError(t, err)
+	p.clock.set(day(3))
+
+	page := b.get("/sales").doc()
+	page.Find("td .sr, th .sr").Remove()
+	cells := func(row *goquery.Selection) string {
+		var out []string
+		for _, cell := range row.Find("th, td").EachIter() {
+			out = append(out, words(cell))
+		}
+		return strings.Join(out, " ")
+	}
+	var lines []string
+	for _, row := range page.Find("section[aria-labelledby=sales] tbody tr").EachIter() {
+		lines = append(lines, cells(row))
+	}
+	require.Len(t, lines, 3)
+	require.Contains(t, lines[0], "$60.00 $28.57 $0.00 $31.43")
+	require.Equal(t, "Refund of Mar 3, and lost dispute of Mar 4 −$60.00 −$28.57 — −$31.43", lines[1])
+	require.Equal(t, "Stripe's fee for the dispute of Mar 4 — — $15.00 −$15.00", lines[2])
+	text := words(page.Find("main"))
+	require.Contains(t, text, "$0.00 sold in 0 sales − $0.00 cost − $0.00 card fees − $15.00 dispute fees = −$15.00 loss.")
+	require.Contains(t, text, "because a buyer asked the bank for the money back")
+	days := page.Find("table.numbers")
+	require.Equal(t, "Mon, Mar 2 $0.00 $0.00 $15.00 −$15.00 (loss)", cells(days.Find("tbody tr")), "the day it was sold bears what came of it")
+	require.Equal(t, "Total $0.00 $0.00 $15.00 −$15.00 (loss)", cells(days.Find("tfoot tr")))
+	require.Contains(t, b.get("/sales.csv").body, ",-15.00,usd,disputed,")
+	require.Contains(t, b.get("/sales/clients.csv").body, ",loss,15.00")
+	require.Contains(t, b.get("/sub-accounts.csv").body, ",usd,0.00,15.00")
 }

@@ -28,6 +28,7 @@ type till struct {
 	down     bool                         // does not answer
 	declines bool                         // refuses every saved card
 	refunds  map[string][]checkout.Refund // by payment
+	disputes map[string][]checkout.Dispute
 }
 
 var errDown = errors.New("connection refused by 10.9.8.7")
@@ -203,7 +204,7 @@ func (l *till) tell(f func(*checkout.Account)) {
 func (l *till) MoneyBack(_ context.Context, _, intent string) (checkout.MoneyBack, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return checkout.MoneyBack{Refunds: l.refunds[intent]}, nil
+	return checkout.MoneyBack{Refunds: l.refunds[intent], Disputes: l.disputes[intent]}, nil
 }
 
 func (l *till) RefundPayment(_ context.Context, p checkout.RefundParams) (checkout.Refund, error) {

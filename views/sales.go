@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"refill/models"
+	"refill/views/chart"
 	"refill/views/format"
 )
 
@@ -17,6 +18,7 @@ type Sales struct {
 	Client  string // whose sales are listed; "" for all
 	Span    string // the period in words
 	Sum     SalesSum
+	Days    []SalesDay
 	ByPack  []SalesLine
 	ByBuyer []SalesLine
 	Rows    []SaleRow
@@ -32,10 +34,16 @@ type Sales struct {
 	Shared  bool             // the platform has a share of some sale
 }
 
+// SalesDay is what was sold on a day.
+type SalesDay struct {
+	Start models.Time
+	SalesSum
+}
+
 // SaleLine is what came of a sale afterwards: money that went, which is a negative
 // amount, and fees.
 type SaleLine struct {
-	Words  string // "Stripe's fee for the dispute of Nov 3"
+	Words  string // "Refund of Nov 3"
 	Price  models.Money
 	Cost   models.Money
 	Fee    models.Money
@@ -258,6 +266,38 @@ func (v Sales) columns() []Column {
 		out = append(out, Column{Label: "Platform fee", Number: true})
 	}
 	return append(out, Column{Label: "Profit", Number: true})
+}
+
+// The parts that revenue splits into, as the chart draws them.
+const (
+	slotCost   = 2
+	slotFees   = chart.SlotOther
+	slotProfit = 3
+)
+
+// chart is what was sold day by day, split into what it cost, what went in fees and
+// what was kept.
+func (v Sales) chart() chart.Data {
+	d := chart.Data{
+		ID: "sold", Title: "Sold per day, split into your cost, fees and profit", Table: "the table below it", Currency: v.Sum.Revenue.Currency,
+		Series: []chart.Series{{Name: "Your cost", Slot: slotCost}, {Name: "Fees", Slot: slotFees}, {Name: "Profit", Slot: slotProfit}},
+	}
+	for i, day := range v.Days {
+		b := chart.Bucket{
+			Start: day.Start, Label: format.Date(day.Start, v.Frame.Now, v.Frame.zone()), Tick: format.DayMonth(day.Start, v.Frame.zone()), Ahead: day.Start > v.Frame.Now,
+		}
+		b.Partial = !b.Ahead && (i+1 == len(v.Days) || v.Days[i+1].Start > v.Frame.Now)
+		d.Buckets = append(d.Buckets, b)
+		for j, m := range []models.Money{day.Cost, day.fees(), day.Profit} {
+			d.Series[j].Values = append(d.Series[j].Values, chart.Money(m))
+		}
+	}
+	return d
+}
+
+// sold are the days on which something came in or went.
+func (v Sales) sold() []SalesDay {
+	return slices.DeleteFunc(slices.Clone(v.Days), func(d SalesDay) bool { return d.none() }) //nolint:gocritic // the signature is slices'
 }
 
 func (v Sales) byPack() SalesLines {

@@ -47,6 +47,7 @@ type Data struct {
 	Series   []Series         // drawn in this order, the first at the base
 	Previous []models.Credits // totals of the previous period; nil: no comparison
 	Max      models.Credits   // least top of the y axis, to share it between charts
+	Currency string           // the values are money, made by Money; "" credits
 }
 
 // Running is everything a cumulative chart shows. Values, Previous and Sold are

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"refill/models"
-	"refill/views/format"
 )
 
 // Units of the drawing. A bucket is slotWidth wide and the plot full high; the
@@ -60,12 +59,12 @@ type plot struct {
 func layout(d Data) plot {
 	totals := d.Totals()
 	peak := d.Max
-	for i, t := range totals {
-		peak = max(peak, t, at(d.Previous, i))
+	for i := range totals {
+		peak = max(peak, barHeight(d.Series, i), at(d.Previous, i))
 	}
 	s := niceScale(peak)
 	p := plot{Width: slotWidth * max(1, len(d.Buckets)), X: ticksFor(d.Buckets)}
-	p.Grid, p.Y = gridlines(s, p.Width)
+	p.Grid, p.Y = gridlines(s, p.Width, d.compact)
 
 	w := widthsFor(len(d.Buckets), d.Previous != nil)
 	var gaps strings.Builder
@@ -102,25 +101,30 @@ func widthsFor(bars int, compare bool) widths {
 	return w
 }
 
+// barHeight is how high a bucket's bar is: its total, without what is negative.
+func barHeight(series []Series, i int) (out models.Credits) {
+	for _, one := range series {
+		out = plus(out, max(0, at(one.Values, i)))
+	}
+	return out
+}
+
 // stack cuts a bar into its segments by cumulative difference, so that their
 // heights add up to the bar's.
 func stack(series []Series, i int, s scale, x, width int) []segment {
-	var total models.Credits
-	for _, one := range series {
-		total = plus(total, max(0, at(one.Values, i)))
-	}
+	total := barHeight(series, i)
 	if total == 0 {
 		return nil
 	}
-	height := max(minShown, s.height(total))
+	high := max(minShown, s.height(total))
 	var segments []segment
 	var below models.Credits
 	base := full
 	for _, one := range series {
 		below = plus(below, max(0, at(one.Values, i)))
-		cut, err := models.MulDiv(int64(height), int64(below), int64(total))
+		cut, err := models.MulDiv(int64(high), int64(below), int64(total))
 		if err != nil {
-			cut = int64(height)
+			cut = int64(high)
 		}
 		y := full - int(cut)
 		if y < base {
@@ -144,12 +148,12 @@ func writeGaps(out *strings.Builder, segments []segment) {
 }
 
 // gridlines gives the path of the horizontal lines and their labels, top first.
-func gridlines(s scale, width int) (path string, labels []string) {
+func gridlines(s scale, width int, words func(models.Credits) string) (path string, labels []string) {
 	var b strings.Builder
 	for i, v := range s.ticks() {
 		b.WriteString(move(0, full*i/s.steps))
 		b.WriteString("h" + strconv.Itoa(width))
-		labels = append(labels, format.Compact(v))
+		labels = append(labels, words(v))
 	}
 	return b.String(), labels
 }

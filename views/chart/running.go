@@ -34,7 +34,7 @@ func (r Running) layout() curve {
 	peak := max(r.Total(), r.Plan, r.Projected, sum(r.Previous), sum(r.Sold))
 	s := niceScale(peak)
 	c := curve{Width: slotWidth * max(1, len(r.Buckets)), X: ticksFor(r.Buckets), PlanY: -1}
-	c.Grid, c.Y = gridlines(s, c.Width)
+	c.Grid, c.Y = gridlines(s, c.Width, format.Compact)
 	if r.Plan > 0 {
 		c.PlanY = full - s.height(r.Plan)
 	}

@@ -15,14 +15,14 @@ func barTitle(d Data, i int, total models.Credits) string {
 		return d.Buckets[i].Label + ": not yet"
 	}
 	var b strings.Builder
-	b.WriteString(labelOf(d.Buckets[i]) + ": " + format.CreditsWord(total))
+	b.WriteString(labelOf(d.Buckets[i]) + ": " + d.amountWord(total))
 	for j := len(d.Series) - 1; j >= 0 && len(d.Series) > 1; j-- { // from the top down
 		if v := at(d.Series[j].Values, i); v != 0 {
-			b.WriteString("\n" + d.Series[j].Name + ": " + format.Credits(v))
+			b.WriteString("\n" + d.Series[j].Name + ": " + d.amount(v))
 		}
 	}
 	if d.Previous != nil {
-		b.WriteString("\nPrevious period: " + format.Credits(at(d.Previous, i)))
+		b.WriteString("\nPrevious period: " + d.amount(at(d.Previous, i)))
 	}
 	return b.String()
 }
@@ -51,10 +51,10 @@ func describe(d Data) string {
 		}
 	}
 	if len(totals) == 0 || totals[peak] <= 0 {
-		return "No credits used. " + pointer(d.Table)
+		return d.none() + " " + pointer(d.Table)
 	}
 	return "Stacked bars, " + strconv.Itoa(begun) + " in all. The highest is " + labelOf(d.Buckets[peak]) +
-		" with " + format.CreditsWord(totals[peak]) + ". " + pointer(d.Table)
+		" with " + d.amountWord(totals[peak]) + ". " + pointer(d.Table)
 }
 
 // describe says in one breath what a cumulative chart shows.

@@ -159,6 +159,18 @@ func sales() []Page {
 	}
 	full.Unused = views.Unused{Credits: credits(182_000), Clients: 3, Value: models.Money{Amount: 1_062_10, Currency: "usd"}, Covered: credits(120_000), Waiting: credits(62_000)}
 	full.Rule, full.Change, full.Shared = "You sell up to 100,000 credits beyond your stock. Clients get those as soon as you have bought them.", "/sales/rule", true
+	for day := range 30 {
+		d := views.SalesDay{Start: at(day+1, 0, 0), SalesSum: views.SalesSum{Revenue: usd(0), Cost: usd(0), Fee: usd(0), Profit: usd(0)}}
+		switch day + 1 {
+		case 3:
+			d.SalesSum = bad
+		case 22:
+			d.SalesSum = good
+		}
+		full.Days = append(full.Days, d)
+	}
+	disputed := sold(2, 60_00, 28_57, 2_92)
+	disputed.Dispute, disputed.Profit = usd(15_00), usd(13_51)
 	full.Payouts = "https://dashboard.stripe.com/acct_1"
 	full.Monthly = []views.MonthlyPackage{
 		{Name: "Care plan", Client: "Acme Dental", Href: "/sub-accounts/sub_2", Credits: credits(10_000), Price: usd(60_00), Renews: at(28, 9, 0), Cancel: "/sales/monthly/psb_1"},
@@ -175,9 +187,16 @@ func sales() []Page {
 	one := full
 	one.Filter.Client, one.Client, one.Rows = "sub_2", "Acme Dental", full.Rows[1:2]
 	one.Filter.Sort, one.Filter.Turned = views.SalesByMargin, true
+	lost := full
+	lost.Sum, lost.ByPack = disputed, []views.SalesLine{{Name: "Growth", Href: "/packages/pkg_1", SalesSum: disputed}}
+	lost.Rows = []views.SaleRow{row(3, "Bright Solar", views.PurchaseDisputed, true, bad)}
+	lost.Rows[0].Lines = []views.SaleLine{
+		{Words: "Lost dispute of Nov 20", Price: usd(-20_00), Cost: usd(-28_57), Profit: usd(8_57)},
+		{Words: "Stripe's fee for the dispute of Nov 20", Fee: usd(15_00), Profit: usd(-15_00)},
+	}
 	failed := views.Sales{Frame: frame, Failure: failure("Sales")}
 	return []Page{
-		{"sales", views.SalesPage(full)}, {"sales-rule", views.OversellPage(rule)}, {"sales-monthly-cancel", views.MonthlyCancelPage(cancelled)}, {"sales-none", views.SalesPage(nothing)}, {"sales-client", views.SalesPage(one)}, {"sales-quiet", views.SalesPage(quiet)}, {"sales-error", views.SalesPage(failed)},
+		{"sales", views.SalesPage(full)}, {"sales-rule", views.OversellPage(rule)}, {"sales-monthly-cancel", views.MonthlyCancelPage(cancelled)}, {"sales-none", views.SalesPage(nothing)}, {"sales-client", views.SalesPage(one)}, {"sales-quiet", views.SalesPage(quiet)}, {"sales-disputed", views.SalesPage(lost)}, {"sales-error", views.SalesPage(failed)},
 	}
 }
 
