@@ -275,11 +275,15 @@ const (
 	slotProfit = 3
 )
 
+// mostBars is how many bars the chart has at most: the days of a month, which a phone
+// has room for. A longer period is drawn by the week, once for every width.
+const mostBars = 31
+
 // chart is what was sold day by day, split into what it cost, what went in fees and
 // what was kept.
 func (v Sales) chart() chart.Data {
 	d := chart.Data{
-		ID: "sold", Title: "Sold per day, split into your cost, fees and profit", Table: "the table below it", Currency: v.Sum.Revenue.Currency,
+		ID: "sold", Title: "Sold over time, split into your cost, fees and profit", Table: "the table below it", Currency: v.Sum.Revenue.Currency,
 		Series: []chart.Series{{Name: "Your cost", Slot: slotCost}, {Name: "Fees", Slot: slotFees}, {Name: "Profit", Slot: slotProfit}},
 	}
 	for i, day := range v.Days {
@@ -292,7 +296,7 @@ func (v Sales) chart() chart.Data {
 			d.Series[j].Values = append(d.Series[j].Values, chart.Money(m))
 		}
 	}
-	return d
+	return chart.Coarsen(d, mostBars)
 }
 
 // sold are the days on which something came in or went.
