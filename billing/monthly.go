@@ -161,7 +161,7 @@ func (s *Service) SettleMonthly(ctx context.Context, agency models.AgencyID, id 
 		if first.Status.Unpaid() || first.Status == models.PurchaseReview {
 			next.Status, next.StatusNote = models.PackageSubExpired, first.StatusNote
 		}
-		return s.saveMonthly(ctx, &next, asked)
+		return s.saveMonthly(ctx, &next, "", asked)
 	}
 	stripe, err := s.months.Monthly(ctx, row.Account, next.StripeID)
 	if err != nil {
@@ -174,7 +174,7 @@ func (s *Service) SettleMonthly(ctx context.Context, agency models.AgencyID, id 
 	if err := s.settleMonths(ctx, &next); err != nil {
 		return row, err
 	}
-	return s.saveMonthly(ctx, &next, asked)
+	return s.saveMonthly(ctx, &next, stripe.EndReason, asked)
 }
 
 // heedMonthly writes what Stripe says of a subscription into its row.
@@ -198,8 +198,8 @@ func heedMonthly(row *models.PackageSubscription, stripe *checkout.Subscription)
 }
 
 // saveMonthly writes a subscription's row unless a later answer was written
-// meanwhile.
-func (s *Service) saveMonthly(ctx context.Context, row *models.PackageSubscription, asked models.Time) (models.PackageSubscription, error) {
+// meanwhile, and tells both sides what they should know of it.
+func (s *Service) saveMonthly(ctx context.Context, row *models.PackageSubscription, why checkout.EndReason, asked models.Time) (models.PackageSubscription, error) {
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
 		var was models.PackageSubscription
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("agency_id = ? AND id = ?", row.AgencyID, row.ID).Take(&was).Error; err != nil {
@@ -213,8 +213,8 @@ func (s *Service) saveMonthly(ctx context.Context, row *models.PackageSubscripti
 		if err := tx.Where("agency_id = ? AND id = ?", row.AgencyID, row.ID).Select("*").Updates(row).Error; err != nil {
 			return err
 		}
-		if was.Status == row.Status {
-			return nil
+		if err := s.notifyEnd(tx, &was, row, why, asked); err != nil || was.Status == row.Status {
+			return err
 		}
 		if row.Status == models.PackageSubPastDue {
 			if err := s.notifyUnpaid(tx, row, asked); err != nil {

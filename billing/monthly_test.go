@@ -308,3 +308,100 @@ func TestAMonthWithoutStock(t *testing.T) {
 		})
 	}
 }
+
+// person is somebody of a client's.
+func (s *shop) person(t *testing.T, of *billing.Account, name string) models.User {
+	t.Helper()
+	u, err := s.CreateUser(t.Context(), billing.UserInput{Email: name + "@example.test", Name: name, By: "test"})
+	require.NoError(t, err)
+	require.NoError(t, s.AddMember(t.Context(), billing.MemberInput{
+		Agency: of.Agency.ID, User: u.ID, Role: models.RoleClient, SubAccount: of.SubAccount.ID, By: "test",
+	}))
+	return u
+}
+
+// A card that never works again: Stripe tries for two weeks and ends the package,
+// and both sides hear of it once.
+func TestAMonthlyPackageThatStripeEnds(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		sub := s.subscribes(t, acme, s.month(t, growth), "k")
+		olga, ann := s.joins(t, "olga", models.RoleOwner), s.person(t, acme, "ann")
+		require.Equal(t, http.StatusOK, s.sim(t, "subscriptions/"+sub.StripeID+"/card", url.Values{"card": {"4000000000000341"}}))
+		require.Equal(t, models.PackageSubPastDue, s.renew(t, sub).Status)
+		for range 20 {
+			s.later(t, 24*time.Hour)
+			require.NoError(t, s.simulator.Tick(t.Context()))
+		}
+		first := s.months(t, sub)[0]
+		s.monthly(t, first, models.PackageSubEnded)
+		for range 3 {
+			_, err := s.SettleMonthly(t.Context(), sub.AgencyID, sub.ID)
+			require.NoError(t, err)
+		}
+		client := s.says(t, acme, models.NoticeMonthEnded)
+		require.Contains(t, client, "Your monthly package of 10,000 credits for $60.00 has ended: its payment failed too often and is not tried again.")
+		require.NotContains(t, client, "Stripe")
+		require.Contains(t, s.says(t, s.account, models.NoticeMonthEnded), "The monthly package of acme, 10,000 credits for $60.00, has ended")
+		require.Contains(t, s.hears(t, ann.Email), "Your monthly package has ended")
+		require.Contains(t, s.hears(t, olga.Email), "The monthly package of acme has ended")
+		require.Zero(t, s.balance(t, s.account).Held, "its stock is free")
+	})
+}
+
+// Whoever ends a monthly package, the client hears when it ends, and why where that
+// is its agency's doing; the agency hears what it does not know.
+func TestTheEndOfAMonthlyPackageIsTold(t *testing.T) {
+	t.Parallel()
+	archive := func(t *testing.T, s *shop, acme *billing.Account) {
+		t.Helper()
+		_, err := s.ArchiveSubAccount(t.Context(), billing.Scope{}, billing.ArchiveInput{Agency: acme.Agency.ID, SubAccount: acme.SubAccount.ID, By: "test"})
+		require.NoError(t, err)
+	}
+	for _, c := range []struct {
+		name           string
+		end            func(t *testing.T, s *shop, acme *billing.Account, sub models.PackageSubscription)
+		client, agency string
+	}{
+		{"pool", func(t *testing.T, s *shop, acme *billing.Account, sub models.PackageSubscription) {
+			t.Helper()
+			require.NoError(t, s.ChangeSubAccount(t.Context(), billing.Scope{}, billing.SubAccountChange{
+				Agency: sub.AgencyID, SubAccount: acme.SubAccount.ID, Name: "acme", Funding: models.Pooled, PoolEvery: models.PoolCycle, By: "test",
+			}))
+		}, "Your AI uses credits of Shop now, so your monthly package of 10,000 credits for $60.00 ends in ", ""},
+		{"archive", func(t *testing.T, s *shop, acme *billing.Account, _ models.PackageSubscription) {
+			t.Helper()
+			archive(t, s, acme)
+		}, "Shop has closed your account, so your monthly package of 10,000 credits for $60.00 ends in ", ""},
+		{"cancel", func(t *testing.T, s *shop, acme *billing.Account, sub models.PackageSubscription) {
+			t.Helper()
+			_, err := s.CancelMonthly(t.Context(), sub.AgencyID, acme.Wallet, sub.ID, false, "test")
+			require.NoError(t, err)
+		}, "Your monthly package of 10,000 credits for $60.00 was cancelled: it ends in ", "The monthly package of acme, 10,000 credits for $60.00, was cancelled: it ends in "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			modelstest.Each(t, func(t *testing.T, db *models.DB) {
+				s, growth := openStall(t, db)
+				acme := s.client(t, "acme")
+				sub := s.subscribes(t, acme, s.month(t, growth), "k")
+				ann := s.person(t, acme, "ann")
+				c.end(t, s, acme, sub)
+				s.later(t, time.Minute)
+				s.later(t, time.Minute)
+				require.Contains(t, s.says(t, acme, models.NoticeMonthEnded), c.client)
+				require.Contains(t, s.hears(t, ann.Email), "Your monthly package ends")
+				sub = s.renew(t, sub)
+				require.Equal(t, models.PackageSubEnded, sub.Status)
+				s.says(t, acme, models.NoticeMonthEnded) // nothing new
+				if c.agency == "" {
+					require.Zero(t, s.told(t, s.account)[models.NoticeMonthEnded])
+					return
+				}
+				require.Contains(t, s.says(t, s.account, models.NoticeMonthEnded), c.agency)
+			})
+		})
+	}
+}

@@ -127,6 +127,7 @@ type audience struct {
 	voice  Voice
 	reply  string // where answers go
 	home   string // address of their portal
+	away   bool   // they are of a client that was put away: they have no entry
 	wants  map[models.UserID]map[want]bool
 }
 
@@ -172,8 +173,7 @@ func (s *Service) tellWallet(tx *gorm.DB, key []byte, part []models.Notice, now 
 	return tx.Model(&models.Notice{}).Where("agency_id = ? AND id IN ?", mine[0].AgencyID, ids[:len(mine)]).Update("told_at", now).Error
 }
 
-// audienceOf reads who hears of a wallet: an agency's team, or a client's people
-// while the client is there.
+// audienceOf reads who hears of a wallet: an agency's team, or a client's people.
 func (s *Service) audienceOf(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID) (*audience, error) {
 	out := &audience{}
 	if err := tx.Where("id = ?", agency).Take(&out.agency).Error; err != nil {
@@ -186,9 +186,7 @@ func (s *Service) audienceOf(tx *gorm.DB, agency models.AgencyID, wallet models.
 		if err := tx.Where("agency_id = ? AND wallet_id = ?", agency, wallet).Take(&sub).Error; err != nil {
 			return nil, err
 		}
-		if sub.Status != models.SubAccountActive {
-			return out, nil
-		}
+		out.away = sub.Status != models.SubAccountActive
 		out.circle.SubAccount, out.home = sub.ID, s.home(&out.agency)
 		out.voice.Client, out.voice.Platform, out.voice.Zone = true, "", Zone(sub.TimeZone)
 		brand, err := s.brandIn(tx, &out.agency)
@@ -253,6 +251,9 @@ func (s *Service) tellPerson(tx *gorm.DB, key []byte, who *audience, p *Person, 
 	family := map[string]int{}
 	for i := range all {
 		n := &all[i]
+		if who.away && n.Event != models.NoticeMonthEnded { // of their money they still hear
+			continue
+		}
 		inApp, mailed := who.wanted(p, n.Event, models.ChannelInApp), who.wanted(p, n.Event, models.ChannelMail)
 		if !inApp && !mailed {
 			continue
@@ -320,7 +321,10 @@ func (s *Service) mailNotice(tx *gorm.DB, key []byte, who *audience, p *Person, 
 // letter is notices as a mail.
 func (a *audience) letter(ns []*models.Notice) mail.Letter {
 	w := a.voice.Say(ns[0])
-	out := mail.Letter{Brand: a.voice.house(), Subject: w.Title, Lines: w.Lines, Button: w.Button, URL: a.home + w.Path}
+	out := mail.Letter{Brand: a.voice.house(), Subject: w.Title, Lines: w.Lines, Button: w.Button}
+	if w.Button != "" {
+		out.URL = a.home + w.Path
+	}
 	out.After = []string{"You get this because you look after " + a.whose() + " at " + a.voice.house() + "."}
 	if len(ns) == 1 {
 		return out
@@ -421,12 +425,12 @@ func EventsFor(client bool) []models.NoticeEvent {
 	if client {
 		return append(common, models.NoticeUpstreamPaused, models.NoticeExpiring, models.NoticePurchaseCredited, models.NoticePurchaseRefunded,
 			models.NoticeRefundFailed, models.NoticePaymentDisputed, models.NoticeDisputeDecided, models.NoticeTopUpDone, models.NoticeTopUpFailed, models.NoticeTopUpLimit, models.NoticeTopUpPaused,
-			models.NoticeMonthUnpaid, models.NoticeMonthSkipped, models.NoticeStandingSkipped, models.NoticeGiftRedeemed)
+			models.NoticeMonthUnpaid, models.NoticeMonthSkipped, models.NoticeMonthEnded, models.NoticeStandingSkipped, models.NoticeGiftRedeemed)
 	}
 	return append(common, models.NoticeExpiring, models.NoticePlanReset, models.NoticePlanPastDue, models.NoticePlanEnded,
 		models.NoticeTopUpDone, models.NoticeTopUpFailed, models.NoticeTopUpLimit, models.NoticeTopUpPaused,
 		models.NoticePurchaseCredited, models.NoticePurchaseRefunded, models.NoticeRefundFailed, models.NoticePaymentDisputed, models.NoticeDisputeDecided,
-		models.NoticePaymentWarned, models.NoticeSalesPaused, models.NoticeSalesResumed, models.NoticeSaleWaits, models.NoticeMonthUnpaid, models.NoticeMonthSkipped,
+		models.NoticePaymentWarned, models.NoticeSalesPaused, models.NoticeSalesResumed, models.NoticeSaleWaits, models.NoticeMonthUnpaid, models.NoticeMonthSkipped, models.NoticeMonthEnded,
 		models.NoticeSubAccountLow, models.NoticeSubAccountPaused, models.NoticeSubAccountBought, models.NoticeStandingSkipped,
 		models.NoticeRateChanged, models.NoticeReferralEarned, models.NoticeGiftRedeemed, models.NoticeSummaryWeekly)
 }

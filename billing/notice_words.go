@@ -75,6 +75,8 @@ func (v Voice) Say(n *models.Notice) NoticeWords {
 		}
 	case models.NoticeSaleWaits, models.NoticeMonthSkipped, models.NoticeMonthUnpaid:
 		return v.monthly(n.Event, f, now)
+	case models.NoticeMonthEnded:
+		return v.monthEnded(f, now)
 	case models.NoticeStandingSkipped:
 		return v.skipped(f, now)
 	case models.NoticeRateChanged:

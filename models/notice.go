@@ -40,6 +40,7 @@ const (
 	NoticeSaleWaits        NoticeEvent = "sale.waits"       // a client has paid for more than the agency has
 	NoticeMonthSkipped     NoticeEvent = "month.skipped"    // a month of a monthly package was not sold: the stock was short
 	NoticeMonthUnpaid      NoticeEvent = "month.unpaid"     // its payment failed
+	NoticeMonthEnded       NoticeEvent = "month.ended"      // a monthly package has ended, is to end, or goes on after all
 	NoticeStandingSkipped  NoticeEvent = "standing.skipped" // a monthly assignment could not be given
 	NoticeRateChanged      NoticeEvent = "rate.changed"
 	NoticeReferralEarned   NoticeEvent = "referral.earned"

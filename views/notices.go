@@ -166,6 +166,8 @@ func eventWords(e models.NoticeEvent) [2]string {
 		return [2]string{"A monthly package was not added", "There were too few credits to sell. Nobody was charged."}
 	case models.NoticeMonthUnpaid:
 		return [2]string{"The payment for a monthly package failed", ""}
+	case models.NoticeMonthEnded:
+		return [2]string{"A monthly package ends", "It was cancelled, or its payment failed too often."}
 	case models.NoticeStandingSkipped:
 		return [2]string{"Monthly credits were not given", "There were too few, or no room for them."}
 	case models.NoticeRateChanged:

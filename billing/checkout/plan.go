@@ -43,10 +43,22 @@ type Subscription struct {
 	CancelAtEnd bool        // it ends with the period
 	CancelAt    models.Time // it ends then: chosen at Stripe, or the period's end; 0: it goes on
 	EndedAt     models.Time // 0: it goes on
+	EndReason   EndReason
 	Live        bool
 	CreatedAt   models.Time
 	Invoice     Invoice // the latest
 }
+
+// EndReason is why a subscription ends at Stripe, "" while it does not or where
+// Stripe does not say.
+type EndReason string
+
+// The reasons.
+const (
+	EndRequested EndReason = "cancellation_requested"
+	EndDisputed  EndReason = "payment_disputed"
+	EndUnpaid    EndReason = "payment_failed" // the card was tried for the last time
+)
 
 // Invoice is what a period, or a change of plan, costs.
 type Invoice struct {
@@ -341,6 +353,9 @@ func readSubscription(s *stripe.Subscription) Subscription {
 	}
 	if s.Customer != nil {
 		out.Customer = s.Customer.ID
+	}
+	if s.CancellationDetails != nil {
+		out.EndReason = EndReason(s.CancellationDetails.Reason)
 	}
 	if s.Items != nil && len(s.Items.Data) > 0 {
 		item := s.Items.Data[0]

@@ -39,7 +39,7 @@ type Letter struct {
 	Subject string
 	Lines   []string // paragraphs before the button
 	Rows    []Row    // a short table under them
-	Button  string   // what the one button does
+	Button  string   // what the one button does; "" where nothing can be done by one
 	URL     string   // where it leads: an absolute address
 	After   []string // small print
 	Off     string   // address that turns mails like this off; "" for one that must go

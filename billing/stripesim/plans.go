@@ -44,6 +44,20 @@ const (
 	subCanceled   subscriptionStatus = "canceled"
 )
 
+// cancellation is why a subscription ends.
+type cancellation struct {
+	Comment  *string       `json:"comment"`
+	Feedback *string       `json:"feedback"`
+	Reason   *cancelReason `json:"reason"`
+}
+
+type cancelReason string
+
+const (
+	cancelRequested cancelReason = "cancellation_requested"
+	cancelUnpaid    cancelReason = "payment_failed"
+)
+
 type subscriptionFields struct {
 	ID                   string             `json:"id"`
 	AutomaticTax         automaticTax       `json:"automatic_tax"`
@@ -51,6 +65,7 @@ type subscriptionFields struct {
 	CancelAt             *int64             `json:"cancel_at"`
 	CancelAtPeriodEnd    bool               `json:"cancel_at_period_end"`
 	CanceledAt           *int64             `json:"canceled_at"`
+	Cancellation         cancellation       `json:"cancellation_details"`
 	Created              int64              `json:"created"`
 	Currency             string             `json:"currency"`
 	CurrentPeriodEnd     int64              `json:"current_period_end"`
@@ -502,26 +517,47 @@ func (c *call) finalize(in *invoice, at int64) {
 	c.emit("invoice.finalized", *in, at)
 }
 
-// charge tries to take what an open invoice asks for from the saved card.
+// charge tries to take what an open invoice asks for from the saved card, in its
+// turn: when it is declined, the next turn is set, or there is none any more.
 func (c *call) charge(in *invoice, at int64) *apiError {
 	in.NextPaymentAttempt = nil
+	if in.AmountRemaining > 0 {
+		in.AttemptCount++
+	}
+	if waits := retries(); int(in.AttemptCount) <= len(waits) {
+		in.NextPaymentAttempt = new(at + waits[max(0, in.AttemptCount-1)])
+	}
+	return c.attempt(in, at)
+}
+
+// chargeNow is charge because somebody asks for it: the turns stay what they are,
+// unless there was none yet.
+func (c *call) chargeNow(in *invoice, at int64) *apiError {
+	if in.AttemptCount == 0 {
+		return c.charge(in, at)
+	}
+	return c.attempt(in, at)
+}
+
+func (c *call) attempt(in *invoice, at int64) *apiError {
 	c.keep(c.state.Invoices.kind, in.ID)
 	if in.AmountRemaining == 0 {
 		c.paid(in, at)
 		return nil
 	}
 	in.Attempted = true
-	in.AttemptCount++
 	e := c.takeFrom(in, at)
 	if e == nil {
 		c.paid(in, at)
 		return nil
 	}
-	if waits := retries(); int(in.AttemptCount) <= len(waits) {
-		in.NextPaymentAttempt = new(at + waits[in.AttemptCount-1])
-	}
 	c.emit("invoice.payment_failed", *in, at)
-	if sub := c.state.Subscriptions.get(c.account, in.Subscription); sub != nil && sub.Status != subPastDue && sub.Status != subCanceled && sub.Status != subIncomplete {
+	sub := c.state.Subscriptions.get(c.account, in.Subscription)
+	switch {
+	case sub == nil || sub.Status == subCanceled || sub.Status == subIncomplete:
+	case in.BillingReason == "subscription_cycle" && in.AutoAdvance && in.NextPaymentAttempt == nil: // what Stripe does unless an account is set otherwise
+		c.end(sub, cancelUnpaid, at)
+	case sub.Status != subPastDue:
 		sub.Status = subPastDue
 		c.keep(c.state.Subscriptions.kind, sub.ID)
 		c.emit("customer.subscription.updated", *sub, at)
@@ -616,7 +652,7 @@ func (c *call) roll(s *subscription) {
 	at := s.CurrentPeriodEnd
 	c.keep(c.state.Subscriptions.kind, s.ID)
 	if s.CancelAtPeriodEnd {
-		c.end(s, at)
+		c.end(s, cancelRequested, at)
 		return
 	}
 	s.CurrentPeriodStart, s.CurrentPeriodEnd = at, s.after(at)
@@ -629,8 +665,8 @@ func (c *call) roll(s *subscription) {
 	c.emit("customer.subscription.updated", *s, at)
 }
 
-func (c *call) end(s *subscription, at int64) {
-	s.Status, s.EndedAt = subCanceled, &at
+func (c *call) end(s *subscription, why cancelReason, at int64) {
+	s.Status, s.EndedAt, s.Cancellation.Reason = subCanceled, &at, &why
 	if s.CanceledAt == nil {
 		s.CanceledAt = &at
 	}
@@ -743,9 +779,9 @@ func updateSubscription(c *call) (wire, *apiError) {
 	}
 	if f.has("cancel_at_period_end") {
 		if s.CancelAtPeriodEnd = f.truth("cancel_at_period_end"); s.CancelAtPeriodEnd {
-			s.CancelAt, s.CanceledAt = new(s.CurrentPeriodEnd), &now
+			s.CancelAt, s.CanceledAt, s.Cancellation.Reason = new(s.CurrentPeriodEnd), &now, new(cancelRequested)
 		} else {
-			s.CancelAt, s.CanceledAt = nil, nil
+			s.CancelAt, s.CanceledAt, s.Cancellation.Reason = nil, nil, nil
 		}
 	}
 	if f.err != nil {
@@ -793,7 +829,7 @@ func cancelSubscription(c *call) (wire, *apiError) {
 	if c.form.truth("invoice_now") || c.form.truth("prorate") {
 		return nil, invalid("prorate", "", "Only a cancellation without proration is simulated.")
 	}
-	c.end(s, seconds(c.now))
+	c.end(s, cancelRequested, seconds(c.now))
 	return c.render(*s)
 }
 
@@ -811,7 +847,7 @@ func payInvoice(c *call) (wire, *apiError) {
 	if in.Status == invoiceDraft {
 		c.finalize(in, now)
 	}
-	if e := c.charge(in, now); e != nil {
+	if e := c.chargeNow(in, now); e != nil {
 		return nil, e
 	}
 	return c.render(*in)
@@ -954,7 +990,7 @@ func (s *Server) submitPortal(w http.ResponseWriter, r *http.Request) {
 			if in == nil || in.Customer != p.Customer || in.Status != invoiceOpen {
 				return "There is nothing to pay on this invoice.", false
 			}
-			if e := c.charge(in, seconds(c.now)); e != nil {
+			if e := c.chargeNow(in, seconds(c.now)); e != nil {
 				return plainDecline(e), false
 			}
 			return "", true
