@@ -501,7 +501,11 @@ func (s *Service) CancelMonthly(ctx context.Context, agency models.AgencyID, wal
 	if keep == (row.CancelAt == 0) {
 		return row, nil
 	}
-	return s.cancelMonthly(ctx, &row, keep, by)
+	row, err = s.cancelMonthly(ctx, &row, keep, by)
+	if err != nil || !keep || !wallet.IsZero() || row.CancelAt > 0 {
+		return row, err
+	}
+	return row, s.db.InTx(ctx, func(tx *gorm.DB) error { return s.notifyKept(tx, &row, s.clock.Now()) })
 }
 
 func (s *Service) cancelMonthly(ctx context.Context, row *models.PackageSubscription, keep bool, by Actor) (models.PackageSubscription, error) {

@@ -16,6 +16,7 @@ const (
 	monthCancelled = "cancelled" // by the client, by its agency, or on Stripe's own pages
 	monthPooled    = "pooled"    // the client draws on its agency's credits
 	monthArchived  = "archived"
+	monthKept      = "kept" // it does not: its agency took the cancellation back
 )
 
 // notifyEnd tells both sides that a monthly package is to end, or has ended and
@@ -60,6 +61,19 @@ func (s *Service) notifyEnd(tx *gorm.DB, was, row *models.PackageSubscription, w
 	return s.notify(tx, n, now)
 }
 
+// notifyKept tells a client that its agency has taken a cancellation back: it pays
+// again, and may have been the one who cancelled.
+func (s *Service) notifyKept(tx *gorm.DB, row *models.PackageSubscription, now models.Time) error {
+	left, err := leftIn(tx, row.AgencyID, row.WalletID)
+	if err != nil {
+		return err
+	}
+	return s.notify(tx, notice{
+		agency: row.AgencyID, wallet: row.WalletID, event: models.NoticeMonthEnded, key: row.ID.String() + " kept " + now.RFC3339(),
+		facts: models.NoticeFacts{Credits: row.Credits, Amount: row.Price, Currency: row.Currency, Left: left, At: row.PeriodEnd, Reason: monthKept},
+	}, now)
+}
+
 // monthEnded tells that a monthly package ends, to the client or to who sold it.
 func (v Voice) monthEnded(f *models.NoticeFacts, now models.Time) NoticeWords {
 	w := NoticeWords{Title: "Your monthly package has ended", Button: "Buy credits", Path: cmp.Or(f.Path, "/buy")}
@@ -93,6 +107,10 @@ func (v Voice) monthEnded(f *models.NoticeFacts, now models.Time) NoticeWords {
 		w.Button, w.Path = "", ""
 		w.Lines = sentences(v.Agency+" has closed your account, so your monthly package of "+creditsWord(f.Credits)+forMoney(f)+" "+ends+". Nothing more is charged.",
 			"If that is a mistake, or you want money back for credits you have not used, write to "+v.Agency+".")
+	case f.Reason == monthKept:
+		w.Title, w.Button = "Your monthly package goes on", "See your packages"
+		w.Lines = sentences(v.Agency+" has taken the cancellation back: your monthly package of "+creditsWord(f.Credits)+forMoney(f)+" goes on."+spaced(v.left(f)),
+			"The next payment is made "+days(f.At, now, v.Zone)+". If you do not want that, cancel it before then.")
 	case f.Reason == monthPooled:
 		w.Button, w.Path = "See your account", "/"
 		w.Lines = sentences("Your AI uses credits of "+v.Agency+" now, so your monthly package of "+creditsWord(f.Credits)+forMoney(f)+" "+ends+". Nothing more is charged.",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -404,4 +405,31 @@ func TestTheEndOfAMonthlyPackageIsTold(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client that has cancelled is told when its agency takes that back: it pays again.
+func TestACancellationThatTheAgencyTakesBackIsTold(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		sub := s.subscribes(t, acme, s.month(t, growth), "k")
+		ann := s.person(t, acme, "ann")
+		for _, keep := range []bool{false, true, false} { // its own doing: nobody else takes anything back
+			_, err := s.CancelMonthly(t.Context(), sub.AgencyID, acme.Wallet, sub.ID, keep, "test")
+			require.NoError(t, err)
+		}
+		const ends, goes = "Your monthly package ends", "Your monthly package goes on"
+		require.Equal(t, []string{ends}, about(s.hears(t, ann.Email), ends, goes))
+		for range 2 {
+			_, err := s.CancelMonthly(t.Context(), sub.AgencyID, models.WalletID{}, sub.ID, true, "test")
+			require.NoError(t, err)
+		}
+		require.Equal(t, []string{ends, goes}, about(s.hears(t, ann.Email), ends, goes))
+	})
+}
+
+// about are the subjects that are among others.
+func about(subjects []string, of ...string) []string {
+	return slices.DeleteFunc(subjects, func(s string) bool { return !slices.Contains(of, s) })
 }

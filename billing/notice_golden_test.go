@@ -96,6 +96,7 @@ func sampleNotices(client bool) map[string][]models.Notice {
 	if client {
 		all["upstream-paused"] = []models.Notice{one(models.NoticeUpstreamPaused, models.NoticeFacts{Left: credits(500)})}
 		all["upstream-paused-pooled"] = []models.Notice{one(models.NoticeUpstreamPaused, models.NoticeFacts{})}
+		all["month-kept"] = []models.Notice{one(models.NoticeMonthEnded, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.At, f.Reason = credits(10_000), day(12), monthKept }), 6_000))}
 		all["month-pooled"] = []models.Notice{one(models.NoticeMonthEnded, dollars(models.NoticeFacts{Credits: credits(10_000), At: day(12), Reason: monthPooled}, 6_000))}
 		all["month-archived"] = []models.Notice{one(models.NoticeMonthEnded, dollars(models.NoticeFacts{Credits: credits(10_000), At: day(12), Reason: monthArchived}, 6_000))}
 		all["paused-cap"] = []models.Notice{one(models.NoticePaused, models.NoticeFacts{Credits: credits(5_000), Name: "day"})}
