@@ -373,8 +373,9 @@ func TestPausedSalesAreToldOnce(t *testing.T) {
 func TestADisconnectedAgencyIsTold(t *testing.T) {
 	t.Parallel()
 	modelstest.Each(t, func(t *testing.T, db *models.DB) {
-		s, _ := openStall(t, db)
+		s, growth := openStall(t, db)
 		agency, first := s.account.Agency.ID, s.connection(t, s.account.Agency.ID)
+		s.subscribes(t, s.client(t, "acme"), s.month(t, growth), "k")
 		s.later(t, time.Minute) // what was told before has nobody who hears it
 		olga := s.joins(t, "olga", models.RoleOwner)
 		ended := func(id string, at models.Time) {
@@ -388,6 +389,7 @@ func TestADisconnectedAgencyIsTold(t *testing.T) {
 			ended(id, s.clock.Now())
 			require.Equal(t, []string{left}, s.hears(t, olga.Email))
 		}
+		require.Contains(t, s.says(t, s.account, models.NoticeSalesPaused), "Stripe goes on charging your clients for 1 monthly package, and nothing is added here for that.")
 		s.later(t, time.Minute)
 		got, err := s.RefreshConnection(t.Context(), agency)
 		require.NoError(t, err)

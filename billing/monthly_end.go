@@ -74,6 +74,15 @@ func (s *Service) notifyKept(tx *gorm.DB, row *models.PackageSubscription, now m
 	}, now)
 }
 
+// monthsRunning counts the monthly packages that an account collects: Stripe goes on
+// with them when it is disconnected, and tells us nothing of it.
+func monthsRunning(tx *gorm.DB, of *models.StripeAccount) (int, error) {
+	var n int64
+	err := tx.Model(&models.PackageSubscription{}).Where("agency_id = ? AND account = ? AND status IN ?", of.AgencyID, of.Account,
+		[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}).Count(&n).Error
+	return int(n), err
+}
+
 // monthEnded tells that a monthly package ends, to the client or to who sold it.
 func (v Voice) monthEnded(f *models.NoticeFacts, now models.Time) NoticeWords {
 	w := NoticeWords{Title: "Your monthly package has ended", Button: "Buy credits", Path: cmp.Or(f.Path, "/buy")}

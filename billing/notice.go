@@ -144,7 +144,11 @@ func (s *Service) notifySales(tx *gorm.DB, was, next *models.StripeAccount, said
 		next.PausedAt, n.key = next.CheckedAt, next.CheckedAt.RFC3339()
 		n.facts = models.NoticeFacts{Reason: said.Disabled, Count: len(said.Due)}
 		if next.DisconnectedAt != 0 {
-			n.facts = models.NoticeFacts{Reason: disconnectedReason}
+			running, err := monthsRunning(tx, was)
+			if err != nil {
+				return err
+			}
+			n.facts = models.NoticeFacts{Reason: disconnectedReason, Count: running}
 		}
 	case next.Sells() && next.PausedAt != 0:
 		n.event, n.key = models.NoticeSalesResumed, next.PausedAt.RFC3339()

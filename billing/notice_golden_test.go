@@ -129,6 +129,7 @@ func sampleNotices(client bool) map[string][]models.Notice {
 	all["sales-paused"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: "Stripe is reviewing the account."})}
 	all["sales-paused-details"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: "Details are missing.", Count: 2})}
 	all["sales-disconnected"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: disconnectedReason})}
+	all["sales-disconnected-monthly"] = []models.Notice{one(models.NoticeSalesPaused, models.NoticeFacts{Reason: disconnectedReason, Count: 3})}
 	all["sales-resumed"] = []models.Notice{one(models.NoticeSalesResumed, models.NoticeFacts{})}
 	all["month-skipped"][0].Facts.Name, all["month-skipped"][0].Facts.Reason = "Acme Dental", "You don't sell more than you hold. Automatic top-up has not bought them."
 	for _, name := range []string{"month-unpaid", "month-ends", "month-ended", "month-failed", "month-disputed"} {

@@ -474,10 +474,14 @@ func (v Voice) outcome(event models.NoticeEvent, f *models.NoticeFacts) NoticeWo
 func (v Voice) salesPaused(f *models.NoticeFacts) NoticeWords {
 	clients := " Your clients keep what they have, and their AI goes on with it. Where they would buy they are asked to contact you."
 	if f.Reason == disconnectedReason {
+		way := "Was it a mistake, or do you want to sell through another account? Connect it, and your packages are on sale again."
+		if f.Count > 0 {
+			way = "Stripe goes on charging your clients for " + plural(f.Count, "monthly package") +
+				", and nothing is added here for that. Connect the account again, or end them at Stripe."
+		}
 		return NoticeWords{
-			Title: "Stripe is disconnected, so you can't sell",
-			Lines: sentences("Your Stripe account is disconnected from "+v.Platform+"."+clients,
-				"Was it a mistake, or do you want to sell through another account? Connect it, and your packages are on sale again."),
+			Title:  "Stripe is disconnected, so you can't sell",
+			Lines:  sentences("Your Stripe account is disconnected from "+v.Platform+"."+clients, way),
 			Button: "Connect Stripe", Path: cmp.Or(f.Path, "/packages/connect"),
 		}
 	}
