@@ -238,6 +238,7 @@ type cycle struct {
 	plan      models.PlanID // the agency's; zero: none
 	before    models.Time   // start of the one before
 	renews    bool
+	ends      models.Time    // the plan is cancelled, and ends then with this period; 0: it does not
 	allowance models.Credits // of an agency's plan; 0 on a client's
 	next      func(after models.Time) models.Time
 }
@@ -270,7 +271,13 @@ func cycleFrom(sub models.Subscription, a *Account, now models.Time) cycle {
 	}
 	c.next = func(after models.Time) models.Time {
 		_, _, end := period.Containing(sub.AnchorAt, zone, every, after)
+		if sub.CancelAt > 0 && sub.CancelAt <= end {
+			return models.Never // nothing comes after its end
+		}
 		return end
+	}
+	if sub.CancelAt > 0 && sub.CancelAt <= c.End {
+		c.ends = sub.CancelAt
 	}
 	if a.SubAccount == nil {
 		c.allowance = sub.Allowance

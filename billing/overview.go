@@ -55,6 +55,7 @@ type BalanceData struct {
 	Plan      models.Plan    // the agency's; zero on a client's page
 	Allowance models.Credits // plan credits the cycle began with; 0: none
 	ResetsAt  models.Time    // 0 when no allowance comes
+	EndsAt    models.Time    // the plan is cancelled and ends then; 0: it does not, or not with this period
 	HeldJobs  int64          // running jobs that hold credits
 	Kept      models.Credits // of what is held: stock kept for clients at the checkout
 	Assigned  models.Credits // assigned and spendable with clients, not in the balance; what was sold to them is theirs
@@ -181,7 +182,7 @@ func (s *Service) balanceData(ctx context.Context, a *Account, c cycle, now mode
 		return out, nil
 	}
 	out.Allowance = c.allowance
-	if c.renews {
+	if out.EndsAt = c.ends; c.renews && c.ends == 0 {
 		out.ResetsAt = c.End
 	}
 	if !c.plan.IsZero() {

@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -316,6 +317,33 @@ func TestAnchorsThroughALeapYear(t *testing.T) {
 			}
 		}
 		h.ledgerHolds()
+	})
+}
+
+// After its last period a cancelled plan gives nothing, and nobody counts on it: not
+// the balance, the forecast, the alarms nor the list of agencies.
+func TestACancelledPlanResetsNothing(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "starter", func(t *testing.T, h *house) {
+		_, sub, err := h.s.PlanOf(t.Context(), h.agency.ID)
+		require.NoError(t, err)
+		for range 6 {
+			h.spend(h.agency.WalletID, 10)
+			h.wait(24 * time.Hour)
+		}
+		comes := func() []models.Time {
+			t.Helper()
+			o := h.s.Overview(t.Context(), h.own)
+			require.NoError(t, errors.Join(o.BalanceErr, o.ForecastErr))
+			live, err := liveSubscription(h.db.Read, h.agency.ID)
+			require.NoError(t, err)
+			return []models.Time{o.Balance.ResetsAt, o.Balance.EndsAt, o.Forecast.ResetsAt, resetOf(&live, h.s.Now())}
+		}
+		require.Equal(t, []models.Time{sub.PeriodEnd, 0, sub.PeriodEnd, sub.PeriodEnd}, comes())
+		require.NoError(t, h.s.CancelOwnPlan(t.Context(), h.agency.ID, false, "user:o"))
+		require.Equal(t, []models.Time{0, sub.PeriodEnd, 0, 0}, comes())
+		require.NoError(t, h.s.CancelOwnPlan(t.Context(), h.agency.ID, true, "user:o"))
+		require.Equal(t, []models.Time{sub.PeriodEnd, 0, sub.PeriodEnd, sub.PeriodEnd}, comes())
 	})
 }
 

@@ -87,7 +87,7 @@ func (a *app) balanceCard(c echo.Context, o *billing.OverviewData) views.Balance
 	}
 	d, b := &o.Balance, o.Balance.Balance
 	out := views.Balance{
-		State: stateOf(&d.WalletView), Left: b.Left(), Plan: b.Plan, Allowance: d.Allowance, ResetsAt: d.ResetsAt, Pace: o.Pace.Word,
+		State: stateOf(&d.WalletView), Left: b.Left(), Plan: b.Plan, Allowance: d.Allowance, ResetsAt: d.ResetsAt, EndsAt: d.EndsAt, Pace: o.Pace.Word,
 		Purchased: b.Purchased, Assigned: b.Assigned, Bonus: b.Bonus, Excess: b.Excess, Held: b.Held - d.Kept, HeldJobs: d.HeldJobs, Kept: d.Kept, AssignedOut: d.Assigned,
 	}
 	v := visitOf(c)

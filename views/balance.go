@@ -18,7 +18,8 @@ type Balance struct {
 	Left      models.Credits // available − excess
 	Plan      models.Credits // plan credits left
 	Allowance models.Credits // plan credits this cycle began with; 0: no plan credits
-	ResetsAt  models.Time    // next allowance; unset when it is granted once
+	ResetsAt  models.Time    // next allowance; unset when none comes
+	EndsAt    models.Time    // the cancelled plan's last period ends then; unset: it goes on, or its allowance is granted once
 	Purchased models.Credits
 	Assigned  models.Credits
 	Bonus     models.Credits
@@ -223,6 +224,8 @@ func (b Balance) buckets(f Frame) []bucket {
 		switch {
 		case b.ResetsAt.IsSet():
 			text += ", " + resetWord(b.From) + " " + format.Days(b.ResetsAt, f.Now, f.zone())
+		case b.EndsAt.IsSet():
+			text += ", ends with your plan " + format.Days(b.EndsAt, f.Now, f.zone())
 		case b.Allowance > 0:
 			text += ", granted once"
 		}

@@ -51,6 +51,9 @@ func TestStateSaysWhatFollows(t *testing.T) {
 	b = Balance{State: StatePaused, Allowance: credit, ResetsAt: noon(time.December, 1)}
 	require.Contains(t, b.lines(f)[0], "AI replies are paused. Everything else keeps working.")
 	require.Contains(t, b.lines(f)[0], "in 7 days (Mon, Dec 1)")
+	require.Equal(t, " of 1, resets in 7 days (Mon, Dec 1)", b.buckets(f)[0].text)
+	b.ResetsAt, b.EndsAt = 0, noon(time.December, 1)
+	require.Equal(t, " of 1, ends with your plan in 7 days (Mon, Dec 1)", b.buckets(f)[0].text)
 	b.State, b.From = StateUpstreamPaused, "Northwind"
 	require.Equal(t, []string{"Your AI is paused. Northwind has been told and is working on it."}, b.lines(f))
 }
