@@ -29,7 +29,7 @@ type AlarmKind string
 const (
 	AlarmPercent AlarmKind = "percent" // of the period's plan credits, used
 	AlarmCredits AlarmKind = "credits" // left
-	AlarmDays    AlarmKind = "days"    // left at the wallet's pace, before plan credits come
+	AlarmDays    AlarmKind = "days"    // left at the wallet's pace, before credits come by themselves
 )
 
 // AlarmLine is a threshold of a wallet. Its people hear of it when it is
@@ -84,6 +84,7 @@ type alarmed struct {
 	lines   []AlarmLine
 	crossed []crossedLine
 	sub     models.Subscription // of an agency's own wallet
+	comes   models.Time         // when credits come by themselves: plan credits, or a client's monthly ones; 0: none do
 	pool    plight              // of the pool that feeds it
 	drawn   models.Credits      // on the pool, in the span of its cap
 	now     models.Time
@@ -154,12 +155,26 @@ func readAlarm(tx *gorm.DB, v *ledger.View, now models.Time) (*alarmed, error) {
 	}
 	if !a.client() {
 		a.sub, err = liveSubscription(tx, v.Wallet.AgencyID)
+		a.comes = resetOf(&a.sub, now)
 		return a, err
 	}
 	if fed(&v.Wallet) {
-		err = a.readPool(tx)
+		if err := a.readPool(tx); err != nil {
+			return nil, err
+		}
 	}
-	return a, err
+	if a.own() {
+		incomes, err := incomesOf(tx, v.Wallet.AgencyID, v.Wallet.ID, now)
+		if err != nil {
+			return nil, err
+		}
+		for _, in := range incomes[v.Wallet.ID] {
+			if a.comes == 0 || in.at < a.comes {
+				a.comes = in.at
+			}
+		}
+	}
+	return a, nil
 }
 
 // readPool reads how the pool stands that feeds a client, and what the client has
@@ -354,13 +369,13 @@ func (a *alarmed) planLeft() models.Credits {
 	return sum
 }
 
-// pace is what the wallet uses within a span, or until the reset if that comes
-// sooner; 0 when its pace is not known. The clock keeps a day's worth in the
-// wallet's row (Service.refreshThresholds).
+// pace is what the wallet uses within a span, or until credits come by themselves if
+// that is sooner, as its forecast counts on them; 0 when its pace is not known. The
+// clock keeps a day's worth in the wallet's row (Service.refreshThresholds).
 func (a *alarmed) pace(span time.Duration) models.Credits {
 	day := 24 * time.Hour
-	if end := a.sub.PeriodEnd; a.sub.Every == models.EveryMonth && end > a.now {
-		rest := end.Sub(a.now)
+	if a.comes > a.now {
+		rest := a.comes.Sub(a.now)
 		day, span = min(day, rest), min(span, rest)
 	}
 	c, err := models.MulDiv(int64(a.Wallet.CriticalAt), int64(span), int64(day))
@@ -371,11 +386,11 @@ func (a *alarmed) pace(span time.Duration) models.Credits {
 }
 
 // runsOutAt is when the credits end at the wallet's pace; 0 when that is not
-// known, comes after the reset or lies more than a month ahead.
+// known, comes after the next ones or lies more than a month ahead.
 func (a *alarmed) runsOutAt() models.Time {
 	const day = 24 * time.Hour
 	perDay := a.pace(day)
-	if end := a.sub.PeriodEnd; a.sub.Every == models.EveryMonth && end > a.now && end.Sub(a.now) < day {
+	if a.comes > a.now && a.comes.Sub(a.now) < day {
 		return 0 // what is left of the day is no day's pace
 	}
 	if perDay <= 0 || a.left() <= 0 {
@@ -386,7 +401,7 @@ func (a *alarmed) runsOutAt() models.Time {
 		return 0
 	}
 	at := a.now.Add(time.Duration(ahead))
-	if a.sub.Every == models.EveryMonth && a.sub.PeriodEnd > 0 && at >= a.sub.PeriodEnd {
+	if a.comes > 0 && at >= a.comes {
 		return 0
 	}
 	return at
@@ -494,11 +509,7 @@ func (a *alarmed) occasion(of string) string {
 
 // facts are what a notice about the wallet's credits says.
 func (a *alarmed) facts() models.NoticeFacts {
-	f := models.NoticeFacts{Left: a.left(), Held: a.Wallet.Held, RunsOutAt: a.runsOutAt()}
-	if a.sub.Every == models.EveryMonth && a.sub.Allowance > 0 && a.sub.PeriodEnd > a.now {
-		f.ResetsAt = a.sub.PeriodEnd
-	}
-	return f
+	return models.NoticeFacts{Left: a.left(), Held: a.Wallet.Held, RunsOutAt: a.runsOutAt(), ResetsAt: a.comes}
 }
 
 // tellLow tells that credits are low or almost gone, and an agency of its client.
@@ -679,6 +690,7 @@ func (s *Service) summary(ctx context.Context, agency *models.Agency, at, now mo
 	if a.sub, err = liveSubscription(s.db.Read.WithContext(ctx), agency.ID); err != nil {
 		return notice{}, err
 	}
+	a.comes = resetOf(&a.sub, now)
 	f := a.facts()
 	f.Credits, f.Count, f.At = used.Credits, used.Clients, from
 	return notice{agency: agency.ID, wallet: agency.WalletID, event: models.NoticeSummaryWeekly, key: to.RFC3339(), facts: f}, nil

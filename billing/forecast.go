@@ -349,6 +349,48 @@ func incomesOf(tx *gorm.DB, agency models.AgencyID, client models.WalletID, now 
 	return out, nil
 }
 
+// resetOf is when an agency's next plan credits come; 0: none come.
+func resetOf(sub *models.Subscription, now models.Time) models.Time {
+	if sub.Every != models.EveryMonth || sub.Allowance <= 0 || sub.PeriodEnd <= now || sub.PeriodEnd == models.Never ||
+		sub.CancelAt > 0 && sub.CancelAt <= sub.PeriodEnd {
+		return 0
+	}
+	return sub.PeriodEnd
+}
+
+// nextIncomes is when the next credits come to clients by themselves, by wallet: all
+// that the forecasts of incomesOf count on, for every agency.
+func nextIncomes(tx *gorm.DB, now models.Time) (map[models.WalletID]models.Time, error) {
+	out := map[models.WalletID]models.Time{}
+	sooner := func(w models.WalletID, at models.Time) {
+		if was, ok := out[w]; !ok || at < was {
+			out[w] = at
+		}
+	}
+	var given []struct {
+		WalletID models.WalletID
+		Day      int
+		TimeZone string
+	}
+	if err := tx.Table("standing_assignments st").Select("sa.wallet_id, st.day, st.time_zone").
+		Joins("JOIN sub_accounts sa ON sa.agency_id = st.agency_id AND sa.id = st.sub_account_id").
+		Where("st.ended_at = 0 AND sa.status = ?", models.SubAccountActive).Scan(&given).Error; err != nil {
+		return nil, err
+	}
+	for i := range given {
+		_, next := turnsOf(given[i].Day, Zone(given[i].TimeZone), now)
+		sooner(given[i].WalletID, next)
+	}
+	var paid []models.PackageSubscription
+	if err := tx.Select("wallet_id", "period_end").Where("status = ? AND cancel_at = 0 AND period_end > ?", models.PackageSubActive, now).Find(&paid).Error; err != nil {
+		return nil, err
+	}
+	for i := range paid {
+		sooner(paid[i].WalletID, paid[i].PeriodEnd)
+	}
+	return out, nil
+}
+
 // forecastOf is the forecast of an account's own wallet. A client's counts on what
 // it gets every month.
 func (s *Service) forecastOf(tx *gorm.DB, a *Account, v ledger.View, c cycle, now models.Time) (Forecast, error) {

@@ -99,6 +99,10 @@ func sampleNotices(client bool) map[string][]models.Notice {
 		all["month-kept"] = []models.Notice{one(models.NoticeMonthEnded, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.At, f.Reason = credits(10_000), day(12), monthKept }), 6_000))}
 		all["month-pooled"] = []models.Notice{one(models.NoticeMonthEnded, dollars(models.NoticeFacts{Credits: credits(10_000), At: day(12), Reason: monthPooled}, 6_000))}
 		all["month-archived"] = []models.Notice{one(models.NoticeMonthEnded, dollars(models.NoticeFacts{Credits: credits(10_000), At: day(12), Reason: monthArchived}, 6_000))}
+		all["low-monthly"] = []models.Notice{one(models.NoticeLow, with(func(f *models.NoticeFacts) { f.Days, f.RunsOutAt, f.ResetsAt = 3, day(3), day(5) }))}
+		all["low-until-monthly"] = []models.Notice{one(models.NoticeLow, with(func(f *models.NoticeFacts) { f.Credits, f.ResetsAt = credits(20_000), day(5) }))}
+		all["critical-monthly"] = []models.Notice{one(models.NoticeCritical, with(func(f *models.NoticeFacts) { f.RunsOutAt, f.ResetsAt = day(1), day(5) }))}
+		all["paused-until-monthly"] = []models.Notice{one(models.NoticePaused, models.NoticeFacts{ResetsAt: day(5)})}
 		all["paused-cap"] = []models.Notice{one(models.NoticePaused, models.NoticeFacts{Credits: credits(5_000), Name: "day"})}
 		return all
 	}
@@ -110,6 +114,7 @@ func sampleNotices(client bool) map[string][]models.Notice {
 		f.Percent, f.Credits, f.RunsOutAt, f.ResetsAt = 75, credits(100_000), day(3), day(5)
 	}))}
 	all["low-used-up"] = []models.Notice{one(models.NoticeLow, with(func(f *models.NoticeFacts) { f.Percent, f.Credits, f.ResetsAt = 100, credits(100_000), day(5) }))}
+	all["critical-until-reset"] = []models.Notice{one(models.NoticeCritical, with(func(f *models.NoticeFacts) { f.RunsOutAt, f.ResetsAt = day(1), day(5) }))}
 	all["paused-until-reset"] = []models.Notice{one(models.NoticePaused, models.NoticeFacts{ResetsAt: day(5)})}
 	all["paused-by-platform"] = []models.Notice{one(models.NoticePaused, with(func(f *models.NoticeFacts) { f.Reason = haltedReason }))}
 	all["plan-reset"] = []models.Notice{one(models.NoticePlanReset, models.NoticeFacts{Credits: credits(100_000), ResetsAt: day(31)})}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
 
+	"refill/billing/ledger"
 	"refill/billing/problem"
 	"refill/models"
 	"refill/models/modelstest"
@@ -219,6 +220,39 @@ func TestDaysLeftAreTheClocks(t *testing.T) {
 		require.Equal(t, []string{"wallet.critical"}, h.heard(acme.Wallet))
 		h.spend(acme.Wallet, 10)
 		require.Empty(t, h.heard(acme.Wallet))
+	})
+}
+
+// A client's credits that last until its next monthly ones are not low, in the alarm
+// as in the forecast; those that do not are.
+func TestMonthlyCreditsAreCountedOn(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "", func(t *testing.T, h *house) {
+		acme := h.client("acme", models.Prepaid, "")
+		h.stock(20_000, 1_000)
+		h.assign(acme, 1_000)
+		for range 6 {
+			h.spend(acme.Wallet, 100)
+			h.wait(24 * time.Hour)
+		}
+		require.Empty(t, h.heard(acme.Wallet), "400 left at 100 a day")
+		tomorrow := h.s.Now().Add(24 * time.Hour)
+		_, err := h.s.SetStanding(t.Context(), Scope{Agency: h.agency.ID}, StandingInput{
+			Agency: h.agency.ID, SubAccount: acme.SubAccount.ID, Credits: credits(500), Day: tomorrow.In(time.UTC).Day(), Unused: models.UnusedStays, By: "test",
+		})
+		require.NoError(t, err)
+		h.wait(2 * time.Hour) // the clock looks at everybody's pace
+		h.spend(acme.Wallet, 200)
+		require.Empty(t, h.heard(acme.Wallet), "200 last two days, and more come tomorrow")
+		outlook, err := h.s.Outlook(t.Context(), acme, 0)
+		require.NoError(t, err)
+		require.Equal(t, ForecastPastReset, outlook.Forecast.Kind)
+		require.Equal(t, ledger.StateHealthy, h.wallet(acme).State)
+		h.spend(acme.Wallet, 150)
+		require.Equal(t, []string{"wallet.critical"}, h.heard(acme.Wallet), "50 do not last until then")
+		outlook, err = h.s.Outlook(t.Context(), acme, 0)
+		require.NoError(t, err)
+		require.Equal(t, ForecastRunsOut, outlook.Forecast.Kind)
 	})
 }
 

@@ -143,11 +143,17 @@ func (v Voice) left(f *models.NoticeFacts) string {
 
 // lasts tells when the credits end, or that they last.
 func (v Voice) lasts(f *models.NoticeFacts, now models.Time) string {
+	reset := "your reset"
+	if v.Client {
+		reset = "your next monthly credits"
+	}
 	switch {
 	case f.RunsOutAt > now && f.ResetsAt > now:
-		return "At your pace they run out " + days(f.RunsOutAt, now, v.Zone) + ", before your reset on " + date(f.ResetsAt, now, v.Zone) + "."
+		return "At your pace they run out " + days(f.RunsOutAt, now, v.Zone) + ", before " + reset + " on " + date(f.ResetsAt, now, v.Zone) + "."
 	case f.RunsOutAt > now:
 		return "At your pace they run out " + days(f.RunsOutAt, now, v.Zone) + "."
+	case f.ResetsAt > now && v.Client:
+		return "Your next monthly credits come " + days(f.ResetsAt, now, v.Zone) + "."
 	case f.ResetsAt > now:
 		return "Your plan credits reset " + days(f.ResetsAt, now, v.Zone) + "."
 	}
@@ -184,9 +190,14 @@ func (v Voice) critical(f *models.NoticeFacts, now models.Time) NoticeWords {
 	}
 	when := "."
 	if f.ResetsAt > now {
-		when = " until your plan credits come on " + date(f.ResetsAt, now, v.Zone) + " or you buy some."
+		what := "your plan credits"
+		if v.Client {
+			what = "your next monthly credits"
+		}
+		when = " until " + what + " come on " + date(f.ResetsAt, now, v.Zone) + " or you buy some."
 	}
-	w.Lines = sentences(v.left(f)+" At your pace that is less than a day.", "When they are used, "+v.stops()+when)
+	pauses, meanwhile, _ := strings.Cut(v.stops(), ". ")
+	w.Lines = sentences(v.left(f)+" At your pace that is less than a day.", "When they are used, "+pauses+when+" "+meanwhile+".")
 	return w
 }
 
@@ -210,10 +221,14 @@ func (v Voice) paused(f *models.NoticeFacts, now models.Time) NoticeWords {
 			Button: "See your account", Path: "/",
 		}
 	case v.Client:
+		again := "Buying credits starts it again at once."
+		if f.ResetsAt > now {
+			again = "It starts again at once when you buy credits, or with your next monthly credits " + days(f.ResetsAt, now, v.Zone) + "."
+		}
 		return NoticeWords{
 			Title: "Your AI assistant is paused",
 			Lines: sentences("Your AI assistant is paused because there are no credits left. Messages still arrive; people can answer by hand."+spaced(below(f.Left)),
-				"Buying credits starts it again at once."),
+				again),
 			Button: "Buy credits", Path: cmp.Or(f.Path, "/buy"),
 		}
 	}

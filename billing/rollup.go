@@ -220,7 +220,7 @@ type paceRow struct {
 	UsageRolled models.Time
 	TimeZone    string
 	Chosen      bool        // its people chose thresholds
-	PeriodEnd   models.Time // of the agency's wallet; 0 where nothing resets
+	PeriodEnd   models.Time // when credits come by themselves, plan credits or a client's monthly ones; 0: none do
 	Paid        models.Credits
 }
 
@@ -230,6 +230,7 @@ func (s *Service) thresholds(ctx context.Context, now models.Time) ([]newLevels,
 	const week = models.Time(7 * 24 * time.Hour / time.Microsecond)
 	var rows []paceRow
 	var stale []models.Wallet
+	var incomes map[models.WalletID]models.Time
 	err := s.db.Snapshot(ctx, func(tx *gorm.DB) error {
 		// SQLite joins in the order of a CROSS JOIN: each agency's days by their key.
 		// A week of local days is at most an hour or two longer than 168 hours; a
@@ -243,8 +244,13 @@ func (s *Service) thresholds(ctx context.Context, now models.Time) ([]newLevels,
 			JOIN agencies a ON a.id = p.agency_id
 			JOIN wallets w ON w.agency_id = p.agency_id AND w.id = p.paid_wallet_id
 			LEFT JOIN alarms l ON l.agency_id = w.agency_id AND l.wallet_id = w.id
-			LEFT JOIN subscriptions s ON s.agency_id = a.id AND s.ended_at = 0 AND s.every = 'month' AND w.id = a.wallet_id`,
+			LEFT JOIN subscriptions s ON s.agency_id = a.id AND s.ended_at = 0 AND s.every = 'month' AND w.id = a.wallet_id
+				AND s.allowance > 0 AND (s.cancel_at = 0 OR s.cancel_at > s.period_end)`,
 			week+2*hour).Scan(&rows).Error; err != nil {
+			return err
+		}
+		var err error
+		if incomes, err = nextIncomes(tx, now); err != nil {
 			return err
 		}
 		return tx.Where("low_at <> 0 OR critical_at <> 0").Find(&stale).Error
@@ -257,6 +263,9 @@ func (s *Service) thresholds(ctx context.Context, now models.Time) ([]newLevels,
 	for i := range rows {
 		r := &rows[i]
 		current[r.WalletID] = true
+		if at, ok := incomes[r.WalletID]; ok {
+			r.PeriodEnd = at
+		}
 		low, critical, err := r.levels(now)
 		if err != nil {
 			return nil, err
@@ -276,8 +285,9 @@ func (s *Service) thresholds(ctx context.Context, now models.Time) ([]newLevels,
 	return changed, nil
 }
 
-// levels are a wallet's thresholds: pace × min(7 days, time to the reset) and
-// pace × min(1 day, the same); none under three days of data.
+// levels are a wallet's thresholds: pace × min(7 days, time to the next credits that
+// come by themselves) and pace × min(1 day, the same), so that a wallet whose forecast
+// lasts past them is not low; none under three days of data.
 func (r *paceRow) levels(now models.Time) (low, critical models.Credits, err error) {
 	zone := Zone(r.TimeZone)
 	from := max(daysBack(r.UsageRolled, zone, paceDays), period.DayStart(r.UsedAt, zone))
