@@ -576,7 +576,7 @@ func (s *Service) tellAgency(tx *gorm.DB, a *alarmed, event models.NoticeEvent, 
 	}
 	f.Name, f.Path = sub.Name, "/sub-accounts/"+sub.ID.String()
 	if a.own() {
-		f.Path += "/assign"
+		f.Path += assignPath
 	}
 	return s.notify(tx, notice{
 		agency: sub.AgencyID, wallet: a.Wallet.PoolWalletID, event: event, key: fmt.Sprintf("%s #%d", sub.ID, a.row.Told), facts: f,

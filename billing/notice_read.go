@@ -37,9 +37,11 @@ func (s *Service) NoticesOf(ctx context.Context, a *Account, user models.UserID,
 		models.Notice
 
 		ReadAt models.Time
+		Member bool
 	}
-	q := s.db.Read.WithContext(ctx).Table("notices n").Select("n.*, c.read_at").
+	q := s.db.Read.WithContext(ctx).Table("notices n").Select("n.*, c.read_at, COALESCE(m.role, '') = ? AS member", models.RoleMember).
 		Joins("JOIN notice_copies c ON c.agency_id = n.agency_id AND c.notice_id = n.id").
+		Joins("LEFT JOIN members m ON m.agency_id = c.agency_id AND m.user_id = c.user_id").
 		Where("c.agency_id = ? AND c.user_id = ? AND c.in_app AND n.agency_id = ? AND n.wallet_id = ?", a.Agency.ID, user, a.Agency.ID, a.Wallet)
 	if !before.IsZero() {
 		q = q.Where("c.notice_id < ?", before)
@@ -51,6 +53,7 @@ func (s *Service) NoticesOf(ctx context.Context, a *Account, user models.UserID,
 	out := make([]Told, len(rows))
 	for i := range rows {
 		n := &rows[i].Notice
+		voice.Member = rows[i].Member
 		out[i] = Told{ID: n.ID, Event: n.Event, At: n.CreatedAt, Words: voice.Say(n), Unread: rows[i].ReadAt == 0}
 	}
 	return out, nil

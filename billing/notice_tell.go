@@ -307,7 +307,9 @@ func familyOf(e models.NoticeEvent) string {
 const familyClients = "sub_account"
 
 func (s *Service) mailNotice(tx *gorm.DB, key []byte, who *audience, p *Person, ns []*models.Notice, now models.Time) (models.Mail, error) {
-	letter := who.letter(ns)
+	to := *who
+	to.voice.Member = p.Role == models.RoleMember
+	letter := to.letter(ns)
 	of := string(ns[0].Event)
 	if len(ns) > 1 {
 		of = familyOf(ns[0].Event)

@@ -22,6 +22,7 @@ type NoticeWords struct {
 // Voice is whom a notice speaks to.
 type Voice struct {
 	Client   bool
+	Member   bool   // of an agency, who reads along: may not buy, sell or assign
 	Agency   string // its name
 	Portal   string // to a client, what the portal is called; "" Agency
 	Platform string
@@ -30,6 +31,24 @@ type Voice struct {
 
 // Say puts a notice into words.
 func (v Voice) Say(n *models.Notice) NoticeWords {
+	w := v.say(n)
+	switch { // pages that a member may not enter
+	case !v.Member:
+	case w.Path == connectPath:
+		w.Button, w.Path = "See your packages", "/packages"
+	case strings.HasSuffix(w.Path, assignPath):
+		w.Button, w.Path = "See "+n.Facts.Name, strings.TrimSuffix(w.Path, assignPath)
+	}
+	return w
+}
+
+// Where notices lead that only somebody who may buy and sell is let in.
+const (
+	connectPath = "/packages/connect"
+	assignPath  = "/assign" // below a sub-account
+)
+
+func (v Voice) say(n *models.Notice) NoticeWords {
 	f, now := &n.Facts, n.CreatedAt
 	switch n.Event {
 	case models.NoticeLow:
@@ -497,10 +516,10 @@ func (v Voice) salesPaused(f *models.NoticeFacts) NoticeWords {
 		return NoticeWords{
 			Title:  "Stripe is disconnected, so you can't sell",
 			Lines:  sentences("Your Stripe account is disconnected from "+v.Platform+"."+clients, way),
-			Button: "Connect Stripe", Path: cmp.Or(f.Path, "/packages/connect"),
+			Button: "Connect Stripe", Path: cmp.Or(f.Path, connectPath),
 		}
 	}
-	w := NoticeWords{Title: "Stripe has paused your sales", Button: "See how it stands", Path: cmp.Or(f.Path, "/packages/connect")}
+	w := NoticeWords{Title: "Stripe has paused your sales", Button: "See how it stands", Path: cmp.Or(f.Path, connectPath)}
 	way := "Your Stripe account says what can be done. Your packages are on sale again by themselves once Stripe takes payments."
 	if f.Count > 0 {
 		w.Button = "See what Stripe needs"

@@ -75,6 +75,43 @@ func TestAClientIsTold(t *testing.T) {
 	})
 }
 
+// Whoever reads a notice may enter the page that it leads to.
+func TestANoticeLeadsItsReaderWhereTheyMayGo(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		p := newPortal(t, db)
+		now := p.billing.Now()
+		want := map[string]int{}
+		for _, client := range []bool{false, true} {
+			wallet, readers := p.northwind.WalletID, []string{"owner", "billing", "member"}
+			if client {
+				wallet, readers = p.acme.WalletID, []string{"client"}
+			}
+			for i, e := range billing.EventsFor(client) {
+				n := models.Notice{AgencyID: p.northwind.ID, ID: models.NewID[models.NoticeID](now), WalletID: wallet, Event: e, Occasion: "test", DueAt: now, CreatedAt: now}
+				n.Facts.Name = "Acme"
+				if e == models.NoticeSubAccountLow || e == models.NoticeSubAccountPaused {
+					n.Facts.Path = "/sub-accounts/" + p.acme.ID.String() + "/assign"
+				}
+				require.NoError(t, db.Write.Create(&n).Error)
+				for _, who := range readers {
+					want[who] = i + 1
+				}
+			}
+		}
+		require.NoError(t, p.billing.RunDue(t.Context(), p.billing.Now()))
+		for who, events := range want {
+			reader := p.as(who)
+			links := reader.get("/notices").doc().Find("main li a.btn")
+			require.GreaterOrEqual(t, links.Length(), events-2, "%s: all but those that come by mail only", who)
+			for _, at := range links.EachIter() {
+				href := at.AttrOr("href", "")
+				require.Equal(t, http.StatusOK, reader.get(href).StatusCode, "%s is led to %s by %q", who, href, at.Text())
+			}
+		}
+	})
+}
+
 // An owner chooses for the team, and everybody for themselves.
 func TestTheTeamChoosesWhatItHears(t *testing.T) {
 	t.Parallel()
