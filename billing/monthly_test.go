@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -172,6 +173,36 @@ func TestAMonthlyPackage(t *testing.T) {
 		require.Len(t, s.months(t, sub), 2)
 		_, err = s.CancelMonthly(t.Context(), sub.AgencyID, acme.Wallet, sub.ID, false, "test")
 		require.True(t, problem.Is(err, "subscription_ended"), "%v", err)
+	})
+}
+
+// An end that was set at Stripe, by its own date, is taken back like any other.
+func TestAnEndSetAtStripeIsTakenBack(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		sub := s.subscribes(t, acme, s.month(t, growth), "k")
+		for _, how := range []url.Values{
+			{"cancel_at": {strconv.FormatInt(sub.PeriodEnd.Go().Unix(), 10)}},
+			{"cancel_at": {strconv.FormatInt(sub.PeriodEnd.Add(-24*time.Hour).Go().Unix(), 10)}},
+			{"cancel_at_period_end": {"true"}},
+		} {
+			s.atStripe(t, sub.Account, "subscriptions/"+sub.StripeID, how)
+			sub, err := s.SettleMonthly(t.Context(), sub.AgencyID, sub.ID)
+			require.NoError(t, err)
+			require.NotZero(t, sub.CancelAt)
+			sub, err = s.CancelMonthly(t.Context(), sub.AgencyID, acme.Wallet, sub.ID, true, "test")
+			require.NoError(t, err)
+			require.Zero(t, sub.CancelAt, "%v", how)
+		}
+		sub = s.renew(t, sub)
+		require.Equal(t, models.PackageSubActive, sub.Status)
+		require.Len(t, s.months(t, sub), 2)
+		s.atStripe(t, sub.Account, "subscriptions/"+sub.StripeID, url.Values{"cancel_at": {strconv.FormatInt(sub.PeriodEnd.Add(-24*time.Hour).Go().Unix(), 10)}})
+		s.later(t, sub.PeriodEnd.Sub(s.clock.Now())-time.Hour)
+		require.NoError(t, s.simulator.Tick(t.Context()))
+		s.monthly(t, s.months(t, sub)[0], models.PackageSubEnded)
 	})
 }
 

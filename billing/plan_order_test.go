@@ -3,6 +3,7 @@ package billing_test
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
@@ -169,6 +170,15 @@ func TestAPlansLife(t *testing.T) {
 			require.NoError(t, s.CancelOwnPlan(t.Context(), s.account.Agency.ID, keep, "user:o"))
 			require.Equal(t, !keep, s.own(t).Sub.CancelAt == s.own(t).Sub.PeriodEnd)
 		}
+		// An end by a date, as Stripe's own pages set it, is taken back like any other.
+		require.NoError(t, s.CancelOwnPlan(t.Context(), s.account.Agency.ID, true, "user:o"))
+		own = s.own(t)
+		s.atStripe(t, "", "subscriptions/"+own.Sub.StripeID, url.Values{"cancel_at": {strconv.FormatInt(own.Sub.PeriodEnd.Add(-time.Hour).Go().Unix(), 10)}})
+		require.NoError(t, s.SettlePlan(t.Context(), s.account.Agency.ID))
+		require.Equal(t, own.Sub.PeriodEnd.Add(-time.Hour), s.own(t).Sub.CancelAt)
+		require.NoError(t, s.CancelOwnPlan(t.Context(), s.account.Agency.ID, true, "user:o"))
+		require.Zero(t, s.own(t).Sub.CancelAt)
+		require.NoError(t, s.CancelOwnPlan(t.Context(), s.account.Agency.ID, false, "user:o"))
 		s.pass(t, month)
 		own = s.own(t)
 		require.Equal(t, models.SubscriptionCancelled, own.Sub.Status)

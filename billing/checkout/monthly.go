@@ -67,7 +67,7 @@ func (g *Gateway) Monthly(ctx context.Context, account, id string) (Subscription
 // CancelMonthly has a client's subscription end with the month that is paid, or
 // takes that back.
 func (g *Gateway) CancelMonthly(ctx context.Context, account, id string, atEnd bool, idempotencyKey string) (Subscription, error) {
-	return g.updatePlan(ctx, account, id, idempotencyKey, &stripe.SubscriptionParams{CancelAtPeriodEnd: &atEnd})
+	return g.cancelAtEnd(ctx, account, id, atEnd, idempotencyKey)
 }
 
 // EndMonthly ends a client's subscription at once and gives up what of it is not

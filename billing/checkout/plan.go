@@ -228,7 +228,26 @@ func (g *Gateway) SwitchPlan(ctx context.Context, p PlanSwitch) (Subscription, e
 
 // CancelPlan has a subscription end with its paid period, or takes that back.
 func (g *Gateway) CancelPlan(ctx context.Context, subscription string, atEnd bool, idempotencyKey string) (Subscription, error) {
-	return g.updatePlan(ctx, "", subscription, idempotencyKey, &stripe.SubscriptionParams{CancelAtPeriodEnd: &atEnd})
+	return g.cancelAtEnd(ctx, "", subscription, atEnd, idempotencyKey)
+}
+
+// cancelAtEnd has a subscription end with its period, or go on. What goes on has
+// neither the mark nor a date: Stripe sets a date beside the mark, on its own pages an
+// end may be a date alone, and a call may change only one of the two.
+func (g *Gateway) cancelAtEnd(ctx context.Context, account, id string, atEnd bool, key string) (Subscription, error) {
+	if atEnd {
+		return g.updatePlan(ctx, account, id, key, &stripe.SubscriptionParams{CancelAtPeriodEnd: &atEnd})
+	}
+	now, err := g.subscription(ctx, account, id)
+	if err == nil && now.CancelAtEnd {
+		now, err = g.updatePlan(ctx, account, id, key, &stripe.SubscriptionParams{CancelAtPeriodEnd: &atEnd})
+	}
+	if err == nil && now.CancelAt.IsSet() {
+		params := &stripe.SubscriptionParams{}
+		params.AddExtra("cancel_at", "") // this version of stripe-go can't write that it is unset
+		now, err = g.updatePlan(ctx, account, id, key+":date", params)
+	}
+	return now, err
 }
 
 func (g *Gateway) updatePlan(ctx context.Context, account, id, key string, params *stripe.SubscriptionParams) (Subscription, error) {

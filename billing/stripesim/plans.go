@@ -227,7 +227,7 @@ func planRoutes(v1 func(string, []string, handler)) {
 	v1("GET /v1/subscriptions", listing("customer", "status"), listSubscriptions)
 	v1("GET /v1/subscriptions/{id}", nil, one(func(s *state) *table[subscription] { return s.Subscriptions }, "subscription", "id"))
 	v1("POST /v1/subscriptions/{id}", []string{
-		"cancel_at_period_end", "items[][id]", "items[][price]", "proration_behavior", "proration_date", "payment_behavior", "metadata[*]",
+		"cancel_at", "cancel_at_period_end", "items[][id]", "items[][price]", "proration_behavior", "proration_date", "payment_behavior", "metadata[*]",
 	}, updateSubscription)
 	v1("DELETE /v1/subscriptions/{id}", []string{"invoice_now", "prorate"}, cancelSubscription)
 	v1("GET /v1/invoices", listing("customer", "subscription", "status"), listInvoices)
@@ -622,8 +622,8 @@ func (c *call) renewPlans() {
 		var do func()
 		first := now + 1
 		for _, r := range c.state.Subscriptions.Rows {
-			if s := r.Object; s.Status != subCanceled && s.CurrentPeriodEnd < first {
-				first, do = s.CurrentPeriodEnd, func() { c.account = r.Account; c.roll(s) }
+			if s := r.Object; s.Status != subCanceled && s.next() < first {
+				first, do = s.next(), func() { c.account = r.Account; c.roll(s) }
 			}
 		}
 		for _, r := range c.state.Invoices.Rows {
@@ -649,9 +649,9 @@ func (c *call) renewPlans() {
 
 // roll begins a subscription's next period, or ends it.
 func (c *call) roll(s *subscription) {
-	at := s.CurrentPeriodEnd
+	at := s.next()
 	c.keep(c.state.Subscriptions.kind, s.ID)
-	if s.CancelAtPeriodEnd {
+	if s.CancelAtPeriodEnd || s.CancelAt != nil && *s.CancelAt <= at {
 		c.end(s, cancelRequested, at)
 		return
 	}
@@ -777,19 +777,51 @@ func updateSubscription(c *call) (wire, *apiError) {
 			return nil, e
 		}
 	}
-	if f.has("cancel_at_period_end") {
-		if s.CancelAtPeriodEnd = f.truth("cancel_at_period_end"); s.CancelAtPeriodEnd {
-			s.CancelAt, s.CanceledAt, s.Cancellation.Reason = new(s.CurrentPeriodEnd), &now, new(cancelRequested)
-		} else {
-			s.CancelAt, s.CanceledAt, s.Cancellation.Reason = nil, nil, nil
-		}
-	}
-	if f.err != nil {
-		return nil, f.err
+	if e := c.readEnd(s, now); e != nil {
+		return nil, e
 	}
 	c.keep(c.state.Subscriptions.kind, s.ID)
 	c.emit("customer.subscription.updated", *s, now)
 	return c.render(*s)
+}
+
+// readEnd reads whether a subscription is to end: with its period, by a mark that has
+// a date beside it, or on a date alone. The mark taken back leaves such a date.
+func (c *call) readEnd(s *subscription, now int64) *apiError {
+	f := c.form
+	switch {
+	case f.has("cancel_at") && f.has("cancel_at_period_end"):
+		return invalid("cancel_at", "", "Received both cancel_at_period_end and cancel_at parameters. Please pass in only one.")
+	case f.has("cancel_at") && f.values["cancel_at"] == "":
+		s.CancelAtPeriodEnd, s.CancelAt = false, nil
+	case f.has("cancel_at"):
+		at, _ := f.integer("cancel_at")
+		if f.err == nil && at <= now {
+			return invalid("cancel_at", "", "The cancel_at timestamp must be in the future.")
+		}
+		s.CancelAtPeriodEnd, s.CancelAt = false, &at
+	case f.has("cancel_at_period_end"):
+		if was := s.CancelAtPeriodEnd; f.truth("cancel_at_period_end") {
+			s.CancelAtPeriodEnd, s.CancelAt = true, new(s.CurrentPeriodEnd)
+		} else if was {
+			s.CancelAtPeriodEnd, s.CancelAt = false, nil
+		}
+	default:
+		return f.err
+	}
+	s.CanceledAt, s.Cancellation.Reason = nil, nil
+	if s.CancelAt != nil {
+		s.CanceledAt, s.Cancellation.Reason = &now, new(cancelRequested)
+	}
+	return f.err
+}
+
+// next is when a subscription's period ends, or the subscription if that is sooner.
+func (s *subscription) next() int64 {
+	if s.CancelAt != nil {
+		return min(s.CurrentPeriodEnd, *s.CancelAt)
+	}
+	return s.CurrentPeriodEnd
 }
 
 // switchPrice puts a subscription on another price; a card that refuses what that
