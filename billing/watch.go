@@ -62,7 +62,7 @@ func (s *Service) watchDue(ctx context.Context, now models.Time) error {
 // others that wait.
 func (s *Service) watchOne(ctx context.Context, at *models.Stirred, now models.Time) error {
 	err := s.db.InTx(ctx, func(tx *gorm.DB) error {
-		return s.ledger.Reconsider(ctx, tx, at.AgencyID, at.WalletID, now, func(v ledger.View) (ledger.Window, error) {
+		return s.ledger.Reconsider(ctx, tx, at.AgencyID, at.WalletID, now, func(v ledger.View, now models.Time) (ledger.Window, error) {
 			w := ledger.AnyLeft()
 			for _, watch := range s.watchers() {
 				asked, err := watch(ctx, tx, &v, now)

@@ -78,9 +78,10 @@ func (l *Ledger) Stirred(ctx context.Context, most int) ([]models.Stirred, error
 }
 
 // Reconsider locks a wallet that stirred, shows how it stands to look, and opens
-// the window that look asks for. It looks at nothing that somebody else has
-// looked at meanwhile. Errors: not_found.
-func (l *Ledger) Reconsider(ctx context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, now models.Time, look func(View) (Window, error)) error {
+// the window that look asks for. It stands as of now, or of the last booking where
+// that is dated later: a look takes a while, and other clocks may be ahead. It looks
+// at nothing that somebody else has looked at meanwhile. Errors: not_found.
+func (l *Ledger) Reconsider(ctx context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, now models.Time, look func(View, models.Time) (Window, error)) error {
 	c, err := l.lock(ctx, tx, agency, wallet)
 	if err != nil {
 		return err
@@ -89,8 +90,10 @@ func (l *Ledger) Reconsider(ctx context.Context, tx *gorm.DB, agency models.Agen
 	if taken.Error != nil || taken.RowsAffected == 0 {
 		return taken.Error
 	}
-	v := viewOf(c.accounts[wallet], now)
-	w, err := look(v)
+	a := c.accounts[wallet]
+	now = max(now, a.LastAt)
+	v := viewOf(a, now)
+	w, err := look(v, now)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
@@ -18,7 +19,7 @@ import (
 func (w *world) reconsider(t *testing.T, wallet models.WalletID, window ledger.Window) (looked bool, err error) {
 	t.Helper()
 	err = w.db.InTx(t.Context(), func(tx *gorm.DB) error {
-		return w.ledger.Reconsider(t.Context(), tx, w.agency, wallet, start, func(v ledger.View) (ledger.Window, error) {
+		return w.ledger.Reconsider(t.Context(), tx, w.agency, wallet, start, func(v ledger.View, _ models.Time) (ledger.Window, error) {
 			require.Equal(t, wallet, v.Wallet.ID)
 			looked = true
 			return window, nil
@@ -43,6 +44,29 @@ func (w *world) stirred(t *testing.T) []models.WalletID {
 		out = append(out, r.WalletID)
 	}
 	return out
+}
+
+// A look takes a while, and what is booked meanwhile is dated after its beginning: it
+// is seen all the same. Else the window is opened around what was left before, and the
+// way back into it is a crossing that nobody notices.
+func TestALookSeesWhatIsBookedAfterItsTime(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		later := start.Add(time.Second)
+		w.grant(t, w.wallet, models.SourcePurchase, 10, func(r *ledger.GrantRequest) { r.At = later })
+		require.NoError(t, w.db.InTx(t.Context(), func(tx *gorm.DB) error {
+			return w.ledger.Reconsider(t.Context(), tx, w.agency, w.wallet, start, func(v ledger.View, at models.Time) (ledger.Window, error) {
+				require.Equal(t, credits(10), v.Balance.Left())
+				require.Equal(t, later, at)
+				return ledger.Window{Below: credits(5), From: credits(100)}, nil
+			})
+		}))
+		r := w.request("a", 8)
+		r.At = later
+		w.charge(t, r)
+		require.Contains(t, w.stirred(t), w.wallet)
+	})
 }
 
 func TestAWalletStirsOnceWhenItLeavesItsWindow(t *testing.T) {
