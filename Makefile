@@ -132,7 +132,7 @@ lighthouse: build e2e/node_modules ## Hold the first pages to Lighthouse's bars,
 	@cd e2e && LIGHTHOUSE=$(LIGHTHOUSE_DIR)/node_modules/lighthouse/cli/index.js REFILL_BINARY=$(CURDIR)/$(BINARY) node --test lighthouse.mjs
 
 # The tests whose size REFILL_FAULTS raises.
-FAULTS := TestCreditsFollow|TestEvery|TestReconcil|TestManyRenew|TestAClockThat|TestACaptureRaces|TestForged|TestPaymentsThatClear|TopUp|TestLedgerBehaves|TestAFamilys|TestHowABatch|TestAWalletIsLinear|TestNobodyMints|TestTheLimitBeyond|TestTheSalesPage
+FAULTS := TestCreditsFollow|TestEvery|TestReconcil|TestManyRenew|TestAClockThat|TestACaptureRaces|TestForged|TestPaymentsThatClear|TopUp|TestAHundredCharges|TestLedgerBehaves|TestAFamilys|TestHowABatch|TestAWalletIsLinear|TestNobodyMints|TestTheLimitBeyond|TestTheSalesPage
 
 # What a long run says of itself: what it tried, by which seed, what it found.
 REPORT := grep -vE '^(=== |PASS$$|testing: warning)|^ +--- PASS|\[(no tests? |rapid\] OK)'

@@ -22,3 +22,10 @@ func (f *Forecast) RunsOutWith(left models.Credits, now models.Time, zone *time.
 		lots: []*models.Lot{{Source: models.SourcePurchase, Granted: left, Remaining: left, ExpiresAt: models.Never}},
 	}).RunsOutAt
 }
+
+// LookAtWallets looks at the wallets that left their watch, and TopUpsDue tops up those
+// that are due: two of RunDue's jobs, each by itself.
+func (s *Service) LookAtWallets(ctx context.Context) error { return s.watchDue(ctx, s.clock.Now()) }
+
+// TopUpsDue is said with LookAtWallets.
+func (s *Service) TopUpsDue(ctx context.Context) error { return s.topUpsDue(ctx, s.clock.Now()) }

@@ -40,6 +40,7 @@ type shop struct {
 	box     string
 	account *billing.Account
 
+	gateway   *checkout.Gateway
 	simulator *stripesim.Server
 	meanwhile atomic.Pointer[func(*http.Request)] // what happens before Stripe's answer arrives
 }
@@ -76,6 +77,7 @@ func openShop(t *testing.T, db *models.DB, presetName, plan string, more ...func
 	}
 	gateway, err := checkout.New(cfg)
 	require.NoError(t, err)
+	s.gateway = gateway
 	led, err := ledger.Open(t.Context(), db, ledger.Options{})
 	require.NoError(t, err)
 	s.Service, err = billing.New(billing.Config{DB: db, Ledger: led, Clock: s.clock, Payments: gateway, BaseURL: "http://localhost:1"})
