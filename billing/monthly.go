@@ -30,6 +30,7 @@ type MonthlyPayments interface {
 	CancelMonthly(ctx context.Context, account, id string, atEnd bool, idempotencyKey string) (checkout.Subscription, error)
 	MonthlyInvoices(ctx context.Context, account, subscription string, from models.Time, each func(checkout.Invoice) error) error
 	InvoicePayment(ctx context.Context, account, id string) (checkout.Invoice, checkout.Session, error)
+	EndMonthly(ctx context.Context, account, id string) (checkout.Subscription, error)
 	GiveUpInvoice(ctx context.Context, account string, i *checkout.Invoice) error
 	MonthlyPortal(ctx context.Context, account, customer, returnURL string) (string, error)
 }
@@ -170,6 +171,14 @@ func (s *Service) SettleMonthly(ctx context.Context, agency models.AgencyID, id 
 	if stripe.Reference != row.ID.String() || stripe.Live != row.Live {
 		return row, fmt.Errorf("subscription %s: Stripe's is of %q, live %t", row.ID, stripe.Reference, stripe.Live)
 	}
+	if stripe.Status == checkout.SubscriptionUnpaid {
+		// Its agency has Stripe keep what nobody pays. It would go on for ever, unpaid
+		// and with an invoice a month, and keep the client from buying it anew.
+		if stripe, err = s.months.EndMonthly(ctx, row.Account, next.StripeID); err != nil {
+			return row, paymentUnavailable(err)
+		}
+		stripe.EndReason = checkout.EndUnpaid
+	}
 	heedMonthly(&next, &stripe)
 	if err := s.settleMonths(ctx, &next); err != nil {
 		return row, err
@@ -186,14 +195,14 @@ func heedMonthly(row *models.PackageSubscription, stripe *checkout.Subscription)
 	switch stripe.Status {
 	case checkout.SubscriptionActive, checkout.SubscriptionTrialing:
 		row.Status = models.PackageSubActive
-	case checkout.SubscriptionPastDue, checkout.SubscriptionUnpaid, checkout.SubscriptionPaused:
+	case checkout.SubscriptionPastDue, checkout.SubscriptionPaused:
 		row.Status = models.PackageSubPastDue
 		row.StatusNote = "The last payment did not go through. It is tried again; change the card if it will not work."
 	case checkout.SubscriptionCanceled:
 		row.Status, row.EndedAt = models.PackageSubEnded, stripe.EndedAt
 	case checkout.SubscriptionNeverPaid:
 		row.Status = models.PackageSubExpired
-	case checkout.SubscriptionIncomplete:
+	case checkout.SubscriptionIncomplete, checkout.SubscriptionUnpaid: // the latter is ended at once
 	}
 }
 

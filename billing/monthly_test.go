@@ -383,6 +383,32 @@ func TestAMonthlyPackageThatStripeEnds(t *testing.T) {
 	})
 }
 
+// An agency may have set its Stripe to keep what nobody pays. Such a package would
+// be there for ever, and its client could not buy it again: it ends as any other.
+func TestAMonthlyPackageThatStripeKeepsUnpaid(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		pkg := s.month(t, growth)
+		sub := s.subscribes(t, acme, pkg, "k")
+		require.Equal(t, http.StatusOK, s.sim(t, "subscriptions/"+sub.StripeID+"/card", url.Values{"card": {"4000000000000341"}}))
+		require.Equal(t, models.PackageSubPastDue, s.renew(t, sub).Status)
+		require.Equal(t, http.StatusOK, s.sim(t, "subscriptions/"+sub.StripeID+"/unpaid", nil))
+		first := s.months(t, sub)[0]
+		s.monthly(t, first, models.PackageSubEnded)
+		s.later(t, 40*24*time.Hour)
+		require.NoError(t, s.simulator.Tick(t.Context()))
+		_, err := s.SettleMonthly(t.Context(), sub.AgencyID, sub.ID)
+		require.NoError(t, err)
+		require.Contains(t, s.says(t, acme, models.NoticeMonthEnded), "has ended: its payment failed too often and is not tried again.")
+		require.Zero(t, s.balance(t, s.account).Held, "its stock is free")
+		require.Len(t, s.months(t, sub), 2, "no month after the one that was not paid")
+		again := s.subscribes(t, acme, pkg, "k2")
+		require.NotEqual(t, sub.ID, again.ID)
+	})
+}
+
 // Whoever ends a monthly package, the client hears when it ends, and why where that
 // is its agency's doing; the agency hears what it does not know.
 func TestTheEndOfAMonthlyPackageIsTold(t *testing.T) {

@@ -41,6 +41,7 @@ const (
 	subTrialing   subscriptionStatus = "trialing"
 	subActive     subscriptionStatus = "active"
 	subPastDue    subscriptionStatus = "past_due"
+	subUnpaid     subscriptionStatus = "unpaid" // the last try failed, and its account keeps it
 	subCanceled   subscriptionStatus = "canceled"
 )
 
@@ -496,7 +497,9 @@ func (c *call) newInvoice(sub *subscription, reason string, lines []invoiceLine,
 		in.Subtotal += in.Items[i].Amount
 	}
 	in.owe(sub)
-	in.NextPaymentAttempt = new(at + draftTime)
+	if in.AutoAdvance = sub.Status != subUnpaid; in.AutoAdvance {
+		in.NextPaymentAttempt = new(at + draftTime)
+	}
 	create(c, c.state.Invoices, in.ID, in)
 	sub.LatestInvoice = &in.ID
 	c.keep(c.state.Subscriptions.kind, sub.ID)
@@ -557,7 +560,7 @@ func (c *call) attempt(in *invoice, at int64) *apiError {
 	case sub == nil || sub.Status == subCanceled || sub.Status == subIncomplete:
 	case in.BillingReason == "subscription_cycle" && in.AutoAdvance && in.NextPaymentAttempt == nil: // what Stripe does unless an account is set otherwise
 		c.end(sub, cancelUnpaid, at)
-	case sub.Status != subPastDue:
+	case sub.Status != subPastDue && sub.Status != subUnpaid:
 		sub.Status = subPastDue
 		c.keep(c.state.Subscriptions.kind, sub.ID)
 		c.emit("customer.subscription.updated", *sub, at)
@@ -607,7 +610,7 @@ func (c *call) paid(in *invoice, at int64) {
 	in.AttemptCount, in.PaidAt = max(1, in.AttemptCount), &at
 	c.keep(c.state.Invoices.kind, in.ID)
 	c.emit("invoice.paid", *in, at)
-	if sub := c.state.Subscriptions.get(c.account, in.Subscription); sub != nil && sub.Status == subPastDue {
+	if sub := c.state.Subscriptions.get(c.account, in.Subscription); sub != nil && (sub.Status == subPastDue || sub.Status == subUnpaid) {
 		sub.Status = subActive
 		c.keep(c.state.Subscriptions.kind, sub.ID)
 		c.emit("customer.subscription.updated", *sub, at)
@@ -1086,19 +1089,48 @@ func (s *Server) doorCard(w http.ResponseWriter, r *http.Request) {
 		refuse(w, e)
 		return
 	}
-	var sub *subscription
+	s.onSubscription(w, r, func(c *call, sub *subscription) (map[string]any, *apiError) {
+		c.saveCard(sub.Customer, number, method{ExpMonth: 12, ExpYear: 2034})
+		return map[string]any{"customer": sub.Customer, "last4": lastFour(number)}, nil
+	})
+}
+
+// doorUnpaid is POST /_sim/subscriptions/{id}/unpaid: the last try has failed, and
+// the account is set to keep such subscriptions instead of ending them.
+func (s *Server) doorUnpaid(w http.ResponseWriter, r *http.Request) {
+	s.onSubscription(w, r, func(c *call, sub *subscription) (map[string]any, *apiError) {
+		if sub.Status != subPastDue {
+			return nil, invalid("", "", "Only a subscription that is past due can become unpaid.")
+		}
+		sub.Status = subUnpaid
+		c.keep(c.state.Subscriptions.kind, sub.ID)
+		for _, row := range c.state.Invoices.Rows {
+			if in := row.Object; in.Subscription == sub.ID && in.NextPaymentAttempt != nil {
+				in.NextPaymentAttempt, in.AutoAdvance = nil, false
+				c.keep(c.state.Invoices.kind, in.ID)
+			}
+		}
+		c.emit("customer.subscription.updated", *sub, seconds(c.now))
+		return map[string]any{"status": sub.Status}, nil
+	})
+}
+
+// onSubscription acts on one subscription of any account, and answers what f gives.
+func (s *Server) onSubscription(w http.ResponseWriter, r *http.Request, f func(*call, *subscription) (map[string]any, *apiError)) {
+	e := notFound("subscription", r.PathValue("id"), "id")
+	var answer map[string]any
 	err := s.act(r.Context(), origin{base: "http://" + r.Host}, func(c *call) {
 		if found := c.state.Subscriptions.find(r.PathValue("id")); found != nil {
-			c.account, sub = found.Account, found.Object
-			c.saveCard(sub.Customer, number, method{ExpMonth: 12, ExpYear: 2034})
+			c.account = found.Account
+			answer, e = f(c, found.Object)
 		}
 	})
 	switch {
 	case err != nil:
 		refuse(w, broken("%v", err))
-	case sub == nil:
-		refuse(w, notFound("subscription", r.PathValue("id"), "id"))
+	case e != nil:
+		refuse(w, e)
 	default:
-		tell(w, http.StatusOK, map[string]any{"customer": sub.Customer, "last4": lastFour(number)})
+		tell(w, http.StatusOK, answer)
 	}
 }

@@ -84,6 +84,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /_sim/refunds/{id}", s.doorRefund)
 	mux.HandleFunc("POST /_sim/disputes/{id}", s.doorDispute)
 	mux.HandleFunc("POST /_sim/subscriptions/{id}/card", s.doorCard)
+	mux.HandleFunc("POST /_sim/subscriptions/{id}/unpaid", s.doorUnpaid)
 	mux.HandleFunc("POST /_sim/payment_methods/{id}", s.doorMethod)
 	mux.HandleFunc("POST /_sim/accounts", s.doorAddAccount)
 	mux.HandleFunc("POST /_sim/accounts/{id}", s.doorSetAccount)
