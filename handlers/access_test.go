@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -441,15 +440,7 @@ func (p *portal) things() map[string]thing {
 	purchase, theirs := bought(p.northwind, "credits-2000", true), bought(p.bluebird, "credits-2000", true)
 	bought(p.northwind, "credits-35000", true) // enough for every sale
 	acmeSale, spareSale, mapleSale := sale(p.acme.WalletID, growth, true), sale(spare.WalletID, growth, true), sale(p.maple.WalletID, other, true)
-	month := func(of models.Purchase) string {
-		row := models.PackageSubscription{
-			AgencyID: of.AgencyID, ID: models.NewID[models.PackageSubID](of.CreatedAt), WalletID: of.WalletID, PackageID: of.PackageID, Title: of.Title,
-			Credits: of.Credits, Price: of.Price, Currency: of.Currency, Account: of.Account, Status: models.PackageSubActive, PurchaseID: of.ID,
-			PeriodStart: of.CreatedAt, PeriodEnd: of.CreatedAt.Add(30 * 24 * time.Hour), CheckedAt: of.CreatedAt, CreatedAt: of.CreatedAt,
-		}
-		must(p.db.Write.Create(&row).Error)
-		return row.ID.String()
-	}
+	month := func(of models.Purchase) string { return p.everyMonth(of).ID.String() }
 	open, openTheirs := bought(p.northwind, "credits-2000", false), bought(p.bluebird, "credits-2000", false)
 	acmeOpen, mapleOpen := sale(p.acme.WalletID, growth, false), sale(p.maple.WalletID, other, false)
 	moved := func(a models.Agency, s models.SubAccount) string {

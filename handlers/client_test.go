@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,6 +20,18 @@ import (
 func (p *portal) sells() models.Package {
 	p.t.Helper()
 	return p.selling(p.northwind)
+}
+
+// everyMonth makes a monthly package that runs of a sale.
+func (p *portal) everyMonth(of models.Purchase) models.PackageSubscription { //nolint:gocritic // a test's own
+	p.t.Helper()
+	row := models.PackageSubscription{
+		AgencyID: of.AgencyID, ID: models.NewID[models.PackageSubID](of.CreatedAt), WalletID: of.WalletID, PackageID: of.PackageID, Title: of.Title,
+		Credits: of.Credits, Price: of.Price, Currency: of.Currency, Account: of.Account, Status: models.PackageSubActive, PurchaseID: of.ID,
+		PeriodStart: of.CreatedAt, PeriodEnd: of.CreatedAt.Add(30 * 24 * time.Hour), CheckedAt: of.CreatedAt, CreatedAt: of.CreatedAt,
+	}
+	require.NoError(p.t, p.db.Write.Create(&row).Error)
+	return row
 }
 
 func (p *portal) selling(agency models.Agency) models.Package {
@@ -152,7 +165,14 @@ func TestWhatClientsSeeWhileTheirAgencyTakesNoMoney(t *testing.T) {
 		p := newPortal(t, db)
 		growth := p.sells()
 		b := p.as("client")
+		account, err := p.billing.AccountOf(t.Context(), p.acme.WalletID)
+		require.NoError(t, err)
+		sale, err := p.billing.BuyPackage(t.Context(), billing.PackageInput{Account: account, Package: growth.ID.String(), Key: "monthly", By: "test"})
+		require.NoError(t, err)
+		p.everyMonth(sale)
 		front := b.get("/buy")
+		require.Contains(t, words(front.doc().Find("section[aria-labelledby=monthly]")), "Next payment")
+		require.NotZero(t, front.doc().Find("section[aria-labelledby=monthly]").Find("button, a").Length())
 		require.Equal(t, 1, front.doc().Find("input[name=pack]").Length())
 		balance := words(b.get("/").doc().Find("[data-balance]"))
 		for name, change := range map[string]map[string]any{
@@ -163,6 +183,15 @@ func TestWhatClientsSeeWhileTheirAgencyTakesNoMoney(t *testing.T) {
 			shut := b.get("/buy")
 			require.Contains(t, words(shut.doc().Find("main")), "Contact Northwind Agency to add credits.", name)
 			require.Zero(t, shut.doc().Find("input[name=pack]").Length(), name)
+			monthly := shut.doc().Find("section[aria-labelledby=monthly]")
+			if lost := name == "left"; lost {
+				require.Contains(t, words(monthly), "Not collected here any more")
+				require.Contains(t, words(monthly), "Ask Northwind Agency to end it")
+				require.Zero(t, monthly.Find("button, a").Length(), "nothing that cannot work is offered")
+				require.Contains(t, words(p.as("owner").get("/sales").doc().Find("section[aria-labelledby=monthly]")), "Connect that account again, or end it at Stripe.")
+			} else {
+				require.Contains(t, words(monthly), "Next payment")
+			}
 			require.NotContains(t, shut.body, "Stripe", "whose trouble it is, is the agency's business")
 			tried := b.fill("/", "/buy", url.Values{"pack": {growth.ID.String()}, "attempt": {name}})
 			require.Equal(t, http.StatusConflict, tried.StatusCode, name)
@@ -170,7 +199,7 @@ func TestWhatClientsSeeWhileTheirAgencyTakesNoMoney(t *testing.T) {
 			require.Contains(t, words(b.get("/calculator?c=1500").doc().Find("main")), "Ask Northwind Agency for a price.", name)
 		}
 		var opened int64
-		require.NoError(t, db.Read.Model(&models.Purchase{}).Where("package_id IS NOT NULL").Count(&opened).Error)
+		require.NoError(t, db.Read.Model(&models.Purchase{}).Where("package_id IS NOT NULL AND id <> ?", sale.ID).Count(&opened).Error)
 		require.Zero(t, opened)
 		require.NoError(t, db.Write.Model(&models.StripeAccount{}).Where("agency_id = ?", p.northwind.ID).
 			Updates(map[string]any{"charges_enabled": true, "disconnected_at": 0}).Error)

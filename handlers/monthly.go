@@ -26,13 +26,29 @@ func monthlyOf(p *models.PackageSubscription) views.MonthlyPackage {
 
 // ownMonthlies are a client's monthly packages for its purchase page.
 func (a *app) ownMonthlies(c echo.Context, account *billing.Account) ([]views.MonthlyPackage, error) {
-	rows, err := a.Billing.MonthlyPackages(c.Request().Context(), account)
+	ctx := c.Request().Context()
+	rows, err := a.Billing.MonthlyPackages(ctx, account)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	at, err := a.Billing.Connection(ctx, account.Agency.ID)
 	out := make([]views.MonthlyPackage, len(rows))
 	for i := range rows {
 		out[i] = monthlyOf(&rows[i])
+		if out[i].Lost = lostTo(&at, &rows[i]); out[i].Lost {
+			out[i].Note = account.Agency.Name + " does not collect this here any more, so it cannot be changed here and brings no credits. Ask " + account.Agency.Name +
+				" to end it, and about what you paid since."
+			continue
+		}
 		out[i].Cancel, out[i].Card = "/buy/monthly/"+rows[i].ID.String(), "/buy/monthly/"+rows[i].ID.String()+"/card"
 	}
 	return out, err
+}
+
+// lostTo tells a monthly package that Stripe may go on with where Refill can't look:
+// its agency has disconnected the account that collects it.
+func lostTo(at *models.StripeAccount, row *models.PackageSubscription) bool {
+	return at.Account != row.Account || at.DisconnectedAt != 0
 }
 
 // renewing are a client's monthly packages that would be paid again.
@@ -49,11 +65,20 @@ func (a *app) renewing(c echo.Context, client *models.SubAccount) ([]views.Month
 
 // soldMonthlies are the monthly packages of an agency's clients for its sales page.
 func (a *app) soldMonthlies(c echo.Context, agency models.AgencyID) ([]views.MonthlyPackage, error) {
-	rows, err := a.Billing.SoldMonthlies(c.Request().Context(), agency)
+	ctx := c.Request().Context()
+	rows, err := a.Billing.SoldMonthlies(ctx, agency)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	at, err := a.Billing.Connection(ctx, agency)
 	out := make([]views.MonthlyPackage, len(rows))
 	for i := range rows {
 		out[i] = monthlyOf(&rows[i].PackageSubscription)
 		out[i].Client, out[i].Href = rows[i].Client, subAccountPath(rows[i].Sub)
+		if out[i].Lost = lostTo(&at, &rows[i].PackageSubscription); out[i].Lost {
+			out[i].Note = "Stripe may go on charging for it where nothing is added here. Connect that account again, or end it at Stripe."
+			continue
+		}
 		if mayBuy(visitOf(c)) {
 			out[i].Cancel = "/sales/monthly/" + rows[i].ID.String()
 		}

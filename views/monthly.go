@@ -14,6 +14,7 @@ type MonthlyPackage struct {
 	Price   models.Money
 	PastDue bool
 	Note    string
+	Lost    bool        // collected by an account that is not connected any more
 	Renews  models.Time // the next payment, or the end when it is cancelled
 	Ends    bool
 	Cancel  string // href of the page that cancels it or takes that back
@@ -32,6 +33,9 @@ func (m MonthlyPackage) ends(f Frame) string {
 // next is what comes next, and when.
 func (m MonthlyPackage) next(f Frame) string {
 	day := format.Date(m.Renews, f.Now, f.zone())
+	if m.Lost {
+		return "Not collected here any more"
+	}
 	if m.Ends {
 		return "Ends " + day
 	}

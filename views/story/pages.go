@@ -175,6 +175,7 @@ func sales() []Page {
 	full.Monthly = []views.MonthlyPackage{
 		{Name: "Care plan", Client: "Acme Dental", Href: "/sub-accounts/sub_2", Credits: credits(10_000), Price: usd(60_00), Renews: at(28, 9, 0), Cancel: "/sales/monthly/psb_1"},
 		{Name: "Care plan", Client: "Bright Solar", Href: "/sub-accounts/sub_1", Credits: credits(10_000), Price: usd(60_00), Renews: at(29, 9, 0), PastDue: true, Ends: true, Cancel: "/sales/monthly/psb_2"},
+		{Name: "Care plan", Client: "Delta Spa", Href: "/sub-accounts/sub_3", Credits: credits(10_000), Price: usd(60_00), Renews: at(30, 9, 0), Lost: true, Note: "Stripe may go on charging for it where nothing is added here. Connect that account again, or end it at Stripe."},
 	}
 	cancelled := views.MonthlyCancel{
 		Frame: agencyFrame("Cancel Care plan", "sales"), Back: views.Link{Label: "Sales", Href: "/sales"}, Action: "/sales/monthly/psb_1", Monthly: full.Monthly[0],
