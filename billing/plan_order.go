@@ -187,9 +187,10 @@ func (s *Service) closeOrders(ctx context.Context, but *models.PlanOrder) error 
 // the first time.
 func (s *Service) priceAtStripe(ctx context.Context, plan *models.Plan) (string, error) {
 	row := models.PlanPrice{PlanID: plan.ID, Live: s.payments.LiveMode()}
-	err := s.db.Read.WithContext(ctx).Where("plan_id = ? AND live = ?", row.PlanID, row.Live).Take(&row).Error
+	var known models.PlanPrice
+	err := s.db.Read.WithContext(ctx).Where("plan_id = ? AND live = ?", row.PlanID, row.Live).Take(&known).Error
 	if err == nil || !errors.Is(err, gorm.ErrRecordNotFound) {
-		return row.PriceID, err
+		return known.PriceID, err
 	}
 	if row.PriceID, err = s.plans.PriceOf(ctx, checkout.PriceParams{
 		Plan: plan.ID.String(), Name: plan.Name, Amount: models.Money{Amount: plan.Price, Currency: plan.Currency}, Yearly: plan.PaidEvery == models.PaidYearly,

@@ -120,7 +120,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	conn := stdlib.OpenDBFromPool(pool)
-	g, err := gorm.Open(postgres.New(postgres.Config{Conn: conn}), gormConfig())
+	g, err := openGorm(postgres.New(postgres.Config{Conn: conn}))
 	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
@@ -154,8 +154,8 @@ func openSQLite(o Options) (*DB, error) {
 	read.SetMaxOpenConns(8)
 	read.SetMaxIdleConns(8)
 	db := &DB{Dialect: SQLite, readSQL: read, writeSQL: write}
-	if db.Write, err = gorm.Open(gormlite.OpenDB(write), gormConfig()); err == nil {
-		db.Read, err = gorm.Open(gormlite.OpenDB(read), gormConfig())
+	if db.Write, err = openGorm(gormlite.OpenDB(write)); err == nil {
+		db.Read, err = openGorm(gormlite.OpenDB(read))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite: %w", err), db.Close())
@@ -168,14 +168,18 @@ func sqliteDSN(path, txlock string, pragmas []string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-func gormConfig() *gorm.Config {
-	return &gorm.Config{
+func openGorm(d gorm.Dialector) (*gorm.DB, error) {
+	g, err := gorm.Open(d, &gorm.Config{
 		TranslateError:         true,
 		QueryFields:            true, // a new column must not break prepared plans
 		SkipDefaultTransaction: true,
 		Logger:                 logger.Discard,
 		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }, //nolint:forbidigo // GORM's own bookkeeping; no column of ours uses it
+	})
+	if err != nil {
+		return nil, err
 	}
+	return g, guardKeys(g)
 }
 
 // Close ends all connections.

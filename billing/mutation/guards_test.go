@@ -4,6 +4,7 @@ const (
 	portalTests = "./handlers"
 	apiTests    = "./handlers/api"
 	hookTests   = "./billing/hook"
+	modelsTests = "./models"
 )
 
 // guards are defects of what keeps people, programs and browsers to what is theirs.
@@ -29,6 +30,21 @@ var guards = []defect{
 			"billing/bulk.go", `tx.Where("agency_id = ? AND id = ?", agency, id).Take(&out.BulkAssignment)`, `tx.Where("(agency_id = ? OR 1 = 1) AND id = ?", agency, id).Take(&out.BulkAssignment)`,
 		}},
 		pkg: portalTests, tests: "TestEveryRouteByEveryRole",
+	},
+	{
+		name:  "a row that knows only its agency stands for all of the agency's",
+		edits: []edit{{"models/whole_keys.go", "		return filled > 0 && filled < len(s.Schema.PrimaryFields)", "		return filled > len(s.Schema.PrimaryFields)"}},
+		pkg:   modelsTests, tests: "TestAPartOfAKeyReachesNoRow",
+	},
+	{
+		name:  "a row is found by its id in any agency",
+		edits: []edit{{"models/whole_keys.go", " || byOneValue(where.Exprs) {", " || byOneValue(where.Exprs[:0]) {"}},
+		pkg:   modelsTests, tests: "TestAPartOfAKeyReachesNoRow",
+	},
+	{
+		name:  "rows are deleted by a part of their key",
+		edits: []edit{{"models/whole_keys.go", `		db.Callback().Delete().Before("gorm:delete").Register(name, refusePartOfKey),` + "\n", ""}},
+		pkg:   modelsTests, tests: "TestAPartOfAKeyReachesNoRow",
 	},
 	{
 		name:  "any token fits a form",
