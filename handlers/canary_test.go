@@ -315,7 +315,10 @@ func (c *canary) mark(text func(c writtenColumn, mark string) string) {
 	c.t.Helper()
 	// What nobody may change in the books is changed for once, and columns that are
 	// filled in together are filled in alone.
+	var guard string
+	require.NoError(c.t, c.db.Read.Raw("SELECT sql FROM sqlite_master WHERE name = 'audit_no_update'").Scan(&guard).Error)
 	require.NoError(c.t, c.db.Write.Exec("DROP TRIGGER audit_no_update").Error)
+	defer func() { require.NoError(c.t, c.db.Write.Exec(guard).Error) }()
 	require.NoError(c.t, c.db.Write.Exec("PRAGMA ignore_check_constraints = ON").Error)
 	defer func() { require.NoError(c.t, c.db.Write.Exec("PRAGMA ignore_check_constraints = OFF").Error) }()
 	var wrong []string

@@ -66,7 +66,10 @@ var invariants = []Check{
 	{ID: "I-04", Title: "every act and the whole ledger sum to zero"},
 	{ID: "I-05", Title: "entries are gapless and carry the running balance"},
 	{ID: "I-06", Title: "one key, one charge, paid in full by its entries"},
+	{ID: "I-07", Title: "what was seen to be booked is still there"},
+	{ID: "I-08", Title: "what has a key can be answered again from its rows"},
 	{ID: "I-09", Title: "excess stays within its limits and is the last resort"},
+	{ID: "I-10", Title: "who was told that credits are out had none"},
 	{ID: "I-11", Title: "lots are drawn in the draw order"},
 	{ID: "I-12", Title: "a hold ends once and accounts for all it reserved"},
 	{ID: "I-13", Title: "a purchase is granted once, a payment buys once"},
@@ -86,6 +89,8 @@ var invariants = []Check{
 	{ID: "I-27", Title: "what people and programs are told leaves after its commit"},
 	{ID: "I-28", Title: "amounts are within bounds"},
 	{ID: "I-29", Title: "usage counters are the sum of the entries"},
+	{ID: "I-30", Title: "what follows stands after what it follows, by its number"},
+	{ID: "I-31", Title: "the schema is whole, and so is what guards its rows"},
 	{ID: "I-32", Title: "a wallet that was stopped draws only what it had promised"},
 }
 
@@ -133,7 +138,10 @@ func (r *Report) auditShared(tx *gorm.DB, now models.Time) error {
 	if err != nil {
 		return err
 	}
-	return a.findAll(shared())
+	if err := a.findAll(shared()); err != nil {
+		return err
+	}
+	return a.schema()
 }
 
 func (r *Report) auditor(tx *gorm.DB, now models.Time) (*auditor, error) {
@@ -174,7 +182,7 @@ func (a *auditor) findAll(all []finding) error {
 }
 
 func (a *auditor) all() error {
-	if err := a.findAll(slices.Concat(findings(), resale(), doings())); err != nil {
+	if err := a.findAll(slices.Concat(findings(), resale(), doings(), told())); err != nil {
 		return err
 	}
 	if err := a.totals(); err != nil {
@@ -185,6 +193,9 @@ func (a *auditor) all() error {
 	}
 	if err := a.revocations(); err != nil {
 		return fmt.Errorf("I-16: %w", err)
+	}
+	if err := a.refusals(); err != nil {
+		return fmt.Errorf("I-10: %w", err)
 	}
 	if err := a.periods(); err != nil {
 		return fmt.Errorf("I-19: %w", err)

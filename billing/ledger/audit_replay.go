@@ -28,6 +28,7 @@ type replayed struct {
 type replayedLot struct {
 	models.Lot
 	left    models.Credits
+	given   bool // its grant has been read
 	freezes []models.LotFreeze
 }
 
@@ -36,6 +37,9 @@ type replayedLot struct {
 func (k Kind) draws() bool {
 	return slices.Contains([]Kind{ChargeDraw, HoldDraw, AssignOut, SellOut, StockDraw, AdjustOut, Settle}, k)
 }
+
+// gives are the kinds that a lot begins with.
+func (k Kind) gives() bool { return slices.Contains([]Kind{Grant, AdjustIn, AssignIn, SellIn}, k) }
 
 func (a *auditor) replayWallets() error {
 	var wallets []models.WalletID
@@ -126,6 +130,10 @@ func (w *replayed) entry(e *models.Entry) {
 		w.breach("I-09", "wallet %s: entry %d leaves %s with %s of excess", w.id, e.Seq, w.balance, w.excess)
 	}
 	if l != nil {
+		if w.checks["I-30"].Checked++; !l.given && !kind.gives() {
+			w.breach("I-30", "wallet %s: entry %d moves credits of lot %s, which was not given yet", w.id, e.Seq, l.ID)
+		}
+		l.given = true
 		w.change(l, models.Credits(f.remaining)*e.Amount)
 	}
 	w.count(e, kind, l)

@@ -68,7 +68,7 @@ func findings() []finding {
 	held := perKind(func(_ Kind, e effect) int64 { return e.held })
 	excess := perKind(func(_ Kind, e effect) int64 { return e.excess })
 	granted := perKind(func(k Kind, _ effect) int64 {
-		if k == Grant || k == AdjustIn || k == AssignIn || k == SellIn {
+		if k.gives() {
 			return 1
 		}
 		return 0
