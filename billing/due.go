@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"refill/models"
 )
@@ -20,30 +21,53 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 	s.hooks.ring()
 	s.lookups.ring()
 	s.post.wake() // mails go out beside the clock's work: a slow mail server delays nothing
-	return errors.Join(
-		s.renewDue(ctx, now), // books the expiry of allowances with what follows them
-		s.untilDone(ctx, "expire lots", func() (int, error) { return s.ledger.ExpireLots(ctx, now, dueBatch) }),
-		s.untilDone(ctx, "expire holds", func() (int, error) { return s.ledger.ExpireHolds(ctx, now, dueBatch) }),
-		s.standingDue(ctx, now), // after the allowances that may pay for it
-		s.purchasesDue(ctx, now),
-		s.plansDue(ctx, now),
-		s.planClaimsDue(ctx, now),
-		s.referralsDue(ctx, now),
-		s.rollUsage(ctx, now),
-		s.rollPlatform(ctx, now),
-		s.refreshThresholds(ctx, now),
-		s.alarmsDue(ctx, now),
-		s.expiringDue(ctx, now),
-		s.watchDue(ctx, now), // after what the clock has booked
-		s.watchDue(ctx, now), // and at whom that has stirred: the clients of a pool
-		s.topUpsDue(ctx, now),
-		s.tellDue(ctx, now),
-		s.sweepNotices(ctx, now),
-		s.sweepSignInsDue(ctx),
-		s.keysUsed(ctx),
-		s.sealAudit(ctx),
-		s.patrolDue(ctx, now), // last: what was just booked is looked at too
-	)
+	var errs []error
+	for _, work := range []func(context.Context, models.Time) error{
+		s.renewDue, // books the expiry of allowances with what follows them
+		s.expireLotsDue,
+		s.expireHoldsDue,
+		s.standingDue, // after the allowances that may pay for it
+		s.purchasesDue,
+		s.plansDue,
+		s.planClaimsDue,
+		s.referralsDue,
+		s.rollUsage,
+		s.rollPlatform,
+		s.refreshThresholds,
+		s.alarmsDue,
+		s.expiringDue,
+		s.watchDue, // after what the clock has booked
+		s.watchDue, // and at whom that has stirred: the clients of a pool
+		s.topUpsDue,
+		s.tellDue,
+		s.sweepNotices,
+		func(ctx context.Context, _ models.Time) error { return s.sweepSignInsDue(ctx) },
+		func(ctx context.Context, _ models.Time) error { return s.keysUsed(ctx) },
+		func(ctx context.Context, _ models.Time) error { return s.sealAudit(ctx) },
+		s.patrolDue, // last: what was just booked is looked at too
+	} {
+		errs = append(errs, contained(func() error { return work(ctx, now) }))
+	}
+	return errors.Join(errs...)
+}
+
+// contained makes an error of what falls over: its transaction is rolled back, the
+// next kind of work goes on, and so does everybody who charges (docs/decisions/0031).
+func contained(work func() error) (err error) {
+	defer func() {
+		if fell := recover(); fell != nil {
+			err = fmt.Errorf("fell over: %v\n%s", fell, debug.Stack())
+		}
+	}()
+	return work()
+}
+
+func (s *Service) expireLotsDue(ctx context.Context, now models.Time) error {
+	return s.untilDone(ctx, "expire lots", func() (int, error) { return s.ledger.ExpireLots(ctx, now, dueBatch) })
+}
+
+func (s *Service) expireHoldsDue(ctx context.Context, now models.Time) error {
+	return s.untilDone(ctx, "expire holds", func() (int, error) { return s.ledger.ExpireHolds(ctx, now, dueBatch) })
 }
 
 // untilDone repeats a round until it finds less than a full batch.

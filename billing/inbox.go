@@ -132,7 +132,7 @@ func (s *Service) WorkInbox(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.purchases.poke:
-			if err := s.workEvents(ctx, s.clock.Now()); err != nil && ctx.Err() == nil {
+			if err := contained(func() error { return s.workEvents(ctx, s.clock.Now()) }); err != nil && ctx.Err() == nil {
 				s.log.LogAttrs(ctx, slog.LevelError, "work the payment inbox", slog.Any("error", err))
 			}
 		}
@@ -167,15 +167,15 @@ func (s *Service) workEvents(ctx context.Context, now models.Time) error {
 }
 
 func (s *Service) workEvent(ctx context.Context, e *models.StripeEvent, now models.Time) error {
-	var err error
-	switch {
-	case isConnectionEvent(e.Endpoint, e.Type, e.Account):
-		err = s.connectionEvent(ctx, e, now)
-	case isCardEvent(e.Type):
-		err = s.changedCardEvent(ctx, e)
-	default:
-		err = s.settleEvent(ctx, e)
-	}
+	err := contained(func() error {
+		switch {
+		case isConnectionEvent(e.Endpoint, e.Type, e.Account):
+			return s.connectionEvent(ctx, e, now)
+		case isCardEvent(e.Type):
+			return s.changedCardEvent(ctx, e)
+		}
+		return s.settleEvent(ctx, e)
+	})
 	e.Attempts++
 	_, foreign := errors.AsType[foreignError](err)
 	switch {
@@ -268,7 +268,10 @@ func (s *Service) pollPurchases(ctx context.Context, now models.Time) error {
 	}
 	var errs []error
 	for _, p := range append(pending, moving...) {
-		_, err := s.settle(ctx, p.AgencyID, p.ID, p.CreditedAt > 0)
+		err := contained(func() error {
+			_, err := s.settle(ctx, p.AgencyID, p.ID, p.CreditedAt > 0)
+			return err
+		})
 		if err == nil {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -347,18 +348,18 @@ func (a *attempt) run(ctx context.Context) error {
 		if err := tx.run(ctx, a.reads(wallets)); err != nil {
 			return err
 		}
-		if a.decide(); len(a.answered) == 0 {
+		if err := a.contained(func() error { a.decide(); return nil }); err != nil {
+			return err
+		}
+		if len(a.answered) == 0 {
 			clear(a.book.accounts) // nothing to write, and so nothing checked
 			return nil
 		}
 		if err := l.replays(ctx, tx, a.answered); err != nil {
 			return err
 		}
-		if err := a.book.check(); err != nil {
-			if a.trusting {
-				return errors.Join(errOutdated, err) // holds are read, their wallets may be remembered from before
-			}
-			return brokenError{err}
+		if err := a.contained(a.book.check); err != nil {
+			return err
 		}
 		return tx.commit(ctx, a.book.writes(l.db.Dialect))
 	}); err != nil {
@@ -369,6 +370,25 @@ func (a *attempt) run(ctx context.Context) error {
 		l.wake()
 	}
 	return nil
+}
+
+// contained runs what only thinks: it writes to this attempt's memory, which ends
+// with it. What it finds broken, or falls over, breaks this batch and no other; the
+// command that it was is found by halving. Anything else that falls over ends the
+// process (docs/decisions/0031).
+func (a *attempt) contained(f func() error) (err error) {
+	defer func() {
+		if fell := recover(); fell != nil {
+			err = fmt.Errorf("fell over: %v\n%s", fell, debug.Stack())
+		}
+		switch {
+		case err != nil && a.trusting:
+			err = errors.Join(errOutdated, err) // holds are read, their wallets may be remembered from before
+		case err != nil:
+			err = brokenError{err}
+		}
+	}()
+	return f()
 }
 
 // transact runs a transaction that f commits, and rolls it back when f fails.

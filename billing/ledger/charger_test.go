@@ -230,6 +230,45 @@ func TestABadCommandNeverFailsItsNeighbours(t *testing.T) {
 	})
 }
 
+// What falls over while it is decided is refused alone, and told with where it fell;
+// its neighbours in the batch, and whoever comes later, are booked.
+func TestACommandThatFallsOverTakesNobodyAlong(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		w.grant(t, w.wallet, models.SourcePurchase, 100)
+		_, err := w.transfer(t, w.ledger.Assign, w.wallet, w.sub, 50, start)
+		require.NoError(t, err)
+		var log bytes.Buffer
+		l, err := ledger.Open(t.Context(), db, ledger.Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Lanes: 1})
+		require.NoError(t, err)
+		l.Poison(w.sub)
+		for round := range 2 {
+			requests := make([]ledger.ChargeRequest, 16)
+			for i := range requests {
+				requests[i] = w.request(fmt.Sprint("r", round, "k", i), 1)
+				if i%5 == 2 {
+					requests[i].Wallet = w.sub
+				}
+			}
+			_, errs := l.ChargeAll(t.Context(), requests)
+			for i, err := range errs {
+				if i%5 == 2 {
+					require.True(t, problem.Is(err, "database_unavailable"), "%v", err)
+				} else {
+					require.NoError(t, err)
+				}
+			}
+		}
+		require.NoError(t, l.Close())
+		require.Contains(t, log.String(), "fell over")
+		require.Contains(t, log.String(), "book.go")
+		require.Equal(t, credits(100-50-26), w.balance(t, w.wallet).Available)
+		require.Equal(t, credits(50), w.balance(t, w.sub).Available)
+		w.audit(t)
+	})
+}
+
 // A database that is gone is found out once a batch, not once for each half of
 // it: with thirty seconds a try the lane would be lost for hours.
 func TestADeadDatabaseFailsTheBatchAtOnce(t *testing.T) {

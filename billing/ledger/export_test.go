@@ -64,6 +64,26 @@ func (l *Ledger) DropTheGuard() {
 	})
 }
 
+// Poison is a deliberate defect: whoever decides over a wallet, or looks at it, falls
+// over.
+func (l *Ledger) Poison(wallet models.WalletID) {
+	read := l.lockAndRead
+	l.lockAndRead = func(d models.Dialect, b *book, keys []walletKey, skip bool) []statement {
+		all := read(d, b, keys, skip)
+		for i := range all {
+			scan := all[i].scan
+			all[i].scan = func(r record) error {
+				err := scan(r)
+				if a := b.accounts[wallet]; a != nil && !slices.Contains(a.lots, nil) {
+					a.lots = append(a.lots, nil)
+				}
+				return err
+			}
+		}
+		return all
+	}
+}
+
 // Disconnect takes the charger's database away.
 func (l *Ledger) Disconnect() { l.pool.Close() }
 

@@ -246,4 +246,18 @@ var defects = []defect{
 		edits: []edit{{"billing/ledger/audit.go", "	return a.schema()\n", "	return nil\n"}},
 		pkg:   ledgerTests, tests: "TestAuditSeesEachCorruption",
 	},
+	{
+		name:  "a command that falls over ends the process",
+		edits: []edit{{"billing/ledger/charger.go", "		if fell := recover(); fell != nil {", "		if fell := any(nil); fell != nil {"}},
+		pkg:   ledgerTests, tests: "TestACommandThatFallsOver",
+	},
+	{
+		name: "a purchase over which the clock falls over holds up those behind it",
+		edits: []edit{{"billing/inbox.go", `		err := contained(func() error {
+			_, err := s.settle(ctx, p.AgencyID, p.ID, p.CreditedAt > 0)
+			return err
+		})
+`, "		_, err := s.settle(ctx, p.AgencyID, p.ID, p.CreditedAt > 0)\n"}},
+		pkg: billingTest, tests: "TestWorkThatFallsOver",
+	},
 }

@@ -81,7 +81,8 @@ func TestEveryDefectIsKilled(t *testing.T) {
 			continue
 		}
 		out, err := suite.run(t, d.edits)
-		killed := err != nil && strings.Contains(out, "--- FAIL")
+		// A goroutine that falls over ends the tests without a word of which it was.
+		killed := err != nil && (strings.Contains(out, "--- FAIL") || strings.Contains(out, "panic: "))
 		switch {
 		case killed:
 			t.Logf("killed    %s", d.name)
