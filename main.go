@@ -226,6 +226,7 @@ type serveCmd struct {
 	AskFrom        []netip.Prefix `name:"tls-ask-from" env:"REFILL_TLS_ASK_FROM" help:"Private addresses that may ask at /internal/tls which names get a certificate, such as 10.0.0.5/32; this machine may in any case."`
 	DNS            string         `name:"dns" env:"REFILL_DNS" help:"Name server that proves agencies' domains, such as 1.1.1.1:53. Without it, the system's."`
 	DrainDelay     time.Duration  `name:"drain-delay" env:"REFILL_DRAIN_DELAY" default:"2s" help:"How long /readyz says 503 before connections are refused, once the process was told to end: long enough for whoever shares out requests to notice."`
+	AllTwoStep     bool           `name:"all-two-step" env:"REFILL_ALL_TWO_STEP" help:"Ask everybody, clients too, to set up two-step sign-in before anything else."`
 	AdminTwoStep   bool           `name:"admin-two-step" env:"REFILL_ADMIN_TWO_STEP" default:"true" negatable:"" help:"Ask admins to set up two-step sign-in before anything else."`
 }
 
@@ -243,7 +244,7 @@ func (c *serveCmd) Run(ctx context.Context, o *out) error {
 	if c.BaseURL == "" {
 		c.BaseURL = localURL(listener)
 	}
-	web := handlers.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, AskFrom: c.AskFrom, EasyAdmins: !c.AdminTwoStep, Log: log}
+	web := handlers.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, AskFrom: c.AskFrom, EasyAdmins: !c.AdminTwoStep, AllInTwoSteps: c.AllTwoStep, Log: log}
 	unwatch, err := c.watch(ctx, &web, log)
 	if err != nil {
 		return errors.Join(err, listener.Close(), db.Close())

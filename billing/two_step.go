@@ -19,12 +19,11 @@ import (
 )
 
 // Codes of the second step, by RFC 6238 with what every app assumes: SHA-1, six
-// digits, thirty seconds. A code counts one step early and late, for clocks that
-// differ.
+// digits, thirty seconds. A code counts for its own thirty seconds and no longer:
+// phones keep the time by their network.
 const (
 	stepSeconds   = 30
 	stepDigits    = 6
-	stepSkew      = 1
 	stepSecret    = 20 // bytes
 	RecoveryCodes = 10 // of one person
 )
@@ -86,9 +85,9 @@ func (s *Service) TurnTwoStepOn(ctx context.Context, id models.UserID, sealed, c
 		return nil, err
 	}
 	now, wall := s.clock.Now(), s.people.wall.Now()
-	step, ok := matchingStep(secret, code, wall, 0)
-	if !ok {
-		return nil, wrongStepCode()
+	step, err := matchingStep(secret, code, wall, 0)
+	if err != nil {
+		return nil, err
 	}
 	var codes []string
 	err = s.db.InTx(ctx, func(tx *gorm.DB) error {
@@ -226,9 +225,9 @@ func (s *Service) useStepCode(ctx context.Context, user *models.User, typed stri
 	if err != nil {
 		return fmt.Errorf("the second step of %s: %w", user.ID, err)
 	}
-	step, ok := matchingStep(secret, typed, s.people.wall.Now(), user.TwoStepUsed)
-	if !ok {
-		return wrongStepCode()
+	step, err := matchingStep(secret, typed, s.people.wall.Now(), user.TwoStepUsed)
+	if err != nil {
+		return err
 	}
 	return s.db.InTx(ctx, func(tx *gorm.DB) error {
 		r := tx.Model(&models.User{}).Where("id = ? AND two_step_at = ? AND two_step_used < ?", user.ID, user.TwoStepAt, step).Update("two_step_used", step)
@@ -273,20 +272,27 @@ func bareCode(typed string) string {
 	}, typed)
 }
 
-// matchingStep finds the step of time that a code is of, after the one used last.
-func matchingStep(secret, typed string, wall models.Time, used int64) (step int64, ok bool) {
+// matchingStep gives the step of time that runs, if a code is of it and it comes after
+// the one used last. Whoever typed while a code ended is told so: it never counts
+// again. Of one that is still to come nothing is told. Errors: wrong_step_code.
+func matchingStep(secret, typed string, wall models.Time, used int64) (step int64, err error) {
 	key, err := base32.StdEncoding.DecodeString(secret)
 	typed = bareCode(typed)
 	if err != nil || len(typed) != stepDigits {
-		return 0, false
+		return 0, wrongStepCode()
 	}
 	now := wall.Go().Unix() / stepSeconds
-	for at := now - stepSkew; at <= now+stepSkew; at++ {
-		if at > used && subtle.ConstantTimeCompare([]byte(stepCode(key, at)), []byte(typed)) == 1 {
-			step, ok = at, true
-		}
+	is := func(at int64) bool {
+		return at > used && subtle.ConstantTimeCompare([]byte(stepCode(key, at)), []byte(typed)) == 1
 	}
-	return step, ok
+	fits, ended := is(now), is(now-1)
+	switch {
+	case fits:
+		return now, nil
+	case ended:
+		return 0, problem.New(problem.Invalid, "wrong_step_code", "That code has just ended. Enter the one that your app shows now; if this comes again, the clock of your phone is slow.").On("code")
+	}
+	return 0, wrongStepCode()
 }
 
 // stepCode is the code of a step of time (RFC 4226, section 5.3).

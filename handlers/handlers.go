@@ -35,13 +35,16 @@ type Config struct {
 	// EasyAdmins lets admins sign in without a second step. For a demonstration or a
 	// test: everywhere else they are asked to set one up before anything else.
 	EasyAdmins bool
-	AtOnce     int                      // how many requests may be under way at once, charges aside; 0 the usual
-	API        func(e *echo.Echo) error // mounts /v1; nil: no API
-	Demo       *Demo                    // nil: the real thing
-	Leaving    func() bool              // the process was told to end; nil: never
-	Wall       models.Clock             // wall time, for logs; nil: the system's
-	Metrics    *metrics.Metrics         // told of every request; nil: nobody is
-	Log        *slog.Logger
+	// AllInTwoSteps asks everybody, clients too, to set up a second step before
+	// anything else.
+	AllInTwoSteps bool
+	AtOnce        int                      // how many requests may be under way at once, charges aside; 0 the usual
+	API           func(e *echo.Echo) error // mounts /v1; nil: no API
+	Demo          *Demo                    // nil: the real thing
+	Leaving       func() bool              // the process was told to end; nil: never
+	Wall          models.Clock             // wall time, for logs; nil: the system's
+	Metrics       *metrics.Metrics         // told of every request; nil: nobody is
+	Log           *slog.Logger
 }
 
 // Demo is what only a demonstration has.

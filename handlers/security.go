@@ -39,6 +39,8 @@ func (a *app) twoStepRule(who *billing.Viewer) string {
 	switch {
 	case who.User.PlatformRole == models.PlatformAdmin && !a.EasyAdmins:
 		return "Everybody who administers the platform signs in in two steps."
+	case a.AllInTwoSteps:
+		return "Everybody signs in in two steps here."
 	case who.Agency.TwoStep && who.Role != models.RoleClient:
 		return "Everybody in the team of " + who.Agency.Name + " signs in in two steps."
 	}

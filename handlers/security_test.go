@@ -131,6 +131,35 @@ func TestSigningInInTwoSteps(t *testing.T) {
 	})
 }
 
+// A code lives for the thirty seconds that the app shows it, at every place that takes
+// one: not a moment before, nor after.
+func TestACodeLivesThirtySeconds(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	p.wall.set(models.At(p.wall.Now().Go().Truncate(30 * time.Second)))
+	owner := p.as("owner")
+	offer := owner.get(security + "/two-step").doc()
+	late := newApp(t, offer.Find("#secret").Text()).code(p.wall.Now().Add(-time.Second))
+	set := owner.fill(security+"/two-step", security+"/two-step", url.Values{"offer": {offer.Find("input[name=offer]").AttrOr("value", "")}, "code": {late}})
+	require.Equal(t, http.StatusUnprocessableEntity, set.StatusCode, "nor when it is set up")
+	phone, _ := owner.enrol()
+	p.later(10 * time.Minute) // a step begins
+	code, next := phone.code(p.wall.Now()), phone.code(p.wall.Now().Add(30*time.Second))
+	require.NotEqual(t, code, next)
+
+	early := p.half("owner@example.test").enterCode(next)
+	require.Equal(t, http.StatusUnprocessableEntity, early.StatusCode, "before its time")
+	require.NotContains(t, early.doc().Find("main").Text(), "ended", "and nothing is told of what will be right")
+	p.later(30*time.Second - time.Microsecond)
+	require.Equal(t, http.StatusUnprocessableEntity, p.half("owner@example.test").enterCode(next).StatusCode)
+	p.later(time.Microsecond)
+	ended := p.half("owner@example.test").enterCode(code)
+	require.Equal(t, http.StatusUnprocessableEntity, ended.StatusCode, "after its time")
+	require.Contains(t, ended.doc().Find("main").Text(), "That code has just ended")
+	p.later(30*time.Second - time.Microsecond)
+	require.Equal(t, "/history", p.half("owner@example.test").enterCode(next).to(), "in its last moment")
+}
+
 func TestCodesCannotBeGuessedAndNobodyIsLockedOut(t *testing.T) {
 	t.Parallel()
 	p := sqlite(t)
@@ -167,6 +196,21 @@ func TestAdminsSetTwoStepsUpFirst(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("/admin").StatusCode)
 	require.Equal(t, http.StatusConflict, b.fill(security, security+"/two-step/off", url.Values{}).StatusCode, "and it stays on")
 	require.Equal(t, http.StatusOK, p.as("owner").get("/").StatusCode, "others choose")
+}
+
+// Where the operator says so nobody enters with one proof, whoever they are.
+func TestEverybodySignsInInTwoStepsWhereTheOperatorSaysSo(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t, func(c *handlers.Config) { c.AllInTwoSteps = true })
+	for _, role := range []string{"owner", "billing", "member", "client", "stranger"} {
+		b := p.as(role)
+		for _, at := range []string{"/", "/history"} {
+			require.Equal(t, security+"/two-step", b.get(at).to(), "%s at %s", role, at)
+		}
+		b.enrol()
+		require.Equal(t, http.StatusOK, b.get("/").StatusCode, role)
+		require.Equal(t, http.StatusConflict, b.fill(security, security+"/two-step/off", url.Values{}).StatusCode, "%s: and it stays on", role)
+	}
 }
 
 func TestAnOwnerAsksTwoStepsOfTheTeam(t *testing.T) {

@@ -119,4 +119,14 @@ var guards = []defect{
 		edits: []edit{{"billing/logo.go", "	case w > maxLogoEdge || h > maxLogoEdge || w*h > maxLogoArea:", "	case w < 0:"}},
 		pkg:   billingTest, tests: "TestLogosAreMadeAnew",
 	},
+	{
+		name:  "a code of the second step outlives its half minute",
+		edits: []edit{{"billing/two_step.go", "	fits, ended := is(now), is(now-1)\n", "	fits, ended := is(now) || is(now-1), false\n"}},
+		pkg:   portalTests, tests: "TestACodeLivesThirtySeconds",
+	},
+	{
+		name:  "who is asked for two steps may enter with one",
+		edits: []edit{{"handlers/security.go", "	case a.AllInTwoSteps:\n", "	case false && a.AllInTwoSteps:\n"}},
+		pkg:   portalTests, tests: "TestEverybodySignsIn",
+	},
 }
