@@ -260,4 +260,17 @@ var defects = []defect{
 `, "		_, err := s.settle(ctx, p.AgencyID, p.ID, p.CreditedAt > 0)\n"}},
 		pkg: billingTest, tests: "TestWorkThatFallsOver",
 	},
+	{
+		name: "an automatic payment is asked for anew by whoever comes next",
+		edits: []edit{
+			{"billing/top_up_run.go", "	if number > 1 {\n", "	if number > 1_000 {\n"},
+			{"billing/top_up_run.go", "Reference: p.ID.String(), IdempotencyKey: p.IdempotencyKey,", "Reference: p.ID.String(), IdempotencyKey: fmt.Sprint(p.IdempotencyKey, number),"},
+		},
+		pkg: "./handlers/crash", tests: "TestKilledAroundAnAutomaticPayment", env: "KILLS=160",
+	},
+	{
+		name:  "a commit that was not heard of is taken for done",
+		edits: []edit{{"billing/ledger/charger.go", "		case isConflict(err) && trusting:\n", "		case !trusting && !isConflict(err) && !mayBeOneCommand(err):\n			finish(commands)\n			return\n		case isConflict(err) && trusting:\n"}},
+		pkg:   "./handlers/crash", tests: "TestABadLine",
+	},
 }

@@ -194,6 +194,8 @@ func (c *crew) once(rng *rand.Rand, a *act) (int, []byte) {
 	}
 	if res.StatusCode >= http.StatusInternalServerError {
 		c.unable.Add(1)
+	} else {
+		p.answered.Add(1)
 	}
 	return res.StatusCode, raw
 }

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -54,8 +55,10 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built != "" {
-		_ = os.RemoveAll(built)
+	for _, dir := range []string{built, builtBefore} {
+		if dir != "" {
+			_ = os.RemoveAll(dir)
+		}
 	}
 	os.Exit(code)
 }
@@ -82,6 +85,8 @@ func seed(t *testing.T) uint64 {
 type portal struct {
 	binary, addr string
 	env          []string
+
+	answered atomic.Int64 // requests
 
 	mu     sync.Mutex
 	log    []string // its last lines
@@ -239,7 +244,9 @@ type options struct {
 	settings []string // of PostgreSQL
 	disk     string   // where the database lives; empty: anywhere
 	env      []string // of the portals
-	till     bool     // packs are bought beside
+	till     bool     // there is a Stripe, and packs are bought beside
+	quiet    bool     // nobody buys
+	before   string   // another program, that sets up and serves first; the other portals wait to be started
 }
 
 // open builds the program, makes a database, sets the portal up and starts it.
@@ -259,11 +266,12 @@ func open(t *testing.T, o options) *house {
 		h.wire = newWire(t, h.ctx, h.server.URL)
 		env = []string{"REFILL_DATA=" + h.data, "DATABASE_URL=" + h.wire.url("refill")}
 	}
-	key := h.setup(binary, env)
+	key := h.setup(cmp.Or(o.before, binary), env)
 	env = append(env, o.env...)
 	first := freeAddr(t)
 	if o.till {
 		h.till = openTill(h, first)
+		h.till.quiet = o.quiet
 		env = append(env, h.till.env()...)
 	}
 	for i := range max(1, o.portals) {
@@ -272,14 +280,24 @@ func open(t *testing.T, o options) *house {
 			p.addr = freeAddr(t)
 		}
 		h.portals = append(h.portals, p)
-		require.NoError(t, p.start(h.ctx))
 		t.Cleanup(p.kill)
+		if o.before == "" {
+			require.NoError(t, p.start(h.ctx))
+		}
+	}
+	if o.before != "" {
+		p := &portal{binary: o.before, addr: freeAddr(t), env: env}
+		h.portals = append(h.portals, p)
+		t.Cleanup(p.kill)
+		require.NoError(t, p.start(h.ctx))
 	}
 	h.crew = newCrew(h, key)
 	h.crew.seed()
 	if h.till != nil {
 		h.till.seed(h.crew)
-		h.crew.hireBuyer()
+		if !o.quiet {
+			h.crew.hireBuyer()
+		}
 	}
 	h.crew.hire(max(o.clients, 1))
 	t.Cleanup(h.crew.dismiss)
@@ -348,7 +366,8 @@ func (h *house) alive() {
 
 // report prints what was tried and what was found, and fails on anything found.
 func (h *house) report(counts string) {
-	if h.till != nil {
+	buys := h.till != nil && !h.till.quiet
+	if buys {
 		h.till.takes()
 	}
 	h.crew.check(true)
@@ -357,7 +376,7 @@ func (h *house) report(counts string) {
 		"lost %d, doubled %d, answers changed %d, wallets off %d, audit breaches %d; longest time without an answer %s; took %s",
 		h.what, counts, h.seed, c.requests.Load(), len(c.journal), c.replays.Load(), c.refused.Load(), c.looks,
 		c.found.lost, c.found.doubled, c.found.changed, c.found.off, c.found.breaches, h.slowest.Round(time.Millisecond), time.Since(h.begun).Round(time.Second))
-	if h.till != nil {
+	if buys {
 		line += "; " + h.till.String()
 	}
 	h.t.Log(line)
@@ -369,7 +388,7 @@ func (h *house) report(counts string) {
 	}
 	require.Zero(h.t, c.found, strings.Join(c.tales, "\n"))
 	require.NotEmpty(h.t, c.journal)
-	if h.till != nil {
+	if buys {
 		require.NotEmpty(h.t, h.till.paid)
 	}
 }

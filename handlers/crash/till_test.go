@@ -6,11 +6,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -29,14 +34,46 @@ const (
 
 // till is the money of a run: an agency buys packs while portals are killed.
 type till struct {
-	h    *house
-	url  string // of the simulator
-	pack string
+	h         *house
+	url       string // of the simulator
+	portalURL string // the same, by the road
+	pack      models.Pack
+	quiet     bool                 // nobody buys
+	toll      atomic.Pointer[toll] // nil: every request of the portal's passes
 
 	mu       sync.Mutex
 	paid     map[models.PurchaseID]models.Credits // what Stripe was paid for
 	left     int                                  // checkouts that nobody paid
 	declined int
+}
+
+// toll decides over each request of the portal's to the simulator: what becomes of it,
+// and what happens then.
+type toll struct {
+	judge func(*http.Request) fate // pass, before it is heard, or after it was done and before the portal hears
+	then  func(fate)
+}
+
+// road leads the portal's requests to the simulator.
+func (t *till) road() http.Handler {
+	to, err := url.Parse(t.url)
+	require.NoError(t.h.t, err)
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rule, what := t.toll.Load(), pass
+		if rule != nil {
+			what = rule.judge(r)
+		}
+		if what == pass {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		if what == after {
+			proxy.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
+		}
+		rule.then(what)
+		panic(http.ErrAbortHandler) // no answer
+	})
 }
 
 // openTill starts the simulator, which tells a portal of everything twice, and again
@@ -54,13 +91,19 @@ func openTill(h *house, portal string) *till {
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close(); _ = sim.Close() })
 	out := &till{h: h, url: "http://" + listener.Addr().String(), paid: map[models.PurchaseID]models.Credits{}}
+	way, err := (&net.ListenConfig{}).Listen(h.ctx, "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	road := &http.Server{Handler: out.road(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	go func() { _ = road.Serve(way) }()
+	t.Cleanup(func() { _ = road.Close() })
+	out.portalURL = "http://" + way.Addr().String()
 	out.door("/_sim/webhooks", url.Values{"mode": {"duplicate"}})
 	return out
 }
 
 // env is what a portal has to know of it.
 func (t *till) env() []string {
-	return []string{"STRIPE_SECRET_KEY=" + tillKey, "STRIPE_WEBHOOK_SECRET=" + tillSecret, "REFILL_STRIPE_URL=" + t.url}
+	return []string{"STRIPE_SECRET_KEY=" + tillKey, "STRIPE_WEBHOOK_SECRET=" + tillSecret, "REFILL_STRIPE_URL=" + t.portalURL}
 }
 
 // door asks the simulator itself.
@@ -80,18 +123,16 @@ func (t *till) seed(c *crew) {
 	rng := rand.New(rand.NewPCG(t.h.seed, 9))
 	status, raw := c.ask(rng, &act{key: "till", path: "/v1/agencies", body: encode(map[string]any{"external_id": tillAgency, "name": "Till"})})
 	require.Equal(t.h.t, http.StatusCreated, status, "%s", raw)
-	var codes []string
 	db := t.h.read()
-	require.NoError(t.h.t, db.Read.Raw("SELECT code FROM packs WHERE archived_at = 0 AND kind = 'fixed' ORDER BY code").Scan(&codes).Error)
+	require.NoError(t.h.t, db.Read.Where("archived_at = 0 AND kind = 'fixed'").Order("code").Limit(1).Find(&t.pack).Error)
 	require.NoError(t.h.t, db.Close())
-	require.NotEmpty(t.h.t, codes)
-	t.pack = codes[0]
+	require.NotEmpty(t.h.t, t.pack.Code)
 }
 
 // buy opens a checkout and, mostly, pays: as its buyer would, whatever has become of
 // the portal by then.
 func (t *till) buy(c *crew, rng *rand.Rand, key string) {
-	status, raw := c.ask(rng, &act{key: key, path: "/v1/purchases", body: encode(map[string]any{"wallet": "agency:" + tillAgency, "pack": t.pack})})
+	status, raw := c.ask(rng, &act{key: key, path: "/v1/purchases", body: encode(map[string]any{"wallet": "agency:" + tillAgency, "pack": t.pack.Code})})
 	if status == 0 {
 		return // dismissed
 	}
@@ -149,7 +190,8 @@ func (t *till) check(c *crew) {
 	for begun := time.Now(); ; pause(t.h.ctx, 100*time.Millisecond) {
 		rows = nil
 		require.NoError(t.h.t, db.Read.Raw(`SELECT p.id, p.status, COUNT(l.id) AS lots, CAST(COALESCE(SUM(l.granted), 0) AS bigint) AS granted
-			FROM purchases p LEFT JOIN lots l ON l.agency_id = p.agency_id AND l.purchase_id = p.id GROUP BY p.id, p.status`).Scan(&rows).Error)
+			FROM purchases p LEFT JOIN lots l ON l.agency_id = p.agency_id AND l.purchase_id = p.id
+			WHERE p.origin <> 'automatic' GROUP BY p.id, p.status`).Scan(&rows).Error)
 		waiting := len(t.paid)
 		for _, r := range rows {
 			if _, paid := t.paid[r.ID]; paid && r.Status == models.PurchaseCredited {

@@ -26,6 +26,7 @@ type wire struct {
 	listener net.Listener
 	backend  atomic.Pointer[string] // host:port of the server
 	rule     atomic.Pointer[rule]
+	weather  atomic.Pointer[weather] // nil: a good line
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -54,11 +55,37 @@ func (e event) String() string {
 type fate int
 
 const (
-	pass   fate = iota
-	before      // it does not reach the server, and the connection is cut
-	sent        // it reaches the server; the connection is cut at once
-	after       // the server has answered; the connection is cut before the portal hears
+	pass      fate = iota
+	before         // it does not reach the server, and the connection is cut
+	sent           // it reaches the server; the connection is cut at once
+	after          // the server has answered; the connection is cut before the portal hears
+	torn           // half of it reaches the server, and both sides are reset
+	halfHeard      // it reaches the server; half a message of the answer reaches the portal, and both sides are reset
 )
+
+// weather is what the line is like for a while, both ways.
+type weather struct {
+	delay time.Duration   // of each message
+	over  <-chan struct{} // nothing arrives before it is closed; nil: everything does
+}
+
+// hold keeps a message back as long as the line is bad.
+func (w *wire) hold() {
+	if now := w.weather.Load(); now != nil {
+		<-time.After(now.delay)
+		if now.over != nil {
+			<-now.over
+		}
+	}
+}
+
+// reset ends a connection as a machine that is gone does.
+func reset(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
+}
 
 // rule decides over each event. then runs when the fate is fulfilled and before
 // the portal can notice.
@@ -134,7 +161,7 @@ func (w *wire) carry(client net.Conn) {
 	w.keep(server)
 	defer w.drop(server)
 	s := &spoken{named: map[string]string{}}
-	var mute atomic.Bool
+	var mute, half atomic.Bool
 	idle := make(chan struct{}, 64) // the server said that it is ready for more
 	answered := make(chan struct{})
 	go func() {
@@ -153,6 +180,13 @@ func (w *wire) carry(client net.Conn) {
 			}
 			if mute.Load() {
 				continue
+			}
+			w.hold()
+			if half.Load() {
+				_, _ = client.Write(msg[:len(msg)/2])
+				reset(client)
+				reset(server)
+				return
 			}
 			if _, err := client.Write(msg); err != nil {
 				return
@@ -185,11 +219,23 @@ func (w *wire) carry(client net.Conn) {
 			r.then(e, verdict)
 			return
 		}
-		if verdict != pass {
+		w.hold()
+		switch verdict {
+		case torn:
+			_, _ = server.Write(msg[:len(msg)/2])
+			reset(server)
+			reset(client)
+			r.then(e, verdict)
+			return
+		case halfHeard:
+			half.Store(true)
+			r.then(e, verdict)
+		case sent, after:
 			mute.Store(true)
 			for len(idle) > 0 {
 				<-idle
 			}
+		case pass, before:
 		}
 		if _, err := server.Write(msg); err != nil {
 			return
@@ -209,7 +255,7 @@ func (w *wire) carry(client net.Conn) {
 				}
 			}
 		}
-		if verdict != pass {
+		if verdict == sent || verdict == after {
 			r.then(e, verdict)
 			return
 		}

@@ -40,6 +40,40 @@ func (s *Server) Kill() error {
 	return nil
 }
 
+// Freeze stops the server where it is, its main process and every child, until thaw
+// is called: its machine is too busy, or its disk answers nobody.
+func (s *Server) Freeze() (thaw func() error, err error) {
+	main := s.Pid()
+	var stopped []int
+	thaw = func() error {
+		var errs []error
+		for _, pid := range stopped {
+			if err := syscall.Kill(pid, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
+				errs = append(errs, fmt.Errorf("continue process %d of the server: %w", pid, err))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	stop := func(pid int) error {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("stop process %d of the server: %w", pid, err)
+		}
+		stopped = append(stopped, pid)
+		return nil
+	}
+	if err := stop(main); err != nil { // no child is born from now on
+		return nil, err
+	}
+	family, err := children(main)
+	for _, pid := range family {
+		err = errors.Join(err, stop(pid))
+	}
+	if err != nil {
+		return nil, errors.Join(err, thaw())
+	}
+	return thaw, nil
+}
+
 // children are the processes that a process started and that run.
 func children(of int) ([]int, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
