@@ -2,6 +2,7 @@ package models
 
 import (
 	"io/fs"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -34,7 +35,8 @@ var triggers = map[Dialect][]string{
 
 // SchemaGaps tells, in words, what is missing of the schema that keeps wrong rows
 // out: migrations that were not run, unique indexes and triggers that are gone or off,
-// foreign keys that do not hold. A program that is newer may have added to it; what it
+// foreign keys that do not hold. Tables that somebody keeps beside the program's are
+// nobody's gap. A program that is newer may have added to it; what it
 // took away is not missed by the program that does so. checked is how many things
 // were looked at.
 func SchemaGaps(tx *gorm.DB) (checked int, gaps []string, err error) {
@@ -48,13 +50,14 @@ func SchemaGaps(tx *gorm.DB) (checked int, gaps []string, err error) {
 		}
 	}
 	queries := schemaQueries[d]
+	numbers, ours := fromMigrations(d)
 	for _, part := range []struct {
 		what, query string
 		want        []string
 	}{
 		{"the unique index", queries.uniques, uniques},
 		{"the trigger", queries.triggers, triggers[d]},
-		{"the migration", "SELECT CAST(version_id AS text) FROM goose_db_version WHERE is_applied", migrationNumbers(d)},
+		{"the migration", "SELECT CAST(version_id AS text) FROM goose_db_version WHERE is_applied", numbers},
 	} {
 		have, err := look(part.query)
 		if err != nil {
@@ -69,6 +72,18 @@ func SchemaGaps(tx *gorm.DB) (checked int, gaps []string, err error) {
 		}
 		checked++
 		gaps = append(gaps, found...)
+	}
+	if d == Postgres {
+		keyless, err := look(keylessTables)
+		if err != nil {
+			return checked, gaps, err
+		}
+		checked++
+		for _, table := range keyless {
+			if slices.Contains(ours, table) {
+				gaps = append(gaps, "the table "+table+" has no key")
+			}
+		}
 	}
 	return checked, gaps, nil
 }
@@ -93,23 +108,35 @@ var schemaQueries = map[Dialect]struct {
 			`SELECT DISTINCT 'the foreign key ' || k.conname || ' is off' FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint
 				WHERE t.tgenabled NOT IN ('O', 'A') AND k.connamespace = current_schema()::regnamespace`,
 			"SELECT 'the rows of before were never held to ' || conname FROM pg_constraint WHERE NOT convalidated AND connamespace = current_schema()::regnamespace",
-			`SELECT 'the table ' || c.relname || ' has no key' FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
-				AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid)`,
 		},
 	},
 }
 
-// migrationNumbers are those of the migrations that this program knows.
-func migrationNumbers(d Dialect) []string {
-	files, err := fs.ReadDir(migrations, "migrations/"+string(d))
+// keylessTables asks PostgreSQL; on SQLite a key cannot be taken from a table.
+const keylessTables = `SELECT c.relname FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
+	AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid)`
+
+// made finds the tables that a migration makes.
+var made = regexp.MustCompile(`(?:CREATE TABLE|RENAME TO) (\w+)`)
+
+// fromMigrations tells the numbers of the migrations that this program knows, and the
+// tables that they have made.
+func fromMigrations(d Dialect) (numbers, tables []string) {
+	dir := "migrations/" + string(d)
+	files, err := fs.ReadDir(migrations, dir)
 	if err != nil {
-		return nil // they are embedded
+		return nil, nil // they are embedded
 	}
-	out := make([]string, 0, len(files))
 	for _, f := range files {
-		if n, err := goose.NumericComponent(f.Name()); err == nil {
-			out = append(out, strconv.FormatInt(n, 10))
+		n, err := goose.NumericComponent(f.Name())
+		if err != nil {
+			continue
+		}
+		numbers = append(numbers, strconv.FormatInt(n, 10))
+		text, _ := fs.ReadFile(migrations, dir+"/"+f.Name())
+		for _, m := range made.FindAllSubmatch(text, -1) {
+			tables = append(tables, string(m[1]))
 		}
 	}
-	return out
+	return numbers, tables
 }

@@ -54,6 +54,7 @@ func TestSchemaGapsAreFound(t *testing.T) {
 			"ALTER TABLE plan_packs DISABLE TRIGGER ALL":                                        "the foreign key plan_packs_",
 			"ALTER TABLE charges ADD CONSTRAINT later CHECK (credits > -5) NOT VALID":           "were never held to later",
 			"ALTER TABLE usage_days DROP CONSTRAINT usage_days_pkey":                            "the table usage_days has no key",
+			"CREATE TABLE usage_days_of_monday AS SELECT * FROM usage_days":                     "",
 			"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'charges_key'::regclass": "the unique index charges_key",
 		},
 	}
