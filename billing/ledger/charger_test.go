@@ -97,6 +97,37 @@ func TestLockAndReadInOneStatementWouldOversell(t *testing.T) {
 	require.False(t, r.Clean(), "and the audit sees it")
 }
 
+// A charge whose connection is opened while somebody has the whole table, as a
+// migration does, waits for it, and is not refused.
+func TestAConnectionOpensUnderALock(t *testing.T) {
+	t.Parallel()
+	db := modelstest.OpenPostgres(t)
+	w := newWorld(t, db)
+	w.grant(t, w.wallet, models.SourcePurchase, 10)
+	tx := db.Write.WithContext(context.WithoutCancel(t.Context())).Begin()
+	require.NoError(t, tx.Error)
+	t.Cleanup(func() { _ = tx.Rollback() })
+	require.NoError(t, tx.Exec("LOCK TABLE wallets IN EXCLUSIVE MODE").Error)
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.ledger.Charge(t.Context(), w.request("k", 3))
+		done <- err
+	}()
+	w.waits(t, 1)
+	for range 20 { // for longer than a lane waits for a wallet
+		var now int
+		require.NoError(t, db.Read.Raw("SELECT COUNT(pg_sleep(0.01))").Scan(&now).Error)
+	}
+	select {
+	case err := <-done:
+		t.Fatal("it did not wait: ", err)
+	default:
+	}
+	require.NoError(t, tx.Rollback().Error)
+	require.NoError(t, <-done)
+	require.Equal(t, credits(7), w.balance(t, w.wallet).Available)
+}
+
 // A caller that gives up never cancels the batch: its key tells what became of
 // the charge.
 func TestGivingUpDoesNotCancel(t *testing.T) {

@@ -48,14 +48,19 @@ func openPool(ctx context.Context, db *models.DB, most int, ready func() []state
 	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = int32(most), 0, 0 //nolint:gosec // a handful
 	cfg.MaxConnLifetime = planLife
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, planned(false)+`, set_config('default_transaction_isolation', 'read committed', false),
-			set_config('lock_timeout', '`+patience+`', false)`)
+		_, err := conn.Exec(ctx, planned(false)+", set_config('default_transaction_isolation', 'read committed', false)")
 		for _, s := range ready() {
 			if err != nil {
 				return err
 			}
 			_, err = conn.Prepare(ctx, s.sql, s.sql)
 		}
+		if err != nil {
+			return err
+		}
+		// Last: preparing waits for whoever has a whole table, as a migration does, and a
+		// connection that gave up would have its charge refused.
+		_, err = conn.Exec(ctx, "SELECT set_config('lock_timeout', '"+patience+"', false)")
 		return err
 	}
 	return pgxpool.NewWithConfig(ctx, cfg)
