@@ -22,6 +22,9 @@ import (
 // MaxBrandName bounds the names of a brand, in characters.
 const MaxBrandName = 60
 
+// MaxBrandLinks bounds the links at the foot of a portal.
+const MaxBrandLinks = 4
+
 // brandsKept is how many published versions are kept to go back to.
 const brandsKept = 20
 
@@ -42,7 +45,13 @@ type BrandInput struct {
 	SenderName    string // of mails; "" the portal's name
 	SenderAddress string // of mails, at a verified domain of the agency's; "" the platform's
 	Logo          []byte // an uploaded picture; nil: as it was
-	NoLogo        bool   // take the one there is away
+	NoLogo        bool   // take the one there is away, and with it that of dark pages
+	LogoDark      []byte // as Logo, in its place on dark pages
+	NoLogoDark    bool
+	Icon          []byte // as Logo, in the browser's tab
+	NoIcon        bool
+	Corners       models.Corners
+	Links         []models.BrandLink // at the foot of every page, at most MaxBrandLinks
 	By            Actor
 }
 
@@ -51,6 +60,8 @@ type BrandDesk struct {
 	Draft     *models.Brand // nil: nothing waits to be published
 	Published models.Brand  // what clients see, with the agency's name where none was chosen
 	Logo      *models.Logo  // of the draft, or of what is published; without its picture
+	LogoDark  *models.Logo  // likewise
+	Icon      *models.Logo
 	Versions  []models.Brand
 	Senders   []string // verified domains, where mails may come from
 }
@@ -122,13 +133,21 @@ func (s *Service) BrandDesk(ctx context.Context, agency *models.Agency) (BrandDe
 		return out, err
 	}
 	edited := out.Edited()
-	if edited.Logo == "" {
-		return out, nil
+	var made []models.Logo
+	if err := db.Omit("png").Where("agency_id = ? AND name IN ?", agency.ID, []string{edited.Logo, edited.LogoDark, edited.Icon}).Find(&made).Error; err != nil {
+		return out, err
 	}
-	var logo models.Logo
-	err = db.Omit("png").Where("agency_id = ? AND name = ?", agency.ID, edited.Logo).Take(&logo).Error
-	out.Logo = &logo
-	return out, err
+	for i := range made {
+		switch made[i].Name {
+		case edited.Logo:
+			out.Logo = &made[i]
+		case edited.LogoDark:
+			out.LogoDark = &made[i]
+		case edited.Icon:
+			out.Icon = &made[i]
+		}
+	}
+	return out, nil
 }
 
 func verifiedDomains(db *gorm.DB, agency models.AgencyID) ([]string, error) {
@@ -139,21 +158,15 @@ func verifiedDomains(db *gorm.DB, agency models.AgencyID) ([]string, error) {
 // SaveBrandDraft keeps a draft, which clients do not see before it is published.
 // Errors: not_found, invalid_brand_name, reserved_name, invalid_colour,
 // invalid_support, invalid_sender_address, sender_domain_unverified, invalid_logo,
-// logo_too_large, logo_svg.
+// logo_too_large, logo_svg, logo_dark_alone, icon_not_square, invalid_corners,
+// invalid_links.
 func (s *Service) SaveBrandDraft(ctx context.Context, scope Scope, in BrandInput) error { //nolint:gocritic // once per form
 	if !scope.Covers(in.Agency) {
 		return problem.Missing("agency")
 	}
 	row, err := s.checkBrand(&in)
-	var logo *models.Logo
-	if len(in.Logo) > 0 {
-		made, wrong := s.makeLogo(ctx, in.Logo)
-		if wrong != nil {
-			return errors.Join(err, wrong)
-		}
-		logo = made
-	}
-	if err != nil {
+	pictures, wrong := s.brandPictures(ctx, &in)
+	if err := errors.Join(err, wrong); err != nil {
 		return err
 	}
 	now := s.clock.Now()
@@ -177,15 +190,8 @@ func (s *Service) SaveBrandDraft(ctx context.Context, scope Scope, in BrandInput
 			}
 			before = &published
 		}
-		switch {
-		case logo != nil:
-			logo.AgencyID, logo.CreatedAt = in.Agency, now
-			if err := tx.Create(logo).Error; err != nil {
-				return err
-			}
-			row.Logo, row.LogoWidth, row.LogoHeight = logo.Name, logo.Width, logo.Height
-		case !in.NoLogo:
-			row.Logo, row.LogoWidth, row.LogoHeight = before.Logo, before.LogoWidth, before.LogoHeight
+		if err := pictures.wear(tx, &row, before, &in); err != nil {
+			return err
 		}
 		if err := tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error; err != nil {
 			return err
@@ -197,6 +203,66 @@ func (s *Service) SaveBrandDraft(ctx context.Context, scope Scope, in BrandInput
 	})
 }
 
+// pictures are those that came with a brand; nil where none did.
+type pictures struct{ logo, dark, icon *models.Logo }
+
+// brandPictures makes the pictures that were uploaded. Errors: as newPicture.
+func (s *Service) brandPictures(ctx context.Context, in *BrandInput) (pictures, error) {
+	var out pictures
+	var wrong []error
+	for _, one := range []struct {
+		upload []byte
+		use    pictureUse
+		into   **models.Logo
+	}{{in.Logo, asLogo, &out.logo}, {in.LogoDark, asDarkLogo, &out.dark}, {in.Icon, asIcon, &out.icon}} {
+		if len(one.upload) == 0 {
+			continue
+		}
+		made, err := s.makePicture(ctx, one.upload, one.use)
+		if err != nil {
+			wrong = append(wrong, err)
+			continue
+		}
+		*one.into = made
+	}
+	return out, errors.Join(wrong...)
+}
+
+// wear stores the pictures and gives a draft those it has from now on: new ones, or
+// as before what is not taken away. Errors: logo_dark_alone.
+func (p *pictures) wear(tx *gorm.DB, row, before *models.Brand, in *BrandInput) error {
+	for _, made := range []*models.Logo{p.logo, p.dark, p.icon} {
+		if made == nil {
+			continue
+		}
+		made.AgencyID, made.CreatedAt = row.AgencyID, row.CreatedAt
+		if err := tx.Create(made).Error; err != nil {
+			return err
+		}
+	}
+	switch {
+	case p.logo != nil:
+		row.Logo, row.LogoWidth, row.LogoHeight = p.logo.Name, p.logo.Width, p.logo.Height
+	case !in.NoLogo:
+		row.Logo, row.LogoWidth, row.LogoHeight = before.Logo, before.LogoWidth, before.LogoHeight
+	}
+	switch {
+	case p.dark != nil && row.Logo == "":
+		return problem.New(problem.Invalid, "logo_dark_alone", "Choose a logo too: this one takes its place on dark pages.").On("logo_dark")
+	case p.dark != nil:
+		row.LogoDark, row.LogoDarkWidth, row.LogoDarkHeight = p.dark.Name, p.dark.Width, p.dark.Height
+	case !in.NoLogoDark && row.Logo != "":
+		row.LogoDark, row.LogoDarkWidth, row.LogoDarkHeight = before.LogoDark, before.LogoDarkWidth, before.LogoDarkHeight
+	}
+	switch {
+	case p.icon != nil:
+		row.Icon = p.icon.Name
+	case !in.NoIcon:
+		row.Icon = before.Icon
+	}
+	return nil
+}
+
 // lockAgency reads an agency while nobody else changes its brand or domains.
 // Errors: not_found.
 func lockAgency(tx *gorm.DB, id models.AgencyID) (models.Agency, error) {
@@ -206,7 +272,8 @@ func lockAgency(tx *gorm.DB, id models.AgencyID) (models.Agency, error) {
 
 // dropLogos forgets pictures that no version shows.
 func dropLogos(tx *gorm.DB, agency models.AgencyID) error {
-	return tx.Where("agency_id = ? AND name NOT IN (?)", agency, tx.Model(&models.Brand{}).Select("logo").Where("agency_id = ?", agency)).
+	return tx.Where(`agency_id = ? AND name NOT IN (SELECT logo FROM brands WHERE agency_id = ?
+		UNION SELECT logo_dark FROM brands WHERE agency_id = ? UNION SELECT icon FROM brands WHERE agency_id = ?)`, agency, agency, agency, agency).
 		Delete(&models.Logo{}).Error
 }
 
@@ -318,11 +385,24 @@ func (s *Service) putUp(tx *gorm.DB, agency *models.Agency, b models.Brand, by A
 // brandWords tell a brand on one line.
 func brandWords(b *models.Brand) string {
 	logo := "none"
-	if b.Logo != "" {
+	switch {
+	case b.LogoDark != "":
+		logo = "for both themes"
+	case b.Logo != "":
 		logo = "yes"
 	}
-	return fmt.Sprintf("name %s · colour %s · logo %s · support %s · mails from %s <%s>", inQuotes(b.Name), cmp.Or(b.Colour, "the usual"), logo,
-		cmp.Or(b.Support, "none"), inQuotes(b.SenderName), cmp.Or(b.SenderAddress, "the platform's"))
+	if b.Icon != "" {
+		logo += " · icon yes"
+	}
+	if b.Corners != models.CornersSoft {
+		logo += " · corners " + string(b.Corners)
+	}
+	words := []string{fmt.Sprintf("name %s · colour %s · logo %s · support %s · mails from %s <%s>", inQuotes(b.Name), cmp.Or(b.Colour, "the usual"), logo,
+		cmp.Or(b.Support, "none"), inQuotes(b.SenderName), cmp.Or(b.SenderAddress, "the platform's"))}
+	for _, l := range b.Links {
+		words = append(words, "link "+inQuotes(l.Label)+" "+l.URL)
+	}
+	return strings.Join(words, " · ")
 }
 
 // checkBrand gives the row of a draft, or all that is wrong with it.
@@ -344,6 +424,12 @@ func (s *Service) checkBrand(in *BrandInput) (models.Brand, error) {
 	}
 	if !isSupport(out.Support) {
 		wrong = append(wrong, problem.New(problem.Invalid, "invalid_support", "Give an e-mail address, or an address that begins with https://.").On("support"))
+	}
+	if out.Corners = in.Corners; !out.Corners.Known() {
+		wrong = append(wrong, problem.New(problem.Invalid, "invalid_corners", "Choose soft, square or round corners.").On("corners"))
+	}
+	if out.Links, err = s.checkBrandLinks(in.Links); err != nil {
+		wrong = append(wrong, err)
 	}
 	if out.SenderName, err = s.checkBrandName(in.SenderName, "sender_name"); err != nil {
 		wrong = append(wrong, err)
@@ -377,12 +463,47 @@ func letters(name string) string {
 	}, name)
 }
 
-func isSupport(s string) bool {
-	if s == "" || checkEmail(s) == nil {
-		return true
+// checkBrandLinks makes the links at the foot of a portal. Errors: invalid_links,
+// invalid_brand_name, reserved_name.
+func (s *Service) checkBrandLinks(links []models.BrandLink) (models.BrandLinks, error) {
+	if len(links) > MaxBrandLinks {
+		return nil, problem.New(problem.Invalid, "invalid_links", "At most %d links have room there.", MaxBrandLinks).On("links")
 	}
+	var out models.BrandLinks
+	for i, l := range links {
+		label, err := s.checkBrandName(l.Label, "links")
+		if err != nil {
+			return nil, err
+		}
+		l.Label, l.URL = label, strings.TrimSpace(l.URL)
+		if l.Label == "" || !isWebPage(l.URL) {
+			return nil, problem.New(problem.Invalid, "invalid_links", "Link %d needs a name, and an address that begins with https://.", i+1).On("links")
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func isSupport(s string) bool {
+	return s == "" || checkEmail(s) == nil || isWebPage(s)
+}
+
+// isWebPage tells an address of a page that is read over TLS.
+func isWebPage(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && len(s) <= 254 && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
+	return err == nil && len(s) <= 254 && utf8.ValidString(s) && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
+}
+
+// BrandLetter is what a client would get by mail of an event, in a brand that need
+// not be published. Its amounts are made up.
+func (s *Service) BrandLetter(agency *models.Agency, b *models.Brand, event models.NoticeEvent) mail.Letter {
+	now := s.clock.Now()
+	facts := models.NoticeFacts{Credits: 2_000 * models.Credit, Left: 1_204 * models.Credit, RunsOutAt: now.Add(3 * 24 * time.Hour)}
+	if event == models.NoticePurchaseCredited {
+		facts = models.NoticeFacts{Credits: 10_000 * models.Credit, Left: 11_204 * models.Credit, Amount: 60_00, Currency: agency.Currency}
+	}
+	voice := Voice{Client: true, Agency: strings.TrimSpace(agency.Name), Portal: b.Name, Platform: s.post.platform, Zone: Zone(agency.TimeZone)}
+	return NoticeLetter(voice, &models.Notice{AgencyID: agency.ID, Event: event, Facts: facts, CreatedAt: now}, s.PortalURL(agency))
 }
 
 // checkSender holds a sender's address to the domains the agency has proved: mail

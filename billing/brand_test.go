@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,10 @@ func TestBrandsThatCannotBe(t *testing.T) {
 		"sender_domain_unverified": {SenderAddress: "hello@bank.example"},
 		"logo_svg":                 {Logo: []byte(`<?xml version="1.0"?><svg onload="alert(1)"/>`)},
 		"invalid_logo":             {Logo: []byte("GIF89a…")},
+		"logo_dark_alone":          {LogoDark: picture(t, 200, 50, color.White)},
+		"icon_not_square":          {Icon: picture(t, 200, 50, color.White)},
+		"invalid_corners":          {Corners: "oval;"},
+		"invalid_links":            {Links: []models.BrandLink{{Label: "Imprint", URL: "javascript:alert(1)"}}},
 		"logo_too_large":           {Logo: bytes.Repeat([]byte{0}, MaxLogo+1)},
 	} {
 		in.Agency = p.agency.ID
@@ -121,6 +126,36 @@ func TestBrandsThatCannotBe(t *testing.T) {
 		require.ErrorContains(t, err, code)
 	}
 	require.Error(t, p.s.SaveBrandDraft(t.Context(), Scope{}, BrandInput{Agency: p.agency.ID, Name: strings.Repeat("x", 61)}))
+	const page = "https://orbit.example/imprint"
+	for _, links := range [][]models.BrandLink{
+		{{URL: page}},
+		{{Label: "Imprint"}},
+		{{Label: "Imprint", URL: "http://orbit.example"}},
+		{{Label: "Imprint", URL: "//orbit.example"}},
+		{{Label: "Imprint", URL: "https://me:secret@orbit.example"}},
+		{{Label: "Imprint", URL: page + strings.Repeat("x", 254)}},
+		{{Label: "Imprint", URL: page + "\xff"}},
+		{{Label: strings.Repeat("x", MaxBrandName+1), URL: page}},
+		{{Label: "Imprint\u202e", URL: page}},
+		{{Label: "Refill terms", URL: page}},
+		slices.Repeat([]models.BrandLink{{Label: "Imprint", URL: page}}, MaxBrandLinks+1),
+	} {
+		wrong := problem.Of(p.s.SaveBrandDraft(t.Context(), Scope{}, BrandInput{Agency: p.agency.ID, Links: links}))
+		require.NotNil(t, wrong, "%v", links)
+		require.Equal(t, "links", wrong.Field, "%v", links)
+	}
+	// Every picture goes through the same gate, and says at its own field what is wrong.
+	bomb := picture(t, 128, 128, color.White)
+	copy(bomb[16:], []byte{0, 1, 0, 0, 0, 1, 0, 0})
+	binary.BigEndian.PutUint32(bomb[29:], crc32.ChecksumIEEE(bomb[12:29]))
+	for code, file := range map[string][]byte{"logo_svg": []byte("<svg/>"), "invalid_logo": picture(t, 100, 100, color.White), "logo_too_large": bomb} {
+		for field, in := range map[string]BrandInput{"logo_dark": {Logo: picture(t, 200, 50, color.Black), LogoDark: file}, "icon": {Icon: file}} {
+			in.Agency = p.agency.ID
+			wrong := problem.Of(p.s.SaveBrandDraft(t.Context(), Scope{}, in))
+			require.NotNil(t, wrong, field)
+			require.Equal(t, []string{code, field}, []string{wrong.Code, wrong.Field})
+		}
+	}
 	desk, err := p.s.BrandDesk(t.Context(), p.agencyNow())
 	require.NoError(t, err)
 	require.Nil(t, desk.Draft, "nothing of it was kept")
@@ -140,7 +175,7 @@ func TestLogosAreMadeAnew(t *testing.T) {
 		"polyglot": append(picture(t, 300, 100, ink), "<script>alert('secret-place-XY')</script>PK\x03\x04"...),
 		"exif":     tagged,
 	} {
-		logo, err := newLogo(upload)
+		logo, err := newPicture(upload, asLogo)
 		require.NoError(t, err, name)
 		require.NotContains(t, string(logo.PNG), "secret", name)
 		require.NotContains(t, string(logo.PNG), "<script", name)
@@ -156,20 +191,20 @@ func TestLogosAreMadeAnew(t *testing.T) {
 	bomb := picture(t, 128, 128, ink)
 	copy(bomb[16:], []byte{0, 1, 0, 0, 0, 1, 0, 0})
 	binary.BigEndian.PutUint32(bomb[29:], crc32.ChecksumIEEE(bomb[12:29])) // of the head as it is now
-	_, err := newLogo(bomb)
+	_, err := newPicture(bomb, asLogo)
 	require.ErrorContains(t, err, "65536 × 65536")
-	_, err = newLogo(picture(t, 4097, 20, ink))
+	_, err = newPicture(picture(t, 4097, 20, ink), asLogo)
 	require.ErrorContains(t, err, "4097 × 20")
-	_, err = newLogo(picture(t, 100, 100, ink))
+	_, err = newPicture(picture(t, 100, 100, ink), asLogo)
 	require.ErrorContains(t, err, "too small")
-	_, err = newLogo(picture(t, 300, 100, ink)[:200])
+	_, err = newPicture(picture(t, 300, 100, ink)[:200], asLogo)
 	require.ErrorContains(t, err, "damaged")
 
-	white, err := newLogo(picture(t, 200, 50, color.White))
+	white, err := newPicture(picture(t, 200, 50, color.White), asLogo)
 	require.NoError(t, err)
 	require.True(t, white.PaleLight)
 	require.False(t, white.PaleDark)
-	dark, err := newLogo(picture(t, 200, 50, color.NRGBA{20, 26, 34, 255}))
+	dark, err := newPicture(picture(t, 200, 50, color.NRGBA{20, 26, 34, 255}), asLogo)
 	require.NoError(t, err)
 	require.True(t, dark.PaleDark)
 	require.False(t, dark.PaleLight)
@@ -202,6 +237,79 @@ func TestUnusedLogosGo(t *testing.T) {
 		require.NoError(t, err)
 		_, err = p.s.Logo(ctx, other.ID, shown.Logo)
 		require.True(t, problem.Is(err, "not_found"))
+	})
+}
+
+// What a version looks like is published and undone with it, and no picture is lost
+// that a version shows.
+func TestLooksArePublishedAndUndone(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		p := newPost(t, db)
+		ctx, id := t.Context(), p.agency.ID
+		looks := func(b *models.Brand) models.Brand {
+			out := *b
+			out.Version, out.CreatedAt = 0, 0
+			return out
+		}
+		save := func(in BrandInput) {
+			t.Helper()
+			in.Agency, in.By = id, "user:olive"
+			require.NoError(t, p.s.SaveBrandDraft(ctx, Scope{}, in))
+		}
+		publish := func() models.Brand {
+			t.Helper()
+			require.NoError(t, p.s.PublishBrand(ctx, Scope{}, id, "user:olive"))
+			b := p.shown()
+			return looks(&b)
+		}
+		pictures := func() (names []string) {
+			require.NoError(t, db.Read.Model(&models.Logo{}).Order("name").Pluck("name", &names).Error)
+			return names
+		}
+		// The longest links there can be fit in, however they are written down.
+		links := slices.Repeat([]models.BrandLink{{Label: strings.Repeat("&", MaxBrandName), URL: "https://" + strings.Repeat("&", 246)}}, MaxBrandLinks)
+		save(BrandInput{
+			Name: "Orbit", Logo: picture(t, 200, 50, color.Black), LogoDark: picture(t, 300, 60, color.White), Icon: picture(t, 300, 300, color.Black),
+			Corners: models.CornersRound, Links: links,
+		})
+		desk, err := p.s.BrandDesk(ctx, p.agencyNow())
+		require.NoError(t, err)
+		require.Equal(t, []int{200, 50, 300, 60, 180, 180}, []int{desk.Logo.Width, desk.Logo.Height, desk.LogoDark.Width, desk.LogoDark.Height, desk.Icon.Width, desk.Icon.Height})
+		require.True(t, desk.LogoDark.PaleLight)
+		require.False(t, desk.LogoDark.PaleDark)
+		first := publish()
+		require.Equal(t, []int{300, 60}, []int{first.LogoDarkWidth, first.LogoDarkHeight})
+		require.Equal(t, models.CornersRound, first.Corners)
+		require.Equal(t, models.BrandLinks(links), first.Links)
+		want := []string{first.Logo, first.LogoDark, first.Icon}
+		slices.Sort(want)
+		require.Equal(t, want, pictures())
+
+		save(BrandInput{Name: "Orbit", LogoDark: picture(t, 200, 50, color.White)})
+		require.Len(t, pictures(), 4)
+		save(BrandInput{Name: "Orbit", NoLogoDark: true})
+		require.Equal(t, want, pictures(), "the draft's own went, what clients see stays")
+		save(BrandInput{Name: "Orbit", NoLogo: true, NoIcon: true, Corners: models.CornersSquare})
+		second := publish()
+		require.Empty(t, second.Logo+second.LogoDark+second.Icon, "the logo of dark pages goes with the logo")
+		require.Zero(t, second.LogoDarkWidth+second.LogoDarkHeight)
+		require.Equal(t, models.CornersSquare, second.Corners)
+		require.Empty(t, second.Links)
+		require.Equal(t, want, pictures(), "undoing would show them")
+		require.NoError(t, p.s.UndoBrand(ctx, Scope{}, id, 2, "user:olive"))
+		shown := p.shown()
+		require.Equal(t, first, looks(&shown))
+		require.NoError(t, p.s.DiscardBrandDraft(ctx, Scope{}, id, "user:olive"))
+		for _, name := range want {
+			_, err := p.s.Logo(ctx, id, name)
+			require.NoError(t, err)
+		}
+		for range brandsKept { // until nobody can go back to them
+			save(BrandInput{Name: "Orbit", NoLogo: true, NoIcon: true})
+			publish()
+		}
+		require.Empty(t, pictures())
 	})
 }
 

@@ -59,7 +59,7 @@ func FuzzLogo(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, upload []byte) {
-		logo, err := newLogo(upload)
+		logo, err := newPicture(upload, asLogo)
 		if err != nil {
 			p := problem.Of(err)
 			require.NotNil(t, p, "%v", err)
@@ -77,7 +77,7 @@ func FuzzLogo(f *testing.F) {
 		require.Regexp(t, `^[a-z2-7]{20,}$`, logo.Name)
 		require.NotContains(t, string(logo.PNG), program)
 		require.True(t, bytes.HasSuffix(logo.PNG, []byte("IEND\xaeB`\x82")), "nothing follows the picture")
-		again, err := newLogo(upload)
+		again, err := newPicture(upload, asLogo)
 		require.NoError(t, err)
 		require.Equal(t, logo.PNG, again.PNG)
 		require.NotEqual(t, logo.Name, again.Name)

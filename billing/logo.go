@@ -29,11 +29,29 @@ const (
 	minLogoLong = 128       // pixels of the longer edge
 	keptLogoX   = 640       // pixels
 	keptLogoY   = 160       // pixels
+	keptIcon    = 180       // pixels
 )
 
-// makeLogo is newLogo, one at a time: a few hundred kilobytes can unpack to more
+// pictureUse is what an uploaded picture is for: the field that it comes in.
+type pictureUse string
+
+const (
+	asLogo     pictureUse = "logo"
+	asDarkLogo pictureUse = "logo_dark"
+	asIcon     pictureUse = "icon"
+)
+
+// kept is the most pixels of each edge that are kept.
+func (u pictureUse) kept() (x, y int) {
+	if u == asIcon {
+		return keptIcon, keptIcon
+	}
+	return keptLogoX, keptLogoY
+}
+
+// makePicture is newPicture, one at a time: a few hundred kilobytes can unpack to more
 // than the whole program takes otherwise, and several at once to more than there is.
-func (s *Service) makeLogo(ctx context.Context, upload []byte) (*models.Logo, error) {
+func (s *Service) makePicture(ctx context.Context, upload []byte, use pictureUse) (*models.Logo, error) {
 	select {
 	case s.unpacking <- struct{}{}:
 		defer func() { <-s.unpacking }()
@@ -44,7 +62,7 @@ func (s *Service) makeLogo(ctx context.Context, upload []byte) (*models.Logo, er
 	if err == nil && unpacked(upload, &config, format) > bigUnpacked {
 		defer debug.FreeOSMemory() // else the next one comes on top of what this one left
 	}
-	return newLogo(upload)
+	return newPicture(upload, use)
 }
 
 // unpacked is about how many bytes a picture's pixels take while they are read.
@@ -62,19 +80,22 @@ func unpacked(upload []byte, config *image.Config, format string) int64 {
 	return size * int64(config.Width) * int64(config.Height)
 }
 
-// newLogo makes our own picture of an uploaded one: decoded within limits, made
-// as small as a header needs, and written anew, so that nothing but pixels is
-// left. Errors: logo_too_large, logo_svg, invalid_logo.
-func newLogo(upload []byte) (*models.Logo, error) {
+// newPicture makes our own picture of an uploaded one: decoded within limits, made
+// as small as its use needs, and written anew, so that nothing but pixels is
+// left. Errors: logo_too_large, logo_svg, invalid_logo, icon_not_square.
+func newPicture(upload []byte, use pictureUse) (*models.Logo, error) {
+	badLogo := func(code, format string, args ...any) error {
+		return problem.New(problem.Invalid, code, format, args...).On(string(use))
+	}
 	if len(upload) > MaxLogo {
 		return nil, badLogo("logo_too_large", "The file has more than 512 KB. Save it smaller, then try again.")
 	}
 	if isSVG(upload) {
-		return nil, badLogo("logo_svg", "SVG files can carry programs, so they are not taken. Save the logo as PNG, at least 128 pixels wide.")
+		return nil, badLogo("logo_svg", "SVG files can carry programs, so they are not taken. Save the picture as PNG, at least 128 pixels wide.")
 	}
 	config, format, err := image.DecodeConfig(bytes.NewReader(upload))
 	if err != nil || format != "png" && format != "jpeg" && format != "webp" {
-		return nil, badLogo("invalid_logo", "This is no PNG, JPEG or WebP picture. Save the logo as one of these, then try again.")
+		return nil, badLogo("invalid_logo", "This is no PNG, JPEG or WebP picture. Save it as one of these, then try again.")
 	}
 	w, h := config.Width, config.Height
 	switch {
@@ -84,12 +105,14 @@ func newLogo(upload []byte) (*models.Logo, error) {
 		return nil, badLogo("logo_too_large", "The picture takes too much memory to read. Save it with fewer pixels, then try again.")
 	case max(w, h) < minLogoLong || min(w, h) < minLogoEdge:
 		return nil, badLogo("invalid_logo", "The picture is %d × %d pixels: too small to stay sharp. Use one that is at least 128 pixels wide.", w, h)
+	case use == asIcon && w != h:
+		return nil, badLogo("icon_not_square", "The picture is %d × %d pixels. An icon is as wide as it is high.", w, h)
 	}
 	picture, _, err := image.Decode(bytes.NewReader(upload))
 	if err != nil {
 		return nil, badLogo("invalid_logo", "The picture is damaged. Save it again as PNG, then try again.")
 	}
-	kept := shrink(picture)
+	kept := shrink(picture, use)
 	var out bytes.Buffer
 	if err := png.Encode(&out, kept); err != nil {
 		return nil, err
@@ -101,10 +124,6 @@ func newLogo(upload []byte) (*models.Logo, error) {
 	}, nil
 }
 
-func badLogo(code, format string, args ...any) error {
-	return problem.New(problem.Invalid, code, format, args...).On("logo")
-}
-
 // isSVG tells drawings in XML, which the picture readers would only call unknown.
 func isSVG(b []byte) bool {
 	head := bytes.ToLower(bytes.TrimSpace(bytes.TrimPrefix(b[:min(len(b), 1024)], []byte("\xef\xbb\xbf"))))
@@ -113,9 +132,10 @@ func isSVG(b []byte) bool {
 }
 
 // shrink draws a picture no larger than is kept.
-func shrink(p image.Image) *image.NRGBA {
+func shrink(p image.Image, use pictureUse) *image.NRGBA {
 	w, h := p.Bounds().Dx(), p.Bounds().Dy()
-	scale := min(1, float64(keptLogoX)/float64(w), float64(keptLogoY)/float64(h))
+	x, y := use.kept()
+	scale := min(1, float64(x)/float64(w), float64(y)/float64(h))
 	out := image.NewNRGBA(image.Rect(0, 0, max(1, int(float64(w)*scale+0.5)), max(1, int(float64(h)*scale+0.5))))
 	draw.CatmullRom.Scale(out, out.Bounds(), p, p.Bounds(), draw.Src, nil)
 	return out

@@ -74,7 +74,7 @@ func TestPicturesAreUnpackedOneByOne(t *testing.T) {
 	var uploads sync.WaitGroup
 	for range 2 {
 		uploads.Go(func() {
-			if _, err := s.makeLogo(t.Context(), bomb); err != nil {
+			if _, err := s.makePicture(t.Context(), bomb, asLogo); err != nil {
 				t.Error(err)
 			}
 		})
@@ -96,9 +96,9 @@ func TestAPictureThatTakesTooMuchIsRefused(t *testing.T) {
 	at := bytes.Index(huge, []byte{0xff, 0xc0}) // the frame: its length, its depth, then height and width
 	require.Positive(t, at)
 	copy(huge[at+5:], []byte{16, 0, 16, 0})
-	_, err := newLogo(huge)
+	_, err := newPicture(huge, asLogo)
 	require.ErrorContains(t, err, "damaged", "in one pass it is read as far as it goes")
 	huge[at+1] = 0xc2
-	_, err = newLogo(huge)
+	_, err = newPicture(huge, asLogo)
 	require.ErrorContains(t, err, "too much memory")
 }

@@ -315,6 +315,9 @@ test("the pages about people, their mails and archived accounts", async () => {
   await page.goto(`${demo.base}/settings/brand`);
   await page.getByLabel("Name of the portal").fill("Orbit Credits");
   await page.getByLabel("Brand colour", { exact: true }).fill("#ffd400");
+  await page.getByLabel("Corners of cards and buttons").selectOption("Round");
+  await page.getByLabel("Name of link 1").fill("Imprint");
+  await page.getByLabel("Address of link 1").fill("https://orbit.example/imprint");
   await page.getByRole("button", { name: "Save as draft" }).click();
   await page.locator(".flash").waitFor();
   await visit(window, "brand", "/settings/brand");
@@ -325,7 +328,7 @@ test("the pages about people, their mails and archived accounts", async () => {
   await visit(window, "domain", "/settings/domain");
   await visit(window, "domain-remove", "/settings/domain/credits.orbit.example/remove");
   await visit(window, "embed-settings", "/settings/embed");
-  for (const shown of ["balance", "buy", "sign-in", "mail"]) await visit(window, `brand-${shown}`, `/settings/brand/preview/${shown}`);
+  for (const shown of ["balance", "buy", "low", "sign-in", "mail", "receipt"]) await visit(window, `brand-${shown}`, `/settings/brand/preview/${shown}`);
   await visit(window, "billing-details", "/settings/billing");
   await page.goto(`${demo.base}/settings/webhooks`);
   await page.getByLabel("Address").fill("https://hooks.invalid/refill");

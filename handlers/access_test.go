@@ -577,7 +577,7 @@ func (p *portal) things() map[string]thing {
 		}).Error)
 	}
 	return map[string]thing{
-		"sheet":         is(path.Base(views.BrandSheet(0xffd400)), "ffd400.css", "ffd400.00000000.css"),
+		"sheet":         is(path.Base(views.BrandSheet("#ffd400", models.CornersRound)), "ffd400-round.css", "ffd400-round.00000000.css", "usual.css"),
 		"logo":          is(logo, theirLogo, strings.TrimSuffix(logo, ".png")),
 		"domain":        is(claimed(p.northwind, "credits.orbit.example"), claimed(p.bluebird, "credits.comet.example")),
 		"gone-domain":   {func() string { return claimed(p.northwind, "gone.orbit.example") }, []string{claimed(p.bluebird, "gone.comet.example")}},

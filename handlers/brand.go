@@ -16,25 +16,36 @@ import (
 	"refill/billing/problem"
 	"refill/models"
 	"refill/views"
+	"refill/views/format"
 )
 
 // wear puts a brand on a page.
 func wear(f *views.Frame, b *models.Brand) {
-	f.Brand, f.Help, f.Sheet, f.Logo = b.Name, "", "", nil
+	f.Brand, f.Help, f.Logo, f.LogoDark, f.Icon, f.Links = b.Name, "", nil, nil, "", nil
 	if strings.HasPrefix(b.Support, "https://") {
 		f.Help = b.Support
 	} else if b.Support != "" {
 		f.Help = "mailto:" + b.Support
 	}
-	if c, err := models.ParseColour(b.Colour); err == nil {
-		f.Sheet = views.BrandSheet(c)
-	}
+	f.Sheet = views.BrandSheet(b.Colour, b.Corners)
 	if b.Logo != "" {
-		f.Logo = &views.Picture{Src: "/brand/logo/" + b.Logo + ".png", Width: b.LogoWidth, Height: b.LogoHeight}
+		f.Logo = &views.Picture{Src: picturePath(b.Logo), Width: b.LogoWidth, Height: b.LogoHeight}
+		f.Icon = f.Logo.Src
+	}
+	if b.LogoDark != "" {
+		f.LogoDark = &views.Picture{Src: picturePath(b.LogoDark), Width: b.LogoDarkWidth, Height: b.LogoDarkHeight}
+	}
+	if b.Icon != "" {
+		f.Icon = picturePath(b.Icon)
+	}
+	for _, l := range b.Links {
+		f.Links = append(f.Links, views.Link{Label: l.Label, Href: l.URL})
 	}
 }
 
-// brandSheet serves the style sheet of a colour. Its name says all there is in it.
+func picturePath(name string) string { return "/brand/logo/" + name + ".png" }
+
+// brandSheet serves the style sheet of a brand. Its name says all there is in it.
 func (a *app) brandSheet(c echo.Context) error {
 	css, ok := views.OpenBrandSheet(c.Param("name"))
 	if !ok {
@@ -84,21 +95,35 @@ func (a *app) showBrand(c echo.Context, code int, sent *billing.BrandInput, errs
 	b := desk.Edited()
 	if sent != nil {
 		b.Name, b.Colour, b.Support, b.SenderName, b.SenderAddress = sent.Name, sent.Colour, sent.Support, sent.SenderName, sent.SenderAddress
+		b.Corners, b.Links = sent.Corners, sent.Links
 	} else if b.Name == strings.TrimSpace(v.viewer.Agency.Name) {
 		b.Name = ""
 	}
 	out := views.Brand{
 		Tabs: a.settings(c, "/settings/brand"), Name: b.Name, Usual: v.viewer.Agency.Name, Colour: b.Colour, Support: b.Support, SenderName: b.SenderName,
-		SenderAddress: b.SenderAddress, Senders: desk.Senders, Published: v.viewer.Agency.Brand, Errors: errs,
+		SenderAddress: b.SenderAddress, Senders: desk.Senders, Published: v.viewer.Agency.Brand, Errors: errs, Corners: b.Corners,
+	}
+	for i := range billing.MaxBrandLinks {
+		link := views.Link{}
+		if i < len(b.Links) {
+			link = views.Link{Label: b.Links[i].Label, Href: b.Links[i].URL}
+		}
+		out.Links = append(out.Links, link)
 	}
 	if l := desk.Logo; l != nil {
-		out.Logo = &views.Picture{Src: "/brand/logo/" + l.Name + ".png", Width: l.Width, Height: l.Height}
+		out.Logo = pictureOf(l)
 		if l.PaleLight {
-			out.Pale = append(out.Pale, "on white")
+			out.Pale = append(out.Pale, "The logo is hard to see on white. One with a background of its own, or in a darker tone, is seen.")
 		}
-		if l.PaleDark {
-			out.Pale = append(out.Pale, "on dark pages")
+		if l.PaleDark && desk.LogoDark == nil {
+			out.Pale = append(out.Pale, "The logo is hard to see on dark pages. Add one for them below.")
 		}
+	}
+	if l := desk.LogoDark; l != nil {
+		out.LogoDark, out.PaleDark = pictureOf(l), l.PaleDark
+	}
+	if desk.Icon != nil {
+		out.Icon = pictureOf(desk.Icon)
 	}
 	if desk.Draft != nil {
 		drafted := brandVersion(desk.Draft)
@@ -108,7 +133,14 @@ func (a *app) showBrand(c echo.Context, code int, sent *billing.BrandInput, errs
 		out.Versions = append(out.Versions, brandVersion(&desk.Versions[i]))
 	}
 	out.Show = "balance"
-	for _, p := range []views.Tab{{Label: "Balance", Href: "balance"}, {Label: "Buy", Href: "buy"}, {Label: "Sign-in", Href: "sign-in"}, {Label: "Mail", Href: "mail"}} {
+	for _, p := range []views.Tab{
+		{Label: "Balance", Href: "balance"},
+		{Label: "Buy", Href: "buy"},
+		{Label: "Sign-in", Href: "sign-in"},
+		{Label: "Sign-in mail", Href: "mail"},
+		{Label: "Low-balance mail", Href: "low"},
+		{Label: "Receipt mail", Href: "receipt"},
+	} {
 		if p.Current = c.QueryParam("show") == p.Href || c.QueryParam("show") == "" && p.Href == out.Show; p.Current {
 			out.Show = p.Href
 		}
@@ -130,10 +162,26 @@ func (a *app) showBrand(c echo.Context, code int, sent *billing.BrandInput, errs
 	return page(c, code, views.BrandPage(out))
 }
 
+func pictureOf(l *models.Logo) *views.Picture {
+	return &views.Picture{Src: picturePath(l.Name), Width: l.Width, Height: l.Height}
+}
+
 func brandVersion(b *models.Brand) views.BrandVersion {
 	words := []string{"Name: " + cmp.Or(b.Name, "as the agency"), "colour: " + cmp.Or(b.Colour, "the usual")}
-	if b.Logo != "" {
+	switch {
+	case b.LogoDark != "":
+		words = append(words, "a logo for each theme")
+	case b.Logo != "":
 		words = append(words, "a logo")
+	}
+	if b.Icon != "" {
+		words = append(words, "an icon")
+	}
+	if b.Corners != models.CornersSoft {
+		words = append(words, string(b.Corners)+" corners")
+	}
+	if len(b.Links) > 0 {
+		words = append(words, format.Plural(int64(len(b.Links)), "link", "links"))
 	}
 	if b.Support != "" {
 		words = append(words, "help: "+b.Support)
@@ -146,13 +194,26 @@ func (a *app) saveBrand(c echo.Context) error {
 	in := billing.BrandInput{
 		Agency: v.viewer.Agency.ID, Name: c.FormValue("name"), Colour: c.FormValue("colour"), Support: c.FormValue("support"),
 		SenderName: c.FormValue("sender_name"), SenderAddress: c.FormValue("sender_address"), NoLogo: c.FormValue("no_logo") != "", By: v.viewer.Actor(),
+		NoLogoDark: c.FormValue("no_logo_dark") != "", NoIcon: c.FormValue("no_icon") != "",
+		Corners: models.Corners(c.FormValue("corners")),
 	}
-	var err error
-	if in.Logo, err = upload(c, "logo"); err == nil {
-		err = a.Billing.SaveBrandDraft(c.Request().Context(), v.viewer.Scope(), in)
+	for i := range billing.MaxBrandLinks {
+		n := strconv.Itoa(i + 1)
+		if l := (models.BrandLink{Label: strings.TrimSpace(c.FormValue("link_label_" + n)), URL: strings.TrimSpace(c.FormValue("link_url_" + n))}); l.Label != "" || l.URL != "" {
+			in.Links = append(in.Links, l)
+		}
 	}
-	if err != nil {
-		wrong, ok := wrongFields(err, "name", "colour", "logo", "support", "sender_name", "sender_address")
+	for _, one := range []struct {
+		field string
+		into  *[]byte
+	}{{"logo", &in.Logo}, {"logo_dark", &in.LogoDark}, {"icon", &in.Icon}} {
+		var err error
+		if *one.into, err = upload(c, one.field); err != nil {
+			return err
+		}
+	}
+	if err := a.Billing.SaveBrandDraft(c.Request().Context(), v.viewer.Scope(), in); err != nil {
+		wrong, ok := wrongFields(err, "name", "colour", "logo", "logo_dark", "icon", "corners", "links", "support", "sender_name", "sender_address")
 		if !ok {
 			return err
 		}
@@ -217,7 +278,7 @@ func (a *app) brandChanged(c echo.Context, err error, done string) error {
 func (a *app) previewBrand(c echo.Context) error {
 	v, ctx := visitOf(c), c.Request().Context()
 	shown := c.Param("page")
-	if !slices.Contains([]string{"balance", "buy", "sign-in", "mail"}, shown) {
+	if !slices.Contains([]string{"balance", "buy", "low", "sign-in", "mail", "receipt"}, shown) {
 		return echo.ErrNotFound
 	}
 	brand, err := a.Billing.DraftBrand(ctx, &v.viewer.Agency)
@@ -231,7 +292,19 @@ func (a *app) previewBrand(c echo.Context) error {
 	c.Response().Header().Set("Content-Security-Policy", strings.Replace(a.csp, "frame-ancestors 'none'", "frame-ancestors 'self'", 1))
 	switch shown {
 	case "mail":
-		return a.previewMail(c, &brand)
+		return a.previewMail(c, &brand, views.BrandMail{
+			Subject: "Sign in to " + brand.Name, Lines: []string{"Hello,", "Here is the link you asked for. It opens a page with one button, which signs you in."},
+			Button: "Sign in", Href: a.Billing.PortalURL(&v.viewer.Agency) + "/sign-in", After: []string{
+				fmt.Sprintf("The link works once, within %d minutes. A newer one replaces it.", int(billing.MailedLinkLife.Minutes())),
+			},
+		})
+	case "low", "receipt":
+		event := models.NoticeLow
+		if shown == "receipt" {
+			event = models.NoticePurchaseCredited
+		}
+		l := a.Billing.BrandLetter(&v.viewer.Agency, &brand, event)
+		return a.previewMail(c, &brand, views.BrandMail{Subject: l.Subject, Lines: l.Lines, Button: l.Button, Href: l.URL, After: l.After})
 	case "sign-in":
 		return page(c, http.StatusOK, views.SignInPage(views.SignIn{Frame: a.bareFrame(c, "Sign in")}))
 	}
@@ -247,14 +320,8 @@ func (a *app) previewBrand(c echo.Context) error {
 }
 
 // previewMail is a mail in a brand.
-func (a *app) previewMail(c echo.Context, b *models.Brand) error {
-	out := views.BrandMail{
-		Frame: a.bareFrame(c, "A mail to your clients"), From: cmp.Or(b.SenderName, b.Name), Subject: "Sign in to " + b.Name,
-		Lines:  []string{"Hello,", "Here is the link you asked for. It opens a page with one button, which signs you in."},
-		Button: "Sign in", Href: a.Billing.PortalURL(&visitOf(c).viewer.Agency) + "/sign-in", After: []string{
-			fmt.Sprintf("The link works once, within %d minutes. A newer one replaces it.", int(billing.MailedLinkLife.Minutes())),
-		},
-	}
+func (a *app) previewMail(c echo.Context, b *models.Brand, out views.BrandMail) error { //nolint:gocritic // once per page
+	out.Frame, out.From = a.bareFrame(c, "A mail to your clients"), cmp.Or(b.SenderName, b.Name)
 	if b.SenderAddress != "" {
 		out.From += " <" + b.SenderAddress + ">"
 	}

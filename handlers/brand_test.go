@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/stretchr/testify/require"
 
 	"refill/models"
@@ -20,7 +21,12 @@ import (
 // aLogo is a picture that can be uploaded.
 func aLogo(t testing.TB) []byte {
 	t.Helper()
-	p := image.NewNRGBA(image.Rect(0, 0, 200, 50))
+	return aPicture(t, 200, 50)
+}
+
+func aPicture(t testing.TB, w, h int) []byte {
+	t.Helper()
+	p := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for i := range p.Pix {
 		p.Pix[i] = 120
 	}
@@ -30,17 +36,26 @@ func aLogo(t testing.TB) []byte {
 	return out.Bytes()
 }
 
-// uploads sends the brand's form with a file.
+// uploads sends the brand's form with a logo.
 func (b *browser) uploads(fields url.Values, name string, file []byte) answer {
+	b.p.t.Helper()
+	if file == nil {
+		return b.brands(fields, "", nil)
+	}
+	return b.brands(fields, name, map[string][]byte{"logo": file})
+}
+
+// brands sends the brand's form with files of one name.
+func (b *browser) brands(fields url.Values, name string, files map[string][]byte) answer {
 	b.p.t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
-	fields.Set("csrf_token", b.get("/settings/brand").token())
+	require.NoError(b.p.t, form.WriteField("csrf_token", b.get("/settings/brand").token()))
 	for k := range fields {
 		require.NoError(b.p.t, form.WriteField(k, fields.Get(k)))
 	}
-	if file != nil {
-		part, err := form.CreateFormFile("logo", name)
+	for field, file := range files {
+		part, err := form.CreateFormFile(field, name)
 		require.NoError(b.p.t, err)
 		_, err = part.Write(file)
 		require.NoError(b.p.t, err)
@@ -68,7 +83,7 @@ func TestAnOwnerBrandsThePortal(t *testing.T) {
 		require.Contains(t, page.Header.Get("Content-Security-Policy"), "frame-src 'self'")
 		require.Equal(t, "Northwind Agency", client.get("/").doc().Find("header .brand").Text(), "a draft is nobody's business")
 
-		for _, shown := range []string{"balance", "buy", "sign-in", "mail"} {
+		for _, shown := range []string{"balance", "buy", "low", "sign-in", "mail", "receipt"} {
 			a := owner.get("/settings/brand/preview/" + shown + "?theme=dark")
 			require.Equal(t, http.StatusOK, a.StatusCode, shown)
 			require.Contains(t, a.Header.Get("Content-Security-Policy"), "frame-ancestors 'self'")
@@ -99,6 +114,76 @@ func TestAnOwnerBrandsThePortal(t *testing.T) {
 	})
 }
 
+// Each theme has its logo: the one that was chosen, or the one that the device asks
+// for. Corners come from a sheet that the policy allows, links lead away without
+// telling from where, and the tab has the icon.
+func TestABrandsLooksAreOnEveryPage(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	owner, client := p.as("owner"), p.as("client")
+	saved := owner.brands(url.Values{
+		"corners": {"round"}, "link_label_2": {" Imprint "}, "link_url_2": {"https://orbit.example/imprint"}, "link_label_4": {"Terms <b>"}, "link_url_4": {"https://orbit.example/terms"},
+	}, "a.png", map[string][]byte{"logo": aPicture(t, 200, 50), "logo_dark": aPicture(t, 300, 60), "icon": aPicture(t, 256, 256)})
+	require.Equal(t, http.StatusSeeOther, saved.StatusCode, saved.body)
+	form := owner.get("/settings/brand").doc()
+	require.Equal(t, "Imprint", form.Find("#link_label_1").AttrOr("value", ""), "without gaps")
+	require.Equal(t, "https://orbit.example/terms", form.Find("#link_url_2").AttrOr("value", ""))
+	require.Equal(t, "round", form.Find("#corners [selected]").AttrOr("value", ""))
+	require.Equal(t, 3, form.Find(".logo-now img").Length())
+	require.Equal(t, http.StatusSeeOther, owner.fill("/settings/brand", "/settings/brand/publish", url.Values{}).StatusCode)
+	require.Contains(t, owner.get("/settings/brand").main(), "a logo for each theme · an icon · round corners · 2 links")
+
+	for _, path := range []string{"/", "/buy", "/nothing"} {
+		page := client.get(path)
+		doc := page.doc()
+		dark := doc.Find("header .brand picture source[media='(prefers-color-scheme: dark)']")
+		require.Equal(t, "300", dark.AttrOr("width", ""), path)
+		require.Equal(t, "200", doc.Find("header .brand picture img").AttrOr("width", ""))
+		for _, src := range []string{dark.AttrOr("srcset", ""), doc.Find("header .brand img").AttrOr("src", ""), doc.Find("link[rel=icon]").AttrOr("href", "")} {
+			require.Equal(t, "image/png", client.get(src).Header.Get("Content-Type"))
+		}
+		sheet := client.get(doc.Find("link[rel=stylesheet]").Last().AttrOr("href", ""))
+		require.Equal(t, "@layer tokens{:root{--r-card:1.25rem;--r-ctl:1.375rem}}", sheet.body)
+		require.Contains(t, page.Header.Get("Content-Security-Policy"), "style-src 'self'")
+		links := doc.Find("footer a[href^='https://orbit.example/']")
+		require.Equal(t, "ImprintTerms <b>", links.Text())
+		require.Equal(t, []string{"noreferrer", "noreferrer"}, links.Map(func(_ int, a *goquery.Selection) string { return a.AttrOr("rel", "") }))
+	}
+	for theme, width := range map[string]string{"dark": "300", "light": "200"} {
+		client.fill("/", "/theme", url.Values{"theme": {theme}, "return_to": {"/"}})
+		logo := client.get("/").doc().Find("header .brand")
+		require.Zero(t, logo.Find("source").Length(), "the theme was chosen, whatever the device asks for")
+		require.Equal(t, width, logo.Find("img").AttrOr("width", ""), theme)
+	}
+	require.Zero(t, owner.get("/").doc().Find("header .brand img, footer a[rel=noreferrer]").Length(), "the platform's pages stay its own")
+
+	require.Equal(t, http.StatusSeeOther, owner.brands(url.Values{"no_logo": {"1"}, "corners": {"square"}, "colour": {"#FFD400"}}, "", nil).StatusCode)
+	require.Equal(t, http.StatusSeeOther, owner.fill("/settings/brand", "/settings/brand/publish", url.Values{}).StatusCode)
+	doc := client.get("/").doc()
+	require.Zero(t, doc.Find("header .brand img").Length())
+	require.Zero(t, doc.Find("footer a[rel=noreferrer]").Length())
+	require.Equal(t, "image/png", doc.Find("link[rel=icon]").AttrOr("type", ""), "the icon stands without a logo")
+	require.Contains(t, client.get(doc.Find("link[rel=stylesheet]").Last().AttrOr("href", "")).body, ";--r-card:0px;--r-ctl:0px}}")
+}
+
+// Mails are shown as they would come, in the draft's name and about nobody.
+func TestMailsAreShownInTheBrand(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	owner := p.as("owner")
+	require.Equal(t, http.StatusSeeOther, owner.uploads(url.Values{"name": {"Orbit Credits"}, "support": {"help@orbit.example"}}, "", nil).StatusCode)
+	for shown, words := range map[string][]string{
+		"low":     {"You have less than 2,000 credits left", "You have 1,204 credits left.", "Buy credits", "an account at Orbit Credits"},
+		"receipt": {"10,000 credits added", "Your payment of $60.00 has arrived", "See the receipt", "help@orbit.example"},
+	} {
+		page := owner.get("/settings/brand/preview/" + shown)
+		for _, w := range words {
+			require.Contains(t, page.main(), w)
+		}
+		require.NotContains(t, page.body, "Refill")
+	}
+}
+
 func TestBrandsAreRefusedInWords(t *testing.T) {
 	t.Parallel()
 	p := sqlite(t)
@@ -111,6 +196,15 @@ func TestBrandsAreRefusedInWords(t *testing.T) {
 		"would pass for the platform":      func() answer { return owner.uploads(url.Values{"name": {"Re-fill"}}, "", nil) },
 		"Prove first that orbit.example":   func() answer { return owner.uploads(url.Values{"sender_address": {"a@orbit.example"}}, "", nil) },
 		"address that begins with https:/": func() answer { return owner.uploads(url.Values{"support": {"http://x"}}, "", nil) },
+		"Link 1 needs a name, and an address that begins with https://": func() answer {
+			return owner.uploads(url.Values{"link_label_3": {"Imprint"}, "link_url_3": {"http://orbit.example"}}, "", nil)
+		},
+		"soft, square or round":            func() answer { return owner.uploads(url.Values{"corners": {"oval"}}, "", nil) },
+		"Choose a logo too":                func() answer { return owner.brands(nil, "a.png", map[string][]byte{"logo_dark": aLogo(t)}) },
+		"An icon is as wide as it is high": func() answer { return owner.brands(nil, "a.png", map[string][]byte{"icon": aLogo(t)}) },
+		"SVG files": func() answer {
+			return owner.brands(nil, "a.png", map[string][]byte{"logo": aLogo(t), "logo_dark": []byte("<svg/>")})
+		},
 	} {
 		a := send()
 		require.Equal(t, http.StatusUnprocessableEntity, a.StatusCode, words)
@@ -118,7 +212,7 @@ func TestBrandsAreRefusedInWords(t *testing.T) {
 		require.True(t, strings.HasPrefix(a.doc().Find("title").Text(), "Error: "))
 	}
 	require.Equal(t, http.StatusRequestEntityTooLarge, owner.uploads(url.Values{}, "logo.png", make([]byte, 3<<20)).StatusCode)
-	for _, name := range []string{"ffd400.css", "..%2f..%2fgo.mod", "ffd400.00000000.css", "zzzzzz.12345678.css"} {
+	for _, name := range []string{"usual.css", "ffd400-oval.943ff1ea.css", "ffd400.css", "..%2f..%2fgo.mod", "ffd400.00000000.css", "zzzzzz.12345678.css"} {
 		require.Equal(t, http.StatusNotFound, p.visitor(clients).get("/brand/"+name).StatusCode, name)
 	}
 }

@@ -38,7 +38,7 @@ agencies               external_id (name) idempotency_key (try_later)
 api_keys               name hint networks created_by
 audit_log              actor detail reason
 billing_details        (company) (line1) (line2) (postal_code) (city) (region) (tax_id)
-brands                 (name) (support)=mailto:%s@example.test (sender_name) (sender_address)=%s@example.test created_by
+brands                 (name) (support)=mailto:%s@example.test (links)=[{"label":"%s","url":"https://example.test/%s"}] (sender_name) (sender_address)=%s@example.test created_by
 bulk_assignments       note created_by idempotency_key undone_by
 charges                idempotency_key metadata={"note":"%s"}
 credit_notes           refund
@@ -85,7 +85,7 @@ alarms                 lines crossed state
 api_keys               scopes
 audit_log              action target
 billing_details        country
-brands                 colour logo
+brands                 colour logo logo_dark icon corners
 bulk_assignments       way
 charges                action model usage state
 credit_notes           account currency

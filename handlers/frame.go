@@ -30,7 +30,7 @@ func (a *app) bareFrame(c echo.Context, title string) views.Frame {
 		wear(&f, v.brand)
 	}
 	if v.preview != nil {
-		f.Theme, f.Still = v.preview.theme, true
+		f.Theme, f.Still, f.Zone = v.preview.theme, true, billing.Zone(v.viewer.Agency.TimeZone)
 	}
 	return f
 }

@@ -1,22 +1,90 @@
 package models
 
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+)
+
 // Brand is how an agency's portal looks and what it is called. Version 0 is the
 // draft; the others were published and never change. Agency.Brand says which one
 // holds.
 type Brand struct {
-	AgencyID      AgencyID `gorm:"primaryKey"`
-	Version       int      `gorm:"primaryKey;autoIncrement:false"`
-	Name          string   // of the portal; "" the agency's
-	Colour        string   // "#rrggbb"; "" the usual one
-	Logo          string   // name of a Logo; "" none
-	LogoWidth     int      // pixels
-	LogoHeight    int
-	Support       string // e-mail address or https address; "" none
-	SenderName    string // of mails; "" the portal's name
-	SenderAddress string // of mails; "" the platform's
-	CreatedBy     string
-	CreatedAt     Time `gorm:"autoCreateTime:false"`
+	AgencyID       AgencyID `gorm:"primaryKey"`
+	Version        int      `gorm:"primaryKey;autoIncrement:false"`
+	Name           string   // of the portal; "" the agency's
+	Colour         string   // "#rrggbb"; "" the usual one
+	Logo           string   // name of a Logo; "" none
+	LogoWidth      int      // pixels
+	LogoHeight     int
+	LogoDark       string // in its place on dark pages; "" the same
+	LogoDarkWidth  int
+	LogoDarkHeight int
+	Icon           string // name of a Logo, in the browser's tab; "" the logo
+	Corners        Corners
+	Links          BrandLinks
+	Support        string // e-mail address or https address; "" none
+	SenderName     string // of mails; "" the portal's name
+	SenderAddress  string // of mails; "" the platform's
+	CreatedBy      string
+	CreatedAt      Time `gorm:"autoCreateTime:false"`
 }
+
+// Corners are how cards and buttons end.
+type Corners string
+
+// The shapes of corners.
+const (
+	CornersSoft   Corners = "" // as everywhere else
+	CornersSquare Corners = "square"
+	CornersRound  Corners = "round"
+)
+
+// Known tells whether there are such corners.
+func (c Corners) Known() bool {
+	return c == CornersSoft || c == CornersSquare || c == CornersRound
+}
+
+// BrandLink leads from the foot of every page of a portal to one of the agency's
+// own.
+type BrandLink struct {
+	Label string `json:"label"`
+	URL   string `json:"url"` // https
+}
+
+// BrandLinks are those at the foot of a portal, in their order.
+type BrandLinks []BrandLink
+
+// Value writes JSON, nothing for none.
+func (l BrandLinks) Value() (driver.Value, error) {
+	if len(l) == 0 {
+		return "", nil
+	}
+	b, err := json.Marshal(l)
+	return string(b), err
+}
+
+// Scan reads what Value wrote.
+func (l *BrandLinks) Scan(src any) error {
+	*l = nil
+	var text []byte
+	switch v := src.(type) {
+	case nil:
+	case string:
+		text = []byte(v)
+	case []byte:
+		text = v
+	default:
+		return fmt.Errorf("scan links: unexpected %T", src)
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	return json.Unmarshal(text, l)
+}
+
+// GormDataType names the column family for the drift test.
+func (BrandLinks) GormDataType() string { return "text" }
 
 // Logo is a picture as we made it from what was uploaded.
 type Logo struct {

@@ -12,7 +12,8 @@ import (
 )
 
 // Brand is /settings/brand. Fields: name, colour, support, sender_name,
-// sender_address, logo, no_logo.
+// sender_address, logo, no_logo, logo_dark, no_logo_dark, icon,
+// no_icon, corners, link_label_1, link_url_1 and so on.
 type Brand struct {
 	Frame         Frame
 	Tabs          []Tab
@@ -24,13 +25,18 @@ type Brand struct {
 	SenderAddress string
 	Senders       []string // domains that mails may come from
 	Logo          *Picture
-	Pale          []string // on which backgrounds the logo is hard to see
+	Pale          []string // where the logo is hard to see, and what helps
+	LogoDark      *Picture // in its place on dark pages
+	PaleDark      bool     // and hard to see there
+	Icon          *Picture
+	Corners       models.Corners
+	Links         []Link // a row for each there may be
 	Drafted       *BrandVersion
 	Published     int            // version that clients see; 0: none yet
 	Versions      []BrandVersion // the newest first
-	Show          string         // which page is shown: balance, buy, mail
+	Show          string         // which page is shown: balance, buy, low, sign-in, mail, receipt
 	Shows         []Tab
-	Empty         string // why no page of a client can be shown; "" when it can
+	Empty         string // why the page cannot be shown; "" when it can
 	Errors        FieldErrors
 }
 
@@ -48,33 +54,70 @@ type Picture struct {
 	Width, Height int // CSS pixels
 }
 
-// sheet is what a brand's colour changes of the style sheet.
-func sheet(c models.Colour) string {
-	light, dark := c.Shades(false), c.Shades(true)
-	pair := func(name string, l, d models.Colour) string {
-		return fmt.Sprintf("--%s:light-dark(%s,%s);", name, l, d)
+// sheet is what a brand changes of the style sheet; "" for nothing.
+func sheet(colour string, corners models.Corners) string {
+	out := ""
+	if c, err := models.ParseColour(colour); err == nil {
+		light, dark := c.Shades(false), c.Shades(true)
+		pair := func(name string, l, d models.Colour) string {
+			return fmt.Sprintf("--%s:light-dark(%s,%s);", name, l, d)
+		}
+		out = pair("brand", light.Solid, dark.Solid) + pair("on-brand", light.On, dark.On) + pair("brand-hover", light.Hover, dark.Hover) +
+			pair("brand-edge", light.Edge, dark.Edge) + pair("link", light.Link, dark.Link)
 	}
-	return "@layer tokens{:root{" + strings.TrimSuffix(
-		pair("brand", light.Solid, dark.Solid)+pair("on-brand", light.On, dark.On)+pair("brand-hover", light.Hover, dark.Hover)+
-			pair("brand-edge", light.Edge, dark.Edge)+pair("link", light.Link, dark.Link), ";") + "}}"
+	switch corners {
+	case models.CornersSquare:
+		out += "--r-card:0px;--r-ctl:0px;"
+	case models.CornersRound: // a control's whole end, a card's not
+		out += "--r-card:1.25rem;--r-ctl:1.375rem;"
+	case models.CornersSoft:
+	}
+	if out == "" {
+		return ""
+	}
+	return "@layer tokens{:root{" + strings.TrimSuffix(out, ";") + "}}"
 }
 
-// BrandSheet is the address of the style sheet of a colour. It says which colour
-// it is of, and carries a hash of the content, so it may be kept for ever.
-func BrandSheet(c models.Colour) string {
-	sum := sha256.Sum256([]byte(sheet(c)))
-	return "/brand/" + c.String()[1:] + "." + hex.EncodeToString(sum[:4]) + ".css"
+// usualColour stands in a sheet's name for the colour that it leaves alone.
+const usualColour = "usual"
+
+// BrandSheet is the address of the style sheet of a brand; "" where it changes
+// nothing. It says what it is of, and carries a hash of the content, so it may be
+// kept for ever.
+func BrandSheet(colour string, corners models.Corners) string {
+	css := sheet(colour, corners)
+	if css == "" {
+		return ""
+	}
+	name := usualColour
+	if c, err := models.ParseColour(colour); err == nil {
+		name = c.String()[1:]
+	}
+	if corners != models.CornersSoft {
+		name += "-" + string(corners)
+	}
+	sum := sha256.Sum256([]byte(css))
+	return "/brand/" + name + "." + hex.EncodeToString(sum[:4]) + ".css"
 }
 
 // OpenBrandSheet finds what is served under /brand/{name}: only names that
 // BrandSheet gives.
 func OpenBrandSheet(name string) (css string, ok bool) {
-	digits, _, _ := strings.Cut(name, ".")
-	c, err := models.ParseColour("#" + digits)
-	if err != nil || BrandSheet(c) != "/brand/"+name {
+	look, _, _ := strings.Cut(name, ".")
+	digits, corners, _ := strings.Cut(look, "-")
+	colour := "#" + digits
+	if digits == usualColour {
+		colour = ""
+	}
+	if !models.Corners(corners).Known() || BrandSheet(colour, models.Corners(corners)) != "/brand/"+name {
 		return "", false
 	}
-	return sheet(c), true
+	return sheet(colour, models.Corners(corners)), true
+}
+
+// cornerChoices are the shapes there are, in words.
+func cornerChoices() []LineRow {
+	return []LineRow{{string(models.CornersSoft), "Soft"}, {string(models.CornersSquare), "Square"}, {string(models.CornersRound), "Round"}}
 }
 
 // contrast says in words what becomes of a colour, "" of the usual one.

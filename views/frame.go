@@ -12,15 +12,20 @@ import (
 // Frame is what surrounds every page: who is looking at which account, what must
 // be said on top, and what the footer tells.
 type Frame struct {
-	Title   string   // of the page, as in its h1: "Overview"
-	Failed  bool     // a form came back with errors: the window title starts with "Error: "
-	Brand   string   // whose portal this is: the platform's name, or the agency's on client pages
-	Sheet   string   // href of the brand's style sheet; "" for the usual colours
-	Logo    *Picture // stands for Brand; nil: the name does
-	Account string   // whose account: "Northwind Agency"; "" when signed out
-	User    string   // e-mail of the signed-in person; "" when signed out
-	Role    string   // in words: "Owner", "Billing", "Member", "Admin"
-	Home    string   // where the brand and the chip lead; "" means "/"
+	Title  string   // of the page, as in its h1: "Overview"
+	Failed bool     // a form came back with errors: the window title starts with "Error: "
+	Brand  string   // whose portal this is: the platform's name, or the agency's on client pages
+	Sheet  string   // href of the brand's style sheet; "" for the usual colours
+	Logo   *Picture // stands for Brand; nil: the name does
+
+	LogoDark *Picture // in its place on dark pages; nil: the same
+	Links    []Link   // of the brand, at the foot
+	Icon     string   // href of the picture in the browser's tab; "" the usual
+
+	Account string // whose account: "Northwind Agency"; "" when signed out
+	User    string // e-mail of the signed-in person; "" when signed out
+	Role    string // in words: "Owner", "Billing", "Member", "Admin"
+	Home    string // where the brand and the chip lead; "" means "/"
 
 	Nav    []NavItem
 	Chip   *Chip   // balance in the header; nil when it could not be read or there is none
