@@ -181,6 +181,9 @@ func (a *app) salesByClient(ctx context.Context, account *billing.Account, span 
 	return out, salesSum(sums.Total(), account.Agency.Currency), err
 }
 
+// margin is the share of its price that a sale leaves, to compare by.
+func margin(profit, revenue int64) float64 { return float64(profit) / max(1, float64(revenue)) }
+
 // sortSales puts the most first, or with a turned filter the least.
 func sortSales(lines []views.SalesLine, f *views.SalesFilter) {
 	by := func(l *views.SalesLine) float64 {
@@ -188,7 +191,7 @@ func sortSales(lines []views.SalesLine, f *views.SalesFilter) {
 		case views.SalesByProfit:
 			return float64(l.Profit.Amount)
 		case views.SalesByMargin:
-			return float64(l.Profit.Amount) / max(1, float64(l.Revenue.Amount))
+			return margin(l.Profit.Amount, l.Revenue.Amount)
 		}
 		return float64(l.Revenue.Amount)
 	}

@@ -26,10 +26,16 @@ const subAccountLines = 10
 
 // standings are the clients that a filter shows, in its order, and how many each
 // signal has.
-func (a *app) standings(ctx context.Context, account *billing.Account, f views.SubAccountFilter) ([]billing.SubAccountStanding, []views.Signal, error) {
+type standings struct {
+	shown   []billing.SubAccountStanding
+	signals []views.Signal
+	lasts   map[models.WalletID]billing.Forecast // of all shown if it is their order, else nil
+}
+
+func (a *app) standings(ctx context.Context, account *billing.Account, f views.SubAccountFilter) (standings, error) {
 	all, err := a.Billing.SubAccountStandings(ctx, account)
 	if err != nil {
-		return nil, nil, err
+		return standings{}, err
 	}
 	sells := slices.ContainsFunc(all, func(s billing.SubAccountStanding) bool { return s.BoughtAt != 0 }) //nolint:gocritic // the signature is slices'
 	signals := []views.Signal{
@@ -53,6 +59,12 @@ func (a *app) standings(ctx context.Context, account *billing.Account, f views.S
 			}
 		}
 	}
+	out := standings{shown: shown, signals: signals}
+	if f.Sort == views.SubAccountsByLasts {
+		if out.lasts, err = a.Billing.Forecasts(ctx, account.Agency, shown); err != nil {
+			return standings{}, err
+		}
+	}
 	slices.SortStableFunc(shown, func(x, y billing.SubAccountStanding) int { //nolint:gocritic // the signature is slices'
 		switch f.Sort {
 		case views.SubAccountsByState:
@@ -63,11 +75,36 @@ func (a *app) standings(ctx context.Context, account *billing.Account, f views.S
 			return cmp.Compare(y.Used, x.Used)
 		case views.SubAccountsBySold:
 			return cmp.Compare(y.Sold.Revenue, x.Sold.Revenue)
+		case views.SubAccountsByMargin:
+			return cmp.Or(boolInt(x.Sold.IsZero())-boolInt(y.Sold.IsZero()), cmp.Compare(margin(x.Sold.Profit(), x.Sold.Revenue), margin(y.Sold.Profit(), y.Sold.Revenue)))
+		case views.SubAccountsByLasts:
+			return compareLasts(out.lasts, x.WalletID, y.WalletID)
 		case views.SubAccountsByName:
 		}
 		return 0 // they come by name
 	})
-	return shown, signals, nil
+	return out, nil
+}
+
+// compareLasts puts the first to run out first: who has nothing left, those with a
+// date, those whose credits last, those of whom nothing is known, and last who has
+// no credits of its own.
+func compareLasts(lasts map[models.WalletID]billing.Forecast, x, y models.WalletID) int {
+	rank := func(w models.WalletID) int {
+		f, own := lasts[w]
+		switch {
+		case !own:
+			return 4
+		case f.Kind == billing.ForecastNothing:
+			return 0
+		case f.RunsOutAt.IsSet():
+			return 1
+		case f.Kind == billing.ForecastPastReset, f.Kind == billing.ForecastBeyond:
+			return 2
+		}
+		return 3
+	}
+	return cmp.Or(rank(x)-rank(y), cmp.Compare(lasts[x].RunsOutAt, lasts[y].RunsOutAt))
 }
 
 func boolInt(b bool) int {
@@ -107,18 +144,17 @@ func (a *app) subAccounts(c echo.Context) error {
 	if mayBuy(v) {
 		out.Add, out.Bulk = "/sub-accounts/new", bulkPath
 	}
-	shown, signals, err := a.standings(ctx, account, out.Filter)
-	var lasts map[models.WalletID]billing.Forecast
+	all, err := a.standings(ctx, account, out.Filter)
 	if err == nil {
-		out.Signals, out.Total = signals, signals[0].Count
-		shown = onPage(c, &out, shown)
-		lasts, err = a.Billing.Forecasts(ctx, account.Agency, shown)
+		out.Signals, out.Total = all.signals, all.signals[0].Count
+		all.shown = onPage(c, &out, all.shown)
+		err = a.forecast(ctx, account, &all)
 	}
 	if err != nil {
 		out.Failure = a.failure(c, "The list of clients", "", err)
 	} else {
-		for i := range shown {
-			out.Rows = append(out.Rows, subAccountRow(&shown[i], lasts, account.Agency.Currency))
+		for i := range all.shown {
+			out.Rows = append(out.Rows, subAccountRow(&all.shown[i], all.lasts, account.Agency.Currency))
 		}
 	}
 	if gone, err := a.Billing.ArchivedSubAccounts(ctx, account.Agency.ID); err != nil {
@@ -130,6 +166,14 @@ func (a *app) subAccounts(c echo.Context) error {
 		return err
 	}
 	return page(c, http.StatusOK, views.SubAccountsPage(out))
+}
+
+// forecast tells how long the credits of those shown last, unless that is known.
+func (a *app) forecast(ctx context.Context, account *billing.Account, s *standings) (err error) {
+	if s.lasts == nil {
+		s.lasts, err = a.Billing.Forecasts(ctx, account.Agency, s.shown)
+	}
+	return err
 }
 
 // onPage is the part of the list that the address asks for, with the way to the
@@ -188,12 +232,11 @@ func subAccountPath(id models.SubAccountID) string { return "/sub-accounts/" + i
 
 func (a *app) subAccountsCSV(c echo.Context) error {
 	ctx, account := c.Request().Context(), visitOf(c).viewer.Account()
-	shown, _, err := a.standings(ctx, account, views.ParseSubAccountFilter(c.QueryParams()))
+	all, err := a.standings(ctx, account, views.ParseSubAccountFilter(c.QueryParams()))
 	if err != nil {
 		return err
 	}
-	lasts, err := a.Billing.Forecasts(ctx, account.Agency, shown)
-	if err != nil {
+	if err := a.forecast(ctx, account, &all); err != nil {
 		return err
 	}
 	return a.download(c, "sub-accounts", 0, 0, func(w io.Writer) error {
@@ -205,8 +248,8 @@ func (a *app) subAccountsCSV(c echo.Context) error {
 		}); err != nil {
 			return err
 		}
-		for i := range shown {
-			if err := out.Write(standingCells(&shown[i], lasts, account.Agency.Currency)); err != nil {
+		for i := range all.shown {
+			if err := out.Write(standingCells(&all.shown[i], all.lasts, account.Agency.Currency)); err != nil {
 				return err
 			}
 		}

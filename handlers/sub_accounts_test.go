@@ -1,12 +1,15 @@
 package handlers_test
 
 import (
+	"encoding/csv"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/stretchr/testify/require"
 
 	"refill/billing"
@@ -230,6 +233,75 @@ func TestTheListFiltersSortsAndExports(t *testing.T) {
 		require.Equal(t, http.StatusOK, b.get(client.doc().Find(`main a[href^="/usage"]`).AttrOr("href", "")).StatusCode)
 	}
 	require.Contains(t, p.as("stranger").get("/sub-accounts").main(), "MAPLE")
+}
+
+// The list is sorted by how long credits last and by margin too; pages and files
+// follow.
+func TestTheListIsSortedByWhatRunsOutAndWhatPays(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		p := newPortal(t, db)
+		b, ctx := p.as("owner"), t.Context()
+		sub := func(name string, funding models.Funding, credits models.Credits) models.SubAccount {
+			t.Helper()
+			ref := strings.ToLower(name)
+			made, err := p.billing.CreateSubAccount(ctx, billing.Scope{}, billing.SubAccountInput{Agency: p.northwind.ID, ExternalID: ref, Name: name, Funding: funding, By: "test"})
+			require.NoError(t, err)
+			if credits > 0 {
+				_, err = p.billing.Assign(ctx, billing.Scope{}, billing.TransferInput{Agency: p.northwind.ID, SubAccount: made.ID, Credits: credits * models.Credit, Key: ref, By: "test"})
+				require.NoError(t, err)
+			}
+			return made
+		}
+		// By name none of the orders below holds: Elm pays worst, Cedar runs out first.
+		sub("Aspen", models.Pooled, 0)
+		birch := sub("Birch", models.Prepaid, 600)
+		sub("Cedar", models.Prepaid, 300)
+		sub("Dogwood", models.Prepaid, 3_000) // never used
+		elm := sub("Elm", models.Prepaid, 0)
+		for day := range 5 { // enough for a pace
+			p.clock.set(begin.Add(time.Duration(day) * 24 * time.Hour))
+			for _, ref := range []string{"birch", "cedar"} {
+				_, err := p.billing.Charge(ctx, billing.Scope{}, billing.ChargeInput{Wallet: "sub:northwind/" + ref, Key: fmt.Sprint("day ", day, ref), Action: "ai.reply", Model: "gpt-4"})
+				require.NoError(t, err)
+			}
+		}
+		names := func(path string) string {
+			t.Helper()
+			a := b.get(path)
+			require.Equal(t, http.StatusOK, a.StatusCode)
+			return strings.Join(a.doc().Find("table.clients tbody th").Map(func(_ int, th *goquery.Selection) string { return strings.TrimSpace(th.Text()) }), " ")
+		}
+		inFile := func(path string) string {
+			t.Helper()
+			rows, err := csv.NewReader(strings.NewReader(b.get(path).body)).ReadAll()
+			require.NoError(t, err)
+			var out []string
+			for _, row := range rows[1:] {
+				out = append(out, row[0])
+			}
+			return strings.Join(out, " ")
+		}
+		const byLasts = "ACME Elm Cedar Birch Dogwood Aspen"
+		require.Equal(t, byLasts, names("/sub-accounts?sort=lasts"))
+		require.Equal(t, byLasts, inFile("/sub-accounts.csv?sort=lasts"))
+		head := b.get("/sub-accounts?sort=lasts&only=paused").doc()
+		require.Equal(t, "ascending", head.Find(`th:contains("Lasts")`).AttrOr("aria-sort", ""))
+		require.Equal(t, "/sub-accounts.csv?only=paused&sort=lasts", head.Find(`a:contains("Export CSV")`).AttrOr("href", ""))
+
+		growth := p.selling(p.northwind)
+		small, err := p.billing.SavePackage(ctx, billing.Scope{}, billing.PackageEdit{
+			Agency: p.northwind.ID, Name: "Small", Credits: 2_000 * models.Credit, Price: 9_00, Audience: models.AudienceAll, CostBasis: models.CostHeld, OnSale: true, By: "test",
+		})
+		require.NoError(t, err)
+		p.soldTo(birch, growth)
+		p.soldTo(elm, small.Package)
+		const byMargin = "Elm Birch ACME Aspen Cedar Dogwood"
+		require.Equal(t, byMargin, names("/sub-accounts?sort=margin"))
+		require.Equal(t, byMargin, inFile("/sub-accounts.csv?sort=margin"))
+		margins := b.get("/sub-accounts?sort=margin").doc().Find("td.margin")
+		require.Less(t, strings.TrimSpace(margins.First().Text()), strings.TrimSpace(margins.Eq(1).Text()))
+	})
 }
 
 func TestAnAgencyWithoutClientsIsToldHow(t *testing.T) {

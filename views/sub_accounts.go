@@ -39,13 +39,15 @@ type Signal struct {
 type SubAccountSort string
 
 // The orders, each the sensible way round: names up, states worst first, amounts
-// left up, used and sold down.
+// left up, the first to run out first, used and sold down, the worst margin first.
 const (
-	SubAccountsByName  SubAccountSort = "name"
-	SubAccountsByState SubAccountSort = "state"
-	SubAccountsByLeft  SubAccountSort = "left"
-	SubAccountsByUsed  SubAccountSort = "used"
-	SubAccountsBySold  SubAccountSort = "sold"
+	SubAccountsByName   SubAccountSort = "name"
+	SubAccountsByState  SubAccountSort = "state"
+	SubAccountsByLeft   SubAccountSort = "left"
+	SubAccountsByLasts  SubAccountSort = "lasts"
+	SubAccountsByUsed   SubAccountSort = "used"
+	SubAccountsBySold   SubAccountSort = "sold"
+	SubAccountsByMargin SubAccountSort = "margin"
 )
 
 // SubAccountFilter is what the list's address says.
@@ -67,7 +69,8 @@ const (
 func ParseSubAccountFilter(q url.Values) SubAccountFilter {
 	return SubAccountFilter{
 		Signal: oneOf(q.Get("only"), "", SignalPaused, SignalLow, SignalNew, SignalIdle, SignalLoss),
-		Sort:   oneOf(SubAccountSort(q.Get("sort")), SubAccountsByName, SubAccountsByState, SubAccountsByLeft, SubAccountsByUsed, SubAccountsBySold),
+		Sort: oneOf(SubAccountSort(q.Get("sort")), SubAccountsByName, SubAccountsByState, SubAccountsByLeft, SubAccountsByLasts, SubAccountsByUsed,
+			SubAccountsBySold, SubAccountsByMargin),
 	}
 }
 
@@ -168,9 +171,10 @@ func (v SubAccounts) columns() []Column {
 		{Label: "How it gets credits"},
 		column("State", SubAccountsByState, "descending", false),
 		column("Left", SubAccountsByLeft, "ascending", true),
-		{Label: "Lasts"},
+		column("Lasts", SubAccountsByLasts, "ascending", false),
 		column("Used this cycle", SubAccountsByUsed, "descending", true),
 		column("Sold this cycle", SubAccountsBySold, "descending", true),
+		column("Margin", SubAccountsByMargin, "ascending", true),
 	}
 }
 

@@ -31,7 +31,7 @@ func subAccounts() []Page {
 			{Key: views.SignalNew, Label: "Not used yet", Count: 1, Href: "/sub-accounts?only=new"},
 		},
 		Rows: []views.SubAccountRow{
-			{Name: "Acme Dental", Href: "/sub-accounts/1", State: views.StateHealthy, Left: credits(1_204), Used: credits(4_310), Lasts: views.Forecast{Kind: views.ForecastBeyond}},
+			{Name: "Acme Dental", Href: "/sub-accounts/1", State: views.StateHealthy, Left: credits(1_204), Used: credits(4_310), Lasts: views.Forecast{Kind: views.ForecastBeyond}, Sold: models.Money{Amount: 120_00, Currency: "usd"}, Margin: "52%"},
 			{Name: "Bright Solar", Href: "/sub-accounts/2", State: views.StateHealthy, Feed: views.Feed{Pooled: true, Cap: credits(5_000)}, Used: credits(4_310)},
 			{Name: "Cedar & Sons", Href: "/sub-accounts/3", State: views.StateLow, Left: models.Credit * 205 / 2, Used: credits(898), Feed: views.Feed{Cap: credits(200), Daily: true}, Lasts: views.Forecast{Kind: views.ForecastRunsOut, RunsOutAt: at(29, 11, 0)}},
 			{Name: "Dune Travel", Href: "/sub-accounts/4", State: views.StatePaused, Unused: true, Lasts: views.Forecast{Kind: views.ForecastNothingNow}},
