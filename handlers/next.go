@@ -29,7 +29,7 @@ func localPath(raw string) string {
 		return ""
 	}
 	clean := url.URL{Path: u.Path, RawQuery: u.Query().Encode()}
-	if out := clean.String(); strings.HasPrefix(out, "/") && !strings.HasPrefix(out, "//") {
+	if out := clean.String(); len(out) <= maxNext && strings.HasPrefix(out, "/") && !strings.HasPrefix(out, "//") {
 		return out
 	}
 	return ""
