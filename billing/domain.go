@@ -35,6 +35,8 @@ const (
 	domainEvery = 24 * time.Hour
 	domainRetry = time.Hour // after a record was not found
 
+	certificateEvery = time.Hour // for how long asking for one again is not noted
+
 	lookupTime   = 5 * time.Second
 	domainBatch  = 50
 	domainPrefix = "_portal."
@@ -192,7 +194,7 @@ func (s *Service) bookLookup(ctx context.Context, d *models.Domain, note string,
 		case now.Sub(row.FailingSince) < DomainGrace:
 			change["check_at"] = now.Add(domainRetry)
 		default:
-			change["verified_at"], change["failing_since"], change["check_at"] = 0, 0, 0
+			change["verified_at"], change["failing_since"], change["check_at"], change["certificate_at"] = 0, 0, 0, 0
 			if err := s.dropHost(tx, agency, row.Name, ActorClock, "domain.lapse", note, now); err != nil {
 				return err
 			}
@@ -287,6 +289,20 @@ func (s *Service) AgencyByDomain(ctx context.Context, name string) (models.Agenc
 	var out models.Agency
 	db := s.db.Read.WithContext(ctx)
 	return out, missing(db.Where("id = (?)", db.Model(&models.Host{}).Select("agency_id").Where("name = ?", name)).Take(&out).Error, "portal")
+}
+
+// NoteCertificate notes that a proxy asked for a certificate of a name of an agency's
+// own and was told yes. Proxies ask again as they start and renew.
+func (s *Service) NoteCertificate(ctx context.Context, id models.AgencyID, name string) error {
+	now := s.clock.Now()
+	this := func(db *gorm.DB) *gorm.DB {
+		return db.Model(&models.Domain{}).Where("agency_id = ? AND name = ? AND verified_at > 0 AND certificate_at <= ?", id, name, now.Add(-certificateEvery))
+	}
+	var n int64
+	if err := this(s.db.Read.WithContext(ctx)).Count(&n).Error; err != nil || n == 0 {
+		return err
+	}
+	return s.db.InTx(ctx, func(tx *gorm.DB) error { return this(tx).Update("certificate_at", now).Error })
 }
 
 // WorkDomains looks proved names up again as they are due, until ctx ends. The tick

@@ -58,6 +58,23 @@ func TestADomainIsProvedAndLapses(t *testing.T) {
 		check("")
 		require.True(t, serves())
 		require.Equal(t, "https://"+p.agency.Host+".credits.test", p.s.PortalURL(p.agencyNow()), "serving is one step, leading there another")
+		allowed := func() models.Time {
+			t.Helper()
+			claims, err := p.s.Domains(ctx, id)
+			require.NoError(t, err)
+			require.Len(t, claims, 1)
+			return claims[0].CertificateAt
+		}
+		require.Zero(t, allowed())
+		require.NoError(t, p.s.NoteCertificate(ctx, id, name))
+		first := allowed()
+		require.Equal(t, p.s.Now(), first)
+		p.now.Add((59 * time.Minute).Microseconds())
+		require.NoError(t, p.s.NoteCertificate(ctx, id, name))
+		require.Equal(t, first, allowed(), "asking again and again writes nothing")
+		p.now.Add(time.Minute.Microseconds())
+		require.NoError(t, p.s.NoteCertificate(ctx, id, name))
+		require.Equal(t, p.s.Now(), allowed())
 		require.NoError(t, p.s.UseDomain(ctx, scope, id, name, true, "t"))
 		require.Equal(t, "https://"+name, p.s.PortalURL(p.agencyNow()))
 
@@ -97,6 +114,7 @@ func TestADomainIsProvedAndLapses(t *testing.T) {
 		require.NoError(t, p.s.CheckDomains(ctx))
 		require.False(t, serves())
 		require.Equal(t, "https://"+p.agency.Host+".credits.test", p.s.PortalURL(p.agencyNow()))
+		require.Zero(t, allowed(), "proved again it begins anew")
 		require.NoError(t, p.s.RequestSignInLink(ctx, "olive@northwind.test", models.AgencyID{}, "10.0.0.1"))
 		require.NoError(t, p.s.SendMails(ctx))
 		require.Contains(t, p.tray.to("olive@northwind.test"), name+" stopped working")

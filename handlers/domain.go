@@ -41,7 +41,7 @@ func (a *app) usualPortal(agency *models.Agency) string {
 }
 
 func domainRow(d *models.Domain, agency *models.Agency) views.DomainRow {
-	out := views.DomainRow{Name: d.Name, Path: "/settings/domain/" + d.Name, Note: d.Note, Checked: d.CheckedAt, Used: agency.Domain == d.Name, Proved: d.VerifiedAt != 0}
+	out := views.DomainRow{Name: d.Name, Path: "/settings/domain/" + d.Name, Note: d.Note, Checked: d.CheckedAt, Used: agency.Domain == d.Name, Proved: d.VerifiedAt != 0, Certificate: d.CertificateAt}
 	out.Record, out.Value = billing.DomainRecord(d)
 	switch {
 	case d.VerifiedAt != 0 && d.FailingSince != 0:

@@ -103,7 +103,7 @@ func TestAPortalOnItsOwnDomain(t *testing.T) {
 // certificate.
 func TestCertificatesAreForNamesServedHere(t *testing.T) {
 	t.Parallel()
-	p, _ := proved(t, "credits.orbit.example")
+	p, owner := proved(t, "credits.orbit.example")
 	_, err := p.billing.ClaimDomain(t.Context(), billing.Scope{}, p.bluebird.ID, "claimed.example", "test")
 	require.NoError(t, err)
 	ask := func(at, query string, header ...string) answer {
@@ -113,6 +113,12 @@ func TestCertificatesAreForNamesServedHere(t *testing.T) {
 		}
 		return p.visitor(at).do(req)
 	}
+	for _, h := range []string{"X-Forwarded-For", "Forwarded", "Via", "X-Forwarded-Host"} {
+		require.Equal(t, http.StatusNotFound, ask(home, "?domain=credits.orbit.example", h, "203.0.113.7").StatusCode, "through the proxy: %s", h)
+	}
+	page := owner.get("/settings/domain")
+	require.Contains(t, page.main(), "Certificate: waiting for the first visit. Open credits.orbit.example once.", "a question that was refused allowed nothing")
+	require.Equal(t, "noreferrer", page.doc().Find(`main a[href="https://credits.orbit.example/"]`).AttrOr("rel", ""))
 	for name, want := range map[string]int{
 		"credits.orbit.example": 200, "CREDITS.orbit.example": 200, "refill.test": 200, strings.TrimPrefix(clients, "http://"): 200, "claimed.example": 404, "nobody.refill.test": 404,
 		"x.credits.orbit.example": 404, "": 404, "10.0.0.1": 404, strings.Repeat("a", 300): 404,
@@ -121,9 +127,8 @@ func TestCertificatesAreForNamesServedHere(t *testing.T) {
 		require.Equal(t, want, a.StatusCode, name)
 		require.Empty(t, a.body)
 	}
-	for _, h := range []string{"X-Forwarded-For", "Forwarded", "Via", "X-Forwarded-Host"} {
-		require.Equal(t, http.StatusNotFound, ask(home, "?domain=credits.orbit.example", h, "203.0.113.7").StatusCode, "through the proxy: %s", h)
-	}
+	require.Contains(t, owner.get("/settings/domain").main(), "Certificate allowed Mon, Mar 2")
+	require.Contains(t, p.as("stranger").get("/settings/domain").main(), "Certificate: allowed once the TXT record is found.")
 	require.Equal(t, http.StatusNotFound, ask(home, "").StatusCode)
 }
 

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -143,10 +144,14 @@ func (a *app) mayGetCertificate(c echo.Context) error {
 	if name == strings.ToLower(a.base.Hostname()) {
 		return c.NoContent(http.StatusOK)
 	}
-	if _, err := a.agencyAt(r.Context(), name); problem.Is(err, "not_found") {
+	agency, err := a.agencyAt(r.Context(), name)
+	if problem.Is(err, "not_found") {
 		return errUnknownHost
 	} else if err != nil {
 		return err
+	}
+	if err := a.Billing.NoteCertificate(r.Context(), agency.ID, name); err != nil { // the answer stands
+		a.Log.LogAttrs(r.Context(), slog.LevelError, "note a certificate", slog.String("domain", name), slog.Any("error", err))
 	}
 	return c.NoContent(http.StatusOK)
 }

@@ -106,11 +106,14 @@ type Domain struct {
 	Token        string   // what the TXT record must say
 	VerifiedAt   Time     // 0: never, or not any more
 	FailingSince Time     // of a verified one: since when the record cannot be found
-	CheckedAt    Time
-	CheckAt      Time   // of a verified one: when it is looked up again
-	Note         string // what the last look-up found wrong
-	CreatedBy    string
-	CreatedAt    Time `gorm:"autoCreateTime:false"`
+	// CertificateAt is when a proxy last asked for a certificate of a verified one and
+	// was told yes, to the hour; 0: not since it was verified.
+	CertificateAt Time
+	CheckedAt     Time
+	CheckAt       Time   // of a verified one: when it is looked up again
+	Note          string // what the last look-up found wrong
+	CreatedBy     string
+	CreatedAt     Time `gorm:"autoCreateTime:false"`
 }
 
 // Host is a verified domain, found without knowing whose it is.

@@ -24,6 +24,7 @@ type DomainRow struct {
 	Checked       models.Time // when it was looked for last; unset: never
 	Ends          models.Time // when it stops working unless the record comes back
 	Proved, Used  bool
+	Certificate   models.Time // when one was allowed last; unset: nobody asked for one yet
 }
 
 // DomainRemoval asks before a name is given up.

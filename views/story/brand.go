@@ -34,7 +34,7 @@ func brand() []Page {
 		Rows: []views.DomainRow{
 			{
 				Name: "credits.orbit.example", Path: "/settings/domain/credits.orbit.example", Record: "_portal.credits.orbit.example", Value: "portal-verify=abcdefghijklmnopqrstuvwxyz",
-				Tone: views.ToneOK, State: "Proved", Checked: at(24, 9, 0), Proved: true, Used: true,
+				Tone: views.ToneOK, State: "Proved", Checked: at(24, 9, 0), Proved: true, Used: true, Certificate: at(23, 14, 5),
 			},
 			{
 				Name: "orbit.example", Path: "/settings/domain/orbit.example", Record: "_portal.orbit.example", Value: "portal-verify=zyxwvutsrqponmlkjihgfedcba",
