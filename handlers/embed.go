@@ -28,7 +28,7 @@ func (a *app) embed(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	out := views.Embed{Frame: a.bareFrame(c, "Balance"), View: view, Open: a.Billing.PortalURL(v.host.portal) + "/"}
+	out := views.Embed{Frame: a.bareFrame(c, "Balance"), View: view, Open: a.Billing.PortalURL(v.host.portal) + "/", Around: allowed.Origins}
 	out.Frame.Still, out.Frame.Demo = true, ""
 	account, err := a.Billing.OpenEmbed(ctx, v.host.portal, view, c.QueryParam("account"), c.QueryParam("until"), c.QueryParam("signature"))
 	code := http.StatusOK
@@ -73,7 +73,7 @@ func (a *app) showEmbed(c echo.Context, code int, typed *string, secret string, 
 	if err != nil {
 		return err
 	}
-	out := views.EmbedForm{Tabs: a.settings(c, "/settings/embed"), Origins: strings.Join(allowed.Origins, "\n"), Secret: secret, Ready: allowed.Ready, Errors: errs}
+	out := views.EmbedForm{Tabs: a.settings(c, "/settings/embed"), Origins: strings.Join(allowed.Origins, "\n"), Secret: secret, Ready: allowed.Ready, Portal: a.Billing.PortalURL(&v.viewer.Agency), Errors: errs}
 	if typed != nil {
 		out.Origins = *typed
 	}

@@ -16,6 +16,7 @@ import (
 
 	"refill/billing"
 	"refill/models"
+	"refill/static"
 )
 
 // A signed link shows one client's balance in a frame of the allowed pages, for
@@ -45,7 +46,12 @@ func TestABalanceOnAnotherPage(t *testing.T) {
 	require.NotContains(t, a.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'")
 	require.Equal(t, "1,234", a.doc().Find("[data-balance]").Text())
 	require.Empty(t, a.Cookies())
-	require.Zero(t, a.doc().Find("form, script").Length())
+	require.Zero(t, a.doc().Find("form").Length())
+	script := a.doc().Find("script")
+	require.Equal(t, 1, script.Length(), "one that tells how high it is")
+	require.Equal(t, static.Path("embed.js"), script.AttrOr("src", ""))
+	require.Equal(t, "https://app.example.com https://crm.example:8443", script.AttrOr("data-to", ""))
+	require.Equal(t, "text/javascript; charset=utf-8", p.visitor(clients).get(script.AttrOr("src", "")).Header.Get("Content-Type"))
 	a.doc().Find("main a").Each(func(_ int, s *goquery.Selection) {
 		require.Equal(t, "_blank", s.AttrOr("target", ""))
 		require.Equal(t, "noopener", s.AttrOr("rel", ""))
@@ -61,12 +67,14 @@ func TestABalanceOnAnotherPage(t *testing.T) {
 		} else {
 			require.Contains(t, a.main(), "1,234", view)
 		}
-		require.Zero(t, a.doc().Find(`form, script, main a:not([target=_blank])`).Length(), view)
+		require.Zero(t, a.doc().Find(`form, script:not([data-to]), main a:not([target=_blank])`).Length(), view)
 		require.NotContains(t, strings.ReplaceAll(strings.ToLower(a.body), clients, ""), "refill", view)
 	}
 	_, _, err = p.billing.EmbedLink(ctx, &p.northwind, &p.acme, "history", time.Minute)
 	require.ErrorContains(t, err, "invalid_view")
-	require.Contains(t, owner.get("/settings/embed").doc().Find("#snippet").Text(), `<iframe src="LINK"`)
+	snippet := owner.get("/settings/embed").doc().Find("#snippet").Text()
+	require.Contains(t, snippet, `<iframe src="LINK"`)
+	require.Contains(t, snippet, `e.origin === "`+clients+`"`, "nobody else's message counts")
 
 	shut := func(b *browser, path string) {
 		t.Helper()

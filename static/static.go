@@ -2,7 +2,8 @@
 // the binary.
 //
 // The files under css are joined in name order into one app.css, those under js
-// into one app.js. Every asset is served under a name that carries a hash of its
+// into one app.js; embed.js goes with what stands on other people's pages, alone.
+// Every asset is served under a name that carries a hash of its
 // content, so a browser may keep it for ever and a new release never meets an old
 // sheet. The package knows no HTTP: Open answers what a handler needs to send.
 package static
@@ -21,7 +22,7 @@ import (
 
 // FS is the sources as they were embedded.
 //
-//go:embed css/*.css js/*.js icon.svg
+//go:embed css/*.css js/*.js embed.js icon.svg
 var FS embed.FS
 
 // asset is one file as it is served.
@@ -45,6 +46,7 @@ func build() bundle {
 	b := bundle{byName: map[string]asset{}, hashed: map[string]string{}}
 	b.add("app.css", "text/css; charset=utf-8", squeezeCSS(join("css/*.css")))
 	b.add("app.js", "text/javascript; charset=utf-8", join("js/*.js"))
+	b.add("embed.js", "text/javascript; charset=utf-8", join("embed.js"))
 	b.add("icon.svg", "image/svg+xml", join("icon.svg"))
 	return b
 }

@@ -13,11 +13,12 @@ import (
 const (
 	cssBudget = 12 << 10
 	jsBudget  = 15 << 10
+	embedded  = 1 << 10
 )
 
 func TestWeight(t *testing.T) {
 	t.Parallel()
-	for name, budget := range map[string]int{"app.css": cssBudget, "app.js": jsBudget} {
+	for name, budget := range map[string]int{"app.css": cssBudget, "app.js": jsBudget, "embed.js": embedded} {
 		content, _, _, ok := Open(name)
 		require.True(t, ok)
 		var packed bytes.Buffer
@@ -33,7 +34,7 @@ func TestWeight(t *testing.T) {
 func TestNamesCarryTheirContent(t *testing.T) {
 	t.Parallel()
 	for name, contentType := range map[string]string{
-		"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
+		"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8", "embed.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
 	} {
 		path := Path(name)
 		require.Regexp(t, `^/static/\w+\.[0-9a-f]{8}\.\w+$`, path)

@@ -9,7 +9,8 @@ type Embed struct {
 	Ended   bool   // the link holds no more: nothing is shown
 	Open    string // address of the portal, for a new tab
 	Offers  []Offer
-	View    string // chip, balance, buy or usage
+	View    string   // chip, balance, buy or usage
+	Around  []string // origins of the pages that may show it, which are told how high it is
 	Usage   UsageCard
 }
 
@@ -22,10 +23,17 @@ type EmbedForm struct {
 	Origins string // one a line
 	Ready   bool   // there is a secret
 	Secret  string // made just now, shown this once; "" else
+	Portal  string // origin of the portal, where links lead
 	Errors  FieldErrors
 }
 
-// snippet is the tag that shows a link's view; LINK stands for the link.
+// snippet shows a link's view, as high as it is; LINK stands for the link.
 func (v EmbedForm) snippet() string {
-	return `<iframe src="LINK" title="Credits" width="360" height="420" loading="lazy"></iframe>`
+	return `<iframe src="LINK" title="Credits" width="360" height="420" loading="lazy"></iframe>
+<script>
+addEventListener("message", (e) => {
+  if (e.origin === "` + v.Portal + `" && e.data?.type === "portal:height")
+    for (const f of document.querySelectorAll("iframe")) if (f.contentWindow === e.source) f.height = e.data.height;
+});
+</script>`
 }

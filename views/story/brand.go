@@ -46,12 +46,12 @@ func brand() []Page {
 	none.Frame, none.Rows, none.Name, none.Now = failed(domains.Frame), nil, "https://x", domains.Usual
 	none.Errors = views.FieldErrors{{Field: "domain", Text: "Write a name such as credits.example.com."}}
 	embedTabs := []views.Tab{{Label: "Brand", Href: "/settings/brand"}, {Label: "Embed", Href: "/settings/embed", Current: true}}
-	embed := views.EmbedForm{Frame: agencyFrame("Embed", "settings"), Tabs: embedTabs, Origins: "https://app.example.com", Ready: true, Secret: "0123456789abcdef0123456789abcdef"}
+	embed := views.EmbedForm{Frame: agencyFrame("Embed", "settings"), Tabs: embedTabs, Origins: "https://app.example.com", Ready: true, Portal: "https://credits.orbit.example", Secret: "0123456789abcdef0123456789abcdef"}
 	frame := signedOut("Balance", "Orbit Credits")
 	frame.Still, frame.Sheet, frame.Demo = true, worn.Sheet, ""
 	return []Page{
 		{"embed-settings", views.EmbedFormPage(embed)},
-		{"client-embed", views.EmbedPage(views.Embed{Frame: frame, Agency: "Northwind Agency", Open: "https://credits.orbit.example/", Balance: views.Balance{State: views.StateHealthy, Left: 1_234 * models.Credit, BuyHref: "/buy"}})},
+		{"client-embed", views.EmbedPage(views.Embed{Frame: frame, Around: []string{"https://app.example.com", "https://crm.example:8443"}, Agency: "Northwind Agency", Open: "https://credits.orbit.example/", Balance: views.Balance{State: views.StateHealthy, Left: 1_234 * models.Credit, BuyHref: "/buy"}})},
 		{"client-embed-chip", views.EmbedPage(views.Embed{Frame: frame, View: "chip", Open: "https://credits.orbit.example/", Balance: views.Balance{State: views.StateLow, Left: 1_234 * models.Credit}})},
 		{"client-embed-usage", views.EmbedPage(views.Embed{Frame: frame, View: "usage", Open: "https://credits.orbit.example/", Usage: usage()})},
 		{"client-embed-ended", views.EmbedPage(views.Embed{Frame: frame, Ended: true, Open: "https://credits.orbit.example/"})},
