@@ -299,7 +299,7 @@ func TestTheListIsSortedByWhatRunsOutAndWhatPays(t *testing.T) {
 		const byMargin = "Elm Birch ACME Aspen Cedar Dogwood"
 		require.Equal(t, byMargin, names("/sub-accounts?sort=margin"))
 		require.Equal(t, byMargin, inFile("/sub-accounts.csv?sort=margin"))
-		margins := b.get("/sub-accounts?sort=margin").doc().Find("td.margin")
+		margins := b.get("/sub-accounts?sort=margin").doc().Find("td.keeps")
 		require.Less(t, strings.TrimSpace(margins.First().Text()), strings.TrimSpace(margins.Eq(1).Text()))
 	})
 }
