@@ -275,9 +275,10 @@ const (
 	slotProfit = 3
 )
 
-// mostBars is how many bars the chart has at most: the days of a month, which a phone
-// has room for. A longer period is drawn by the week, once for every width.
-const mostBars = 31
+// mostBars is how many bars the chart has at most: the days of a cycle, which begins and
+// ends within one; a phone has room for them. A longer period is drawn by the week, once
+// for every width.
+const mostBars = 32
 
 // chart is what was sold day by day, split into what it cost, what went in fees and
 // what was kept.
