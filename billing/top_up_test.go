@@ -2,6 +2,7 @@ package billing_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -442,6 +443,31 @@ func TestASaleBuysTheSmallestPackThatCovers(t *testing.T) {
 		require.Equal(t, models.TopUpPaused, s.topUp(t, s.account).State)
 		s.pay(t, p)
 		s.becomes(t, p, models.PurchaseCredited)
+	})
+}
+
+// However many sales lack stock, a card that did not pay is asked once an hour.
+func TestADeclinedCardRestsFromSalesToo(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s := openShop(t, db, "stammer", "")
+		s.paid(t, "a", "credits-12500")
+		s.connect(t)
+		large, acme := s.offer(t, 20_000, 120_00), s.client(t, "acme")
+		s.save(t, s.account, cardPays)
+		s.turnOn(t, 1, 100_00, func(in *billing.TopUpInput) { in.Threshold, in.ForSales = models.Credit, true })
+		s.bankSays(t, s.account, cardPoor)
+		asks := func(key string) {
+			_, err := s.order(t, acme, large, key)
+			require.True(t, problem.Is(err, "out_of_stock"), "%v", err)
+		}
+		for n := range 5 {
+			asks(fmt.Sprint("within the hour ", n))
+			require.Len(t, s.attempts(t, s.account), 1)
+		}
+		s.later(t, time.Hour)
+		asks("after it")
+		require.Len(t, s.attempts(t, s.account), 2)
 	})
 }
 
