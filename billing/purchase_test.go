@@ -316,6 +316,19 @@ func TestAPaymentThatDoesNotMatchIsReviewed(t *testing.T) {
 			require.NotEmpty(t, got.StatusNote)
 		}
 		require.Zero(t, s.purchased(t))
+
+		paid, other := s.buy(t, "k-paid", "credits-2000", 0), s.buy(t, "k-other", "credits-2000", 0)
+		s.pay(t, paid)
+		is := func(p *models.Purchase, session string) {
+			require.NoError(t, db.Write.Model(&models.Purchase{}).Where("agency_id = ? AND id = ?", p.AgencyID, p.ID).Update("checkout_session", session).Error)
+		}
+		is(&paid, "cs_swapped")
+		is(&other, paid.CheckoutSession)
+		got, err := s.Settle(t.Context(), other.AgencyID, other.ID)
+		require.NoError(t, err)
+		require.Equal(t, models.PurchaseReview, got.Status, "what is paid by one purchase's session gives another nothing")
+		require.Equal(t, "The payment carries another reference.", got.StatusNote)
+		require.Zero(t, s.purchased(t))
 	})
 }
 
