@@ -259,6 +259,7 @@ func (v *revoker) adjust(ctx context.Context, tx *gorm.DB) error {
 	if want == v.is {
 		return nil
 	}
+	was := v.is
 	v.begin(want)
 	v.unfreeze(v.is.Frozen - want.Frozen)
 	if err := v.giveBack(tx, v.is.Taken-want.Taken); err != nil {
@@ -283,10 +284,23 @@ func (v *revoker) adjust(ctx context.Context, tx *gorm.DB) error {
 	}
 	v.is = want
 	v.is.Taken += v.waiting
-	if v.waiting > 0 && v.buyer.Seq < v.acts[len(v.acts)-1].Seq { // nothing could be moved
-		v.acts, v.act = v.acts[:len(v.acts)-1], models.ActID{}
+	if v.waiting > 0 {
+		v.moved(was)
 	}
 	return nil
+}
+
+// moved leaves out of the act what waits, and the act if all of it does.
+func (v *revoker) moved(was Revocation) {
+	act := &v.acts[len(v.acts)-1]
+	if v.buyer.Seq < act.Seq {
+		v.acts, v.act = v.acts[:len(v.acts)-1], models.ActID{}
+		return
+	}
+	act.Credits = was.Frozen + was.Taken - v.is.Frozen - v.is.Taken
+	if v.seller.Seq < act.OtherSeq {
+		act.OtherWalletID, act.OtherSeq = models.WalletID{}, 0
+	}
 }
 
 // gone is what was taken out of lots that have expired since: a month's credits do

@@ -190,3 +190,47 @@ func TestWhatWaitsForItsSellerIsNotFrozen(t *testing.T) {
 		require.Equal(t, ledger.Revocation{Taken: credits(3), Frozen: credits(5)}, out.Revocation)
 	})
 }
+
+// Of what a seller has to give back and cannot, nothing is said to have moved: not in
+// the act's amount, and not as a line of the seller's history.
+func TestWhatWaitsForItsSellerIsInNoAct(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		w.grant(t, w.wallet, models.SourcePurchase, 10, costing(10_00))
+		p := models.NewID[models.PurchaseID](start)
+		_, err := w.sell(t, p, 10)
+		require.NoError(t, err)
+		stand := func(s ledger.Standing) (act models.Act) {
+			revoked, frozen := s.Target(credits(10))
+			require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+				out, err := w.ledger.Revoke(t.Context(), tx, ledger.RevokeRequest{
+					Agency: w.agency, Wallet: w.sub, Seller: w.wallet, Purchase: p, Revoked: revoked, Frozen: frozen, Actor: "test", At: start,
+				})
+				if err != nil {
+					return err
+				}
+				return tx.Where("agency_id = ? AND id = ?", w.agency, out.Act).Take(&act).Error
+			}))
+			r, err := ledger.AuditIn(db.Read.WithContext(t.Context()), w.agency, start)
+			require.NoError(t, err)
+			for _, c := range r.Checks {
+				if c.ID == "I-08" {
+					require.Zero(t, c.Count, "%s", r)
+				}
+			}
+			return act
+		}
+		require.Equal(t, credits(-7), stand(ledger.Standing{Paid: 10, Refunded: 4, Disputed: 3}).Credits)
+		spent := w.charge(t, w.request("k", 4)) // the agency's use of what came back
+		won := stand(ledger.Standing{Paid: 10, Refunded: 1})
+		require.Equal(t, credits(3), won.Credits, "what was frozen is free, the rest waits")
+		require.True(t, won.OtherWalletID.IsZero())
+		require.Zero(t, won.OtherSeq)
+		w.reverse(t, spent, start)
+		given := stand(ledger.Standing{Paid: 10, Refunded: 1})
+		require.Equal(t, credits(3), given.Credits)
+		require.Equal(t, w.wallet, given.OtherWalletID)
+		require.Positive(t, given.OtherSeq)
+	})
+}
