@@ -136,7 +136,7 @@ func TestABrandsLooksAreOnEveryPage(t *testing.T) {
 	for _, path := range []string{"/", "/buy", "/nothing"} {
 		page := client.get(path)
 		doc := page.doc()
-		dark := doc.Find("header .brand picture source[media='(prefers-color-scheme: dark)']")
+		dark := doc.Find("header .brand picture source[media='screen and (prefers-color-scheme: dark)']")
 		require.Equal(t, "300", dark.AttrOr("width", ""), path)
 		require.Equal(t, "200", doc.Find("header .brand picture img").AttrOr("width", ""))
 		for _, src := range []string{dark.AttrOr("srcset", ""), doc.Find("header .brand img").AttrOr("src", ""), doc.Find("link[rel=icon]").AttrOr("href", "")} {
@@ -152,7 +152,10 @@ func TestABrandsLooksAreOnEveryPage(t *testing.T) {
 	for theme, width := range map[string]string{"dark": "300", "light": "200"} {
 		client.fill("/", "/theme", url.Values{"theme": {theme}, "return_to": {"/"}})
 		logo := client.get("/").doc().Find("header .brand")
-		require.Zero(t, logo.Find("source").Length(), "the theme was chosen, whatever the device asks for")
+		require.Zero(t, logo.Find("source[media*=prefers]").Length(), "the theme was chosen, whatever the device asks for")
+		if theme == "dark" {
+			require.Equal(t, "200", logo.Find("source[media=print]").AttrOr("width", ""), "paper is white")
+		}
 		require.Equal(t, width, logo.Find("img").AttrOr("width", ""), theme)
 	}
 	require.Zero(t, owner.get("/").doc().Find("header .brand img, footer a[rel=noreferrer]").Length(), "the platform's pages stay its own")
