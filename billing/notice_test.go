@@ -102,6 +102,19 @@ func TestThresholdsAreToldOncePerPeriod(t *testing.T) {
 	})
 }
 
+// Whatever two programs make of the same moment, its notice is there once.
+func TestAnOccasionIsWrittenOnce(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "starter", func(t *testing.T, h *house) {
+		h.spend(h.agency.WalletID, 3_750)
+		require.NotEmpty(t, h.heard(h.agency.WalletID))
+		var told models.Notice
+		require.NoError(t, h.s.db.Read.Where("agency_id = ? AND event = ?", h.agency.ID, models.NoticeLow).Take(&told).Error)
+		told.ID = models.NewID[models.NoticeID](h.s.clock.Now())
+		require.True(t, models.IsDuplicate(h.s.db.Write.Create(&told).Error))
+	})
+}
+
 // A wallet that never had credits is nobody's trouble until its AI is asked.
 func TestAWalletThatNeverHadCreditsIsToldWhenItIsAsked(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,24 @@ func TestAddNeverWraps(t *testing.T) {
 	})
 }
 
+// To the last of sixty-four bits, where a float has fifty-three.
+func TestMulDivIsExact(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		any64 := rapid.Int64Range(0, math.MaxInt64)
+		a, b, c := any64.Draw(t, "a"), any64.Draw(t, "b"), rapid.Int64Range(1, math.MaxInt64).Draw(t, "c")
+		got, err := models.MulDiv(a, b, c)
+		exact := new(big.Int).Mul(big.NewInt(a), big.NewInt(b))
+		exact.Quo(exact, big.NewInt(c))
+		if exact.IsInt64() != (err == nil) {
+			t.Fatalf("%d × %d ÷ %d: %v", a, b, c, err)
+		}
+		if err == nil && got != exact.Int64() {
+			t.Fatalf("%d × %d ÷ %d = %d, not %s", a, b, c, got, exact)
+		}
+	})
+}
+
 // The parts of a whole add up to the total, however it is cut.
 func TestPartsAddUp(t *testing.T) {
 	t.Parallel()
