@@ -534,10 +534,18 @@ func (p *portal) serve(ctx context.Context, listener net.Listener, ready func() 
 }
 
 // answer has a connection end with its answer while the portal leaves, so that none
-// is cut that somebody was about to use.
+// is cut that somebody was about to use. So it does where a connection was given up
+// before its request is looked at: the client is gone, and then it costs nothing; or it
+// is not, as was seen once, why is not known, and it would be refused on this connection
+// for as long as it keeps it.
 func (p *portal) answer(w http.ResponseWriter, r *http.Request) {
-	if p.leaving.Load() {
+	given := r.Context().Err() != nil
+	if given || p.leaving.Load() {
 		w.Header().Set("Connection", "close")
+	}
+	if given {
+		p.log.LogAttrs(r.Context(), slog.LevelInfo, "a connection was given up before its request", slog.String("from", r.RemoteAddr))
+		r = r.WithContext(context.WithoutCancel(r.Context()))
 	}
 	p.web.ServeHTTP(w, r)
 }
