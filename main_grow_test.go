@@ -40,7 +40,7 @@ func TestFilledDatabaseIsMeasured(t *testing.T) {
 	var table bytes.Buffer
 	c := bench.GrowConfig{
 		File: filepath.Join(data, "refill.db"), Binary: binary, Args: []string{"serve"}, Env: []string{beRefill + "=1", "DATABASE_URL=", "REFILL_DATA=" + data},
-		Seconds: 1, Rounds: 1, MemorySeconds: 1, Rows: regexp.MustCompile("Overview|far down"), Out: filepath.Join(t.TempDir(), "bench", "growth.json"), Print: &table, Open: benched(slog.New(slog.DiscardHandler), false),
+		Seconds: 1, Rounds: 1, MemorySeconds: 1, Rows: regexp.MustCompile("Overview|far down|Fleet"), Out: filepath.Join(t.TempDir(), "bench", "growth.json"), Print: &table, Open: benched(slog.New(slog.DiscardHandler), false),
 	}
 	report, err := bench.Grow(t.Context(), c)
 	require.NoError(t, err)
@@ -50,10 +50,10 @@ func TestFilledDatabaseIsMeasured(t *testing.T) {
 		values[row.Name] = row.Value
 		require.Contains(t, table.String(), row.Name)
 	}
-	for _, name := range []string{"Overview, idle", "History, far down, 1000 charges a second", "charges, HTTP, 64 connections, 1,000 wallets", "cold start, exec to ready"} {
+	for _, name := range []string{"Overview, idle", "History, far down, 1000 charges a second", "Fleet, idle", "charges, HTTP, 64 connections, 1,000 wallets", "cold start, exec to ready"} {
 		require.Positive(t, values[name], name)
 	}
-	require.NotContains(t, values, "Fleet, idle", "it was not asked for")
+	require.NotContains(t, values, "Buy, idle", "it was not asked for")
 	require.FileExists(t, c.Out)
 	require.Zero(t, run(t.Context(), []string{"audit", "--data", data}, &out, &errs), out.String())
 }

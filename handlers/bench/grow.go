@@ -451,6 +451,6 @@ func (g *grown) coldStart(ctx context.Context) (GrowRow, error) {
 }
 
 func (g *grown) serve(ctx context.Context) (*process, error) {
-	env := append(append(os.Environ(), "REFILL_DRAIN_DELAY=0s"), g.Env...)
+	env := append(append(os.Environ(), "REFILL_DRAIN_DELAY=0s", "REFILL_ADMIN_TWO_STEP=false"), g.Env...) // its admin signs in by a password alone
 	return startProcess(ctx, g.Clock, g.Binary, g.Args, env)
 }
