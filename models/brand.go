@@ -3,7 +3,6 @@ package models
 import (
 	"database/sql/driver"
 	"encoding/json"
-	"fmt"
 )
 
 // Brand is how an agency's portal looks and what it is called. Version 0 is the
@@ -67,20 +66,7 @@ func (l BrandLinks) Value() (driver.Value, error) {
 // Scan reads what Value wrote.
 func (l *BrandLinks) Scan(src any) error {
 	*l = nil
-	var text []byte
-	switch v := src.(type) {
-	case nil:
-	case string:
-		text = []byte(v)
-	case []byte:
-		text = v
-	default:
-		return fmt.Errorf("scan links: unexpected %T", src)
-	}
-	if len(text) == 0 {
-		return nil
-	}
-	return json.Unmarshal(text, l)
+	return scanJSON(src, l, "links")
 }
 
 // GormDataType names the column family for the drift test.

@@ -33,6 +33,12 @@ func (p Party) Value() (driver.Value, error) { //nolint:gocritic // a Valuer of 
 // Scan reads what Value wrote.
 func (p *Party) Scan(src any) error {
 	*p = Party{}
+	return scanJSON(src, p, "a party")
+}
+
+// scanJSON reads a column of JSON into a value that stays as it is where there is
+// none.
+func scanJSON(src, into any, what string) error {
 	var text []byte
 	switch v := src.(type) {
 	case nil:
@@ -41,12 +47,12 @@ func (p *Party) Scan(src any) error {
 	case []byte:
 		text = v
 	default:
-		return fmt.Errorf("scan a party: unexpected %T", src)
+		return fmt.Errorf("scan %s: unexpected %T", what, src)
 	}
 	if len(text) == 0 {
 		return nil
 	}
-	return json.Unmarshal(text, p)
+	return json.Unmarshal(text, into)
 }
 
 // GormDataType names the column family for the drift test.
