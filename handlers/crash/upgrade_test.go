@@ -129,7 +129,7 @@ func programBefore(t *testing.T) string {
 	t.Helper()
 	path, err := releaseBefore()
 	if why := shallow(""); errors.As(err, &why) {
-		t.Skip(why)
+		t.Skip(why) // there is no release before to build: sources without history, or a clone cut short
 	}
 	require.NoError(t, err)
 	return path
