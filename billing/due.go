@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 
+	"refill/billing/problem"
 	"refill/models"
 )
 
@@ -22,6 +22,8 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 	s.lookups.ring()
 	s.post.wake() // mails go out beside the clock's work: a slow mail server delays nothing
 	var errs []error
+	// One that falls over is rolled back and said; the next kind goes on, and so does
+	// everybody who charges (docs/decisions/0031).
 	for _, work := range []func(context.Context, models.Time) error{
 		s.renewDue, // books the expiry of allowances with what follows them
 		s.expireLotsDue,
@@ -46,20 +48,9 @@ func (s *Service) RunDue(ctx context.Context, now models.Time) error {
 		func(ctx context.Context, _ models.Time) error { return s.sealAudit(ctx) },
 		s.patrolDue, // last: what was just booked is looked at too
 	} {
-		errs = append(errs, contained(func() error { return work(ctx, now) }))
+		errs = append(errs, problem.Contain(func() error { return work(ctx, now) }))
 	}
 	return errors.Join(errs...)
-}
-
-// contained makes an error of what falls over: its transaction is rolled back, the
-// next kind of work goes on, and so does everybody who charges (docs/decisions/0031).
-func contained(work func() error) (err error) {
-	defer func() {
-		if fell := recover(); fell != nil {
-			err = fmt.Errorf("fell over: %v\n%s", fell, debug.Stack())
-		}
-	}()
-	return work()
 }
 
 func (s *Service) expireLotsDue(ctx context.Context, now models.Time) error {

@@ -132,7 +132,7 @@ func (s *Service) WorkInbox(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.purchases.poke:
-			if err := contained(func() error { return s.workEvents(ctx, s.clock.Now()) }); err != nil && ctx.Err() == nil {
+			if err := problem.Contain(func() error { return s.workEvents(ctx, s.clock.Now()) }); err != nil && ctx.Err() == nil {
 				s.log.LogAttrs(ctx, slog.LevelError, "work the payment inbox", slog.Any("error", err))
 			}
 		}
@@ -167,7 +167,7 @@ func (s *Service) workEvents(ctx context.Context, now models.Time) error {
 }
 
 func (s *Service) workEvent(ctx context.Context, e *models.StripeEvent, now models.Time) error {
-	err := contained(func() error {
+	err := problem.Contain(func() error {
 		switch {
 		case isConnectionEvent(e.Endpoint, e.Type, e.Account):
 			return s.connectionEvent(ctx, e, now)
@@ -268,7 +268,7 @@ func (s *Service) pollPurchases(ctx context.Context, now models.Time) error {
 	}
 	var errs []error
 	for _, p := range append(pending, moving...) {
-		err := contained(func() error {
+		err := problem.Contain(func() error {
 			_, err := s.settle(ctx, p.AgencyID, p.ID, p.CreditedAt > 0)
 			return err
 		})

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"refill/billing/problem"
 	"refill/models"
 )
 
@@ -49,7 +50,7 @@ func (b bell) answer(ctx context.Context, log *slog.Logger, what string, round f
 		case <-ctx.Done():
 			return
 		case <-b:
-			if err := contained(func() error { return round(ctx) }); err != nil && ctx.Err() == nil {
+			if err := problem.Contain(func() error { return round(ctx) }); err != nil && ctx.Err() == nil {
 				log.LogAttrs(ctx, slog.LevelError, "work in the background", slog.String("what", what), slog.Any("error", err))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"refill/billing/ledger"
+	"refill/billing/problem"
 	"refill/models"
 )
 
@@ -30,7 +31,7 @@ func (s *Service) WorkWatches(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.ledger.Stirs():
-			if err := contained(func() error { return s.watchDue(ctx, s.clock.Now()) }); err != nil && ctx.Err() == nil {
+			if err := problem.Contain(func() error { return s.watchDue(ctx, s.clock.Now()) }); err != nil && ctx.Err() == nil {
 				s.log.LogAttrs(ctx, slog.LevelError, "look at stirred wallets", slog.Any("error", err))
 			}
 		}
@@ -61,7 +62,7 @@ func (s *Service) watchDue(ctx context.Context, now models.Time) error {
 // watchOne asks every watcher about a wallet. One that fails goes behind the
 // others that wait.
 func (s *Service) watchOne(ctx context.Context, at *models.Stirred, now models.Time) error {
-	err := contained(func() error {
+	err := problem.Contain(func() error {
 		return s.db.InTx(ctx, func(tx *gorm.DB) error {
 			return s.ledger.Reconsider(ctx, tx, at.AgencyID, at.WalletID, now, func(v ledger.View, now models.Time) (ledger.Window, error) {
 				w := ledger.AnyLeft()

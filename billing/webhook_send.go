@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"refill/billing/hook"
+	"refill/billing/problem"
 	"refill/models"
 )
 
@@ -191,7 +192,7 @@ func (s *Service) SendHooks(ctx context.Context) error {
 		var all errgroup.Group
 		all.SetLimit(hookAtOnce)
 		for _, id := range due {
-			all.Go(func() error { return contained(func() error { return s.sendHooksTo(ctx, id, wall) }) })
+			all.Go(func() error { return problem.Contain(func() error { return s.sendHooksTo(ctx, id, wall) }) })
 		}
 		if err := all.Wait(); err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -376,19 +375,15 @@ func (a *attempt) run(ctx context.Context) error {
 // with it. What it finds broken, or falls over, breaks this batch and no other; the
 // command that it was is found by halving. Anything else that falls over ends the
 // process (docs/decisions/0031).
-func (a *attempt) contained(f func() error) (err error) {
-	defer func() {
-		if fell := recover(); fell != nil {
-			err = fmt.Errorf("fell over: %v\n%s", fell, debug.Stack())
-		}
-		switch {
-		case err != nil && a.trusting:
-			err = errors.Join(errOutdated, err) // holds are read, their wallets may be remembered from before
-		case err != nil:
-			err = brokenError{err}
-		}
-	}()
-	return f()
+func (a *attempt) contained(f func() error) error {
+	err := problem.Contain(f)
+	switch {
+	case err != nil && a.trusting:
+		return errors.Join(errOutdated, err) // holds are read, their wallets may be remembered from before
+	case err != nil:
+		return brokenError{err}
+	}
+	return nil
 }
 
 // transact runs a transaction that f commits, and rolls it back when f fails.

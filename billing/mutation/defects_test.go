@@ -248,12 +248,12 @@ var defects = []defect{
 	},
 	{
 		name:  "a command that falls over ends the process",
-		edits: []edit{{"billing/ledger/charger.go", "		if fell := recover(); fell != nil {", "		if fell := any(nil); fell != nil {"}},
+		edits: []edit{{"billing/problem/problem.go", "		if fell := recover(); fell != nil {", "		if fell := any(nil); fell != nil {"}},
 		pkg:   ledgerTests, tests: "TestACommandThatFallsOver",
 	},
 	{
 		name: "a purchase over which the clock falls over holds up those behind it",
-		edits: []edit{{"billing/inbox.go", `		err := contained(func() error {
+		edits: []edit{{"billing/inbox.go", `		err := problem.Contain(func() error {
 			_, err := s.settle(ctx, p.AgencyID, p.ID, p.CreditedAt > 0)
 			return err
 		})

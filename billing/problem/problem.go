@@ -7,6 +7,7 @@ package problem
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 )
 
 // Kind is the class of a problem; each maps to one HTTP status.
@@ -91,4 +92,15 @@ func Missing(what string) *Error {
 // KeyReused refuses an idempotency key that did other work before.
 func KeyReused() *Error {
 	return New(Conflict, "idempotency_key_reused", "This idempotency key was used for a different request; send a new key for new work.").On("idempotency_key")
+}
+
+// Contain runs work and makes an error of what falls over in it, with where it did.
+// Only what leaves nothing half done may go on after that (docs/decisions/0031).
+func Contain(work func() error) (err error) {
+	defer func() {
+		if fell := recover(); fell != nil {
+			err = fmt.Errorf("fell over: %v\n%s", fell, debug.Stack())
+		}
+	}()
+	return work()
 }
