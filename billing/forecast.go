@@ -78,6 +78,11 @@ type income struct {
 	given   models.Time // when those came of which what is left returns then; 0: none
 }
 
+// firstOf is what comes next of at least one.
+func firstOf(incomes []income) income {
+	return slices.MinFunc(incomes, func(a, b income) int { return cmp.Compare(a.at, b.at) })
+}
+
 // stock is what is left of one lot while the walk goes on.
 type stock struct {
 	credits models.Credits
@@ -94,7 +99,7 @@ func forecast(in forecastInput) Forecast {
 		incomes = append(incomes, income{at: reset, credits: in.allowance, next: in.reset})
 	}
 	if len(incomes) > 0 {
-		first := slices.MinFunc(incomes, func(a, b income) int { return cmp.Compare(a.at, b.at) })
+		first := firstOf(incomes)
 		f.ResetsAt, f.Allowance, f.Rolls, f.Monthly = first.at, first.credits, first.rolls, len(in.incomes) > 0
 	}
 	var stocks []stock
@@ -303,7 +308,8 @@ func dailyPace(tx *gorm.DB, a *Account, w *models.Wallet, now models.Time) (dail
 }
 
 // incomesOf reads what comes by itself every month to an agency's clients, or to one
-// of them, by wallet: what it assigns them, and packages that they pay for.
+// of them, by wallet: what it assigns them, and packages that they pay for. A zero
+// agency stands for all of them.
 func incomesOf(tx *gorm.DB, agency models.AgencyID, client models.WalletID, now models.Time) (map[models.WalletID][]income, error) {
 	var given []struct {
 		models.StandingAssignment
@@ -314,8 +320,11 @@ func incomesOf(tx *gorm.DB, agency models.AgencyID, client models.WalletID, now 
 	q := tx.Table("standing_assignments st").Select(`st.*, sa.wallet_id, COALESCE((SELECT MAX(t.created_at) FROM standing_turns t
 			WHERE t.agency_id = st.agency_id AND t.standing_id = st.id AND t.outcome = ?), 0) AS given_at`, models.StandingDone).
 		Joins("JOIN sub_accounts sa ON sa.agency_id = st.agency_id AND sa.id = st.sub_account_id").
-		Where("st.agency_id = ? AND st.ended_at = 0 AND sa.status = ?", agency, models.SubAccountActive)
-	paying := tx.Where("agency_id = ? AND status = ? AND cancel_at = 0 AND period_end > ?", agency, models.PackageSubActive, now)
+		Where("st.ended_at = 0 AND sa.status = ?", models.SubAccountActive)
+	paying := tx.Where("status = ? AND cancel_at = 0 AND period_end > ?", models.PackageSubActive, now)
+	if !agency.IsZero() {
+		q, paying = q.Where("st.agency_id = ?", agency), paying.Where("agency_id = ?", agency)
+	}
 	if !client.IsZero() {
 		q, paying = q.Where("sa.wallet_id = ?", client), paying.Where("wallet_id = ?", client)
 	}
@@ -358,37 +367,15 @@ func resetOf(sub *models.Subscription, now models.Time) models.Time {
 	return sub.PeriodEnd
 }
 
-// nextIncomes is when the next credits come to clients by themselves, by wallet: all
-// that the forecasts of incomesOf count on, for every agency.
+// nextIncomes is when the next credits come to clients by themselves, by wallet, for
+// every agency.
 func nextIncomes(tx *gorm.DB, now models.Time) (map[models.WalletID]models.Time, error) {
-	out := map[models.WalletID]models.Time{}
-	sooner := func(w models.WalletID, at models.Time) {
-		if was, ok := out[w]; !ok || at < was {
-			out[w] = at
-		}
+	all, err := incomesOf(tx, models.AgencyID{}, models.WalletID{}, now)
+	out := make(map[models.WalletID]models.Time, len(all))
+	for w, incomes := range all {
+		out[w] = firstOf(incomes).at
 	}
-	var given []struct {
-		WalletID models.WalletID
-		Day      int
-		TimeZone string
-	}
-	if err := tx.Table("standing_assignments st").Select("sa.wallet_id, st.day, st.time_zone").
-		Joins("JOIN sub_accounts sa ON sa.agency_id = st.agency_id AND sa.id = st.sub_account_id").
-		Where("st.ended_at = 0 AND sa.status = ?", models.SubAccountActive).Scan(&given).Error; err != nil {
-		return nil, err
-	}
-	for i := range given {
-		_, next := turnsOf(given[i].Day, Zone(given[i].TimeZone), now)
-		sooner(given[i].WalletID, next)
-	}
-	var paid []models.PackageSubscription
-	if err := tx.Select("wallet_id", "period_end").Where("status = ? AND cancel_at = 0 AND period_end > ?", models.PackageSubActive, now).Find(&paid).Error; err != nil {
-		return nil, err
-	}
-	for i := range paid {
-		sooner(paid[i].WalletID, paid[i].PeriodEnd)
-	}
-	return out, nil
+	return out, err
 }
 
 // forecastOf is the forecast of an account's own wallet. A client's counts on what
