@@ -67,6 +67,8 @@ func (a *app) standings(ctx context.Context, account *billing.Account, f views.S
 	}
 	slices.SortStableFunc(shown, func(x, y billing.SubAccountStanding) int { //nolint:gocritic // the signature is slices'
 		switch f.Sort {
+		case views.SubAccountsByFeed:
+			return drawsOn(&x) - drawsOn(&y)
 		case views.SubAccountsByState:
 			return severity(y.State) - severity(x.State)
 		case views.SubAccountsByLeft:
@@ -84,6 +86,18 @@ func (a *app) standings(ctx context.Context, account *billing.Account, f views.S
 		return 0 // they come by name
 	})
 	return out, nil
+}
+
+// drawsOn is how much of a client's credits are its agency's own: none, those that
+// follow what it was assigned, all.
+func drawsOn(s *billing.SubAccountStanding) int {
+	switch {
+	case s.Funding == models.Pooled:
+		return 2
+	case s.PoolCap > 0:
+		return 1
+	}
+	return 0
 }
 
 // compareLasts puts the first to run out first: who has nothing left, those with a

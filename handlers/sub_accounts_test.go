@@ -282,6 +282,14 @@ func TestTheListIsSortedByWhatRunsOutAndWhatPays(t *testing.T) {
 			}
 			return strings.Join(out, " ")
 		}
+		// Birch may draw on the pool once its own credits are used.
+		require.NoError(t, p.billing.ChangeSubAccount(ctx, billing.Scope{}, billing.SubAccountChange{
+			Agency: p.northwind.ID, SubAccount: birch.ID, Name: birch.Name, Funding: models.Prepaid, PoolCap: 500 * models.Credit, PoolEvery: models.PoolDay, By: "test",
+		}))
+		const byFeed = "ACME Cedar Dogwood Elm Birch Aspen"
+		require.Equal(t, byFeed, names("/sub-accounts?sort=feed"))
+		require.Equal(t, byFeed, inFile("/sub-accounts.csv?sort=feed"))
+		require.Equal(t, "/sub-accounts?only=new&sort=feed", b.get("/sub-accounts?only=new").doc().Find(`th:contains("How it gets credits") a`).AttrOr("href", ""))
 		const byLasts = "ACME Elm Cedar Birch Dogwood Aspen"
 		require.Equal(t, byLasts, names("/sub-accounts?sort=lasts"))
 		require.Equal(t, byLasts, inFile("/sub-accounts.csv?sort=lasts"))

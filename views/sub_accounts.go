@@ -38,10 +38,12 @@ type Signal struct {
 // SubAccountSort is what the list is sorted by.
 type SubAccountSort string
 
-// The orders, each the sensible way round: names up, states worst first, amounts
-// left up, the first to run out first, used and sold down, the worst margin first.
+// The orders, each the sensible way round: names up, who has its own credits before
+// who draws on the agency's, states worst first, amounts left up, the first to run
+// out first, used and sold down, the worst margin first.
 const (
 	SubAccountsByName   SubAccountSort = "name"
+	SubAccountsByFeed   SubAccountSort = "feed"
 	SubAccountsByState  SubAccountSort = "state"
 	SubAccountsByLeft   SubAccountSort = "left"
 	SubAccountsByLasts  SubAccountSort = "lasts"
@@ -69,8 +71,8 @@ const (
 func ParseSubAccountFilter(q url.Values) SubAccountFilter {
 	return SubAccountFilter{
 		Signal: oneOf(q.Get("only"), "", SignalPaused, SignalLow, SignalNew, SignalIdle, SignalLoss),
-		Sort: oneOf(SubAccountSort(q.Get("sort")), SubAccountsByName, SubAccountsByState, SubAccountsByLeft, SubAccountsByLasts, SubAccountsByUsed,
-			SubAccountsBySold, SubAccountsByMargin),
+		Sort: oneOf(SubAccountSort(q.Get("sort")), SubAccountsByName, SubAccountsByFeed, SubAccountsByState, SubAccountsByLeft, SubAccountsByLasts,
+			SubAccountsByUsed, SubAccountsBySold, SubAccountsByMargin),
 	}
 }
 
@@ -168,7 +170,7 @@ func (v SubAccounts) columns() []Column {
 	}
 	return []Column{
 		column("Name", SubAccountsByName, "ascending", false),
-		{Label: "How it gets credits"},
+		column("How it gets credits", SubAccountsByFeed, "ascending", false),
 		column("State", SubAccountsByState, "descending", false),
 		column("Left", SubAccountsByLeft, "ascending", true),
 		column("Lasts", SubAccountsByLasts, "ascending", false),
