@@ -290,21 +290,49 @@ func cycleFrom(sub models.Subscription, a *Account, now models.Time) cycle {
 	return c
 }
 
-// dailyPace reads what a wallet paid on its last complete local days, up to
-// seven and none before its first use. Days are the account's.
-func dailyPace(tx *gorm.DB, a *Account, w *models.Wallet, now models.Time) (daily []models.Credits, from, to models.Time, err error) {
-	to = period.DayStart(now, a.Zone)
-	if w.UsedAt == 0 || w.UsedAt >= to {
-		return nil, to, to, nil
+// pace is what a wallet paid on its last complete local days, up to seven and none
+// before its first use.
+type pace struct {
+	daily    []models.Credits
+	from, to models.Time
+}
+
+// pacesOf reads the pace of wallets of an agency whose days are those of one zone.
+// All are read at once: a week of one wallet lies among the whole agency's, which
+// would be gone through again for each.
+func pacesOf(tx *gorm.DB, agency *models.Agency, zone *time.Location, wallets []*models.Wallet, now models.Time) (map[models.WalletID]pace, error) {
+	to := period.DayStart(now, zone)
+	week := daysBack(to, zone, paceDays)
+	q := UsageQuery{Agency: agency.ID, Zone: zone, From: week, To: to, Interval: Daily}
+	for _, w := range wallets {
+		if w.UsedAt != 0 && w.UsedAt < to {
+			q.payers = append(q.payers, w.ID)
+		}
 	}
-	from = max(daysBack(to, a.Zone, paceDays), period.DayStart(w.UsedAt, a.Zone))
-	q := UsageQuery{Agency: a.Agency.ID, Payer: w.ID, Zone: a.Zone, From: from, To: to, Group: ByNothing, Interval: Daily}
-	b, err := newUsageBuilder(tx, &a.Agency, q, now)
-	if err != nil {
-		return nil, from, to, err
+	days := q.cut(week, to, zone)
+	paid := make(map[models.WalletID][]models.Credits, len(q.payers))
+	if len(q.payers) > 0 {
+		rows, err := readCounters(tx, agency, &q, []string{"paid_wallet_id"}, week, to, q.whole(agency))
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range q.payers {
+			paid[id] = make([]models.Credits, len(days))
+		}
+		for i := range rows {
+			paid[rows[i].PaidWalletID][place(days, rows[i].At)] += rows[i].Credits()
+		}
 	}
-	r := b.report()
-	return r.PerBucket(), from, to, nil
+	out := make(map[models.WalletID]pace, len(wallets))
+	for _, w := range wallets {
+		p := pace{from: to, to: to}
+		if daily, used := paid[w.ID]; used {
+			p.from = max(week, period.DayStart(w.UsedAt, zone))
+			p.daily = daily[place(days, p.from):]
+		}
+		out[w.ID] = p
+	}
+	return out, nil
 }
 
 // incomesOf reads what comes by itself every month to an agency's clients, or to one
@@ -380,24 +408,24 @@ func nextIncomes(tx *gorm.DB, now models.Time) (map[models.WalletID]models.Time,
 
 // forecastOf is the forecast of an account's own wallet. A client's counts on what
 // it gets every month.
-func (s *Service) forecastOf(tx *gorm.DB, a *Account, v ledger.View, c cycle, now models.Time) (Forecast, error) {
-	if a.SubAccount == nil {
-		return s.forecastWith(tx, a, v, c, nil, now)
+func (s *Service) forecastOf(tx *gorm.DB, a *Account, v ledger.View, c cycle, now models.Time) (Forecast, error) { //nolint:gocritic // once per page
+	var incomes map[models.WalletID][]income
+	if a.SubAccount != nil {
+		var err error
+		if incomes, err = incomesOf(tx, a.Agency.ID, a.Wallet, now); err != nil {
+			return Forecast{}, err
+		}
 	}
-	incomes, err := incomesOf(tx, a.Agency.ID, a.Wallet, now)
+	paces, err := pacesOf(tx, &a.Agency, a.Zone, []*models.Wallet{&v.Wallet}, now)
 	if err != nil {
 		return Forecast{}, err
 	}
-	return s.forecastWith(tx, a, v, c, incomes[a.Wallet], now)
+	return forecastWith(a.Zone, &v, c, incomes[a.Wallet], paces[a.Wallet], now), nil
 }
 
-func (s *Service) forecastWith(tx *gorm.DB, a *Account, v ledger.View, c cycle, incomes []income, now models.Time) (Forecast, error) {
-	daily, from, to, err := dailyPace(tx, a, &v.Wallet, now)
-	if err != nil {
-		return Forecast{}, err
-	}
+func forecastWith(zone *time.Location, v *ledger.View, c cycle, incomes []income, p pace, now models.Time) Forecast {
 	in := forecastInput{
-		now: now, zone: a.Zone, left: v.Balance.Left(), lots: v.Lots, daily: daily, from: from, to: to, reset: c.next, incomes: incomes,
+		now: now, zone: zone, left: v.Balance.Left(), lots: v.Lots, daily: p.daily, from: p.from, to: p.to, reset: c.next, incomes: incomes,
 	}
 	if c.renews {
 		in.allowance = c.allowance
@@ -405,5 +433,5 @@ func (s *Service) forecastWith(tx *gorm.DB, a *Account, v ledger.View, c cycle, 
 	if in.allowance == 0 {
 		in.reset = func(models.Time) models.Time { return models.Never }
 	}
-	return forecast(in), nil
+	return forecast(in)
 }

@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -90,22 +91,49 @@ func (s *Service) Forecasts(ctx context.Context, agency models.Agency, subs []Su
 		if err != nil {
 			return err
 		}
+		own := map[string][]models.WalletID{} // with credits of their own, by time zone
+		first := map[string]*Account{}
 		for i := range subs {
-			if subs[i].Funding == models.Pooled {
-				continue
+			if zone := subs[i].TimeZone; subs[i].Funding != models.Pooled {
+				if own[zone] = append(own[zone], subs[i].WalletID); first[zone] == nil {
+					first[zone] = AccountOfSub(agency, subs[i].SubAccount)
+				}
 			}
-			a := AccountOfSub(agency, subs[i].SubAccount)
-			view, err := s.ledger.ViewIn(ctx, tx, agency.ID, a.Wallet, now)
-			if err != nil {
-				return err
-			}
-			if out[a.Wallet], err = s.forecastWith(tx, a, view, cycleFrom(live, a, now), incomes[a.Wallet], now); err != nil {
-				return err
+		}
+		for zone, wallets := range own {
+			c := cycleFrom(live, first[zone], now) // a client's is its agency's, in its zone
+			for some := range slices.Chunk(wallets, 1000) {
+				if err := s.forecasts(ctx, tx, first[zone], some, c, incomes, now, out); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
 	return out, err
+}
+
+// forecasts adds those of some clients that share an agency, a zone and a cycle with
+// one of them.
+func (s *Service) forecasts(
+	ctx context.Context, tx *gorm.DB, like *Account, some []models.WalletID, c cycle, incomes map[models.WalletID][]income, now models.Time, out map[models.WalletID]Forecast,
+) error {
+	views, err := s.ledger.ViewsIn(ctx, tx, like.Agency.ID, now, some...)
+	if err != nil {
+		return err
+	}
+	wallets := make([]*models.Wallet, 0, len(views))
+	for _, v := range views {
+		wallets = append(wallets, &v.Wallet)
+	}
+	paces, err := pacesOf(tx, &like.Agency, like.Zone, wallets, now)
+	if err != nil {
+		return err
+	}
+	for id, v := range views {
+		out[id] = forecastWith(like.Zone, &v, c, incomes[id], paces[id], now)
+	}
+	return nil
 }
 
 // ExternalIDFrom makes an external id of a name: "Acme Dental" is "acme-dental".

@@ -1,10 +1,13 @@
 package billing
 
 import (
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"refill/billing/problem"
 	"refill/models"
@@ -117,6 +120,77 @@ func TestAChangedSubAccountIsAuditedAndObeyed(t *testing.T) {
 		foreign.SubAccount = models.NewID[models.SubAccountID](h.s.Now())
 		require.True(t, problem.Is(h.s.ChangeSubAccount(ctx, Scope{}, foreign), "not_found"))
 		require.Len(t, written(), 1)
+	})
+}
+
+// How long the credits of all clients last is what each one's own page says of it,
+// and takes no more statements the more there are.
+func TestForecastsOfAllAreThoseOfEach(t *testing.T) {
+	t.Parallel()
+	each(t, "Europe/Paris", "", func(t *testing.T, h *house) {
+		ctx := t.Context()
+		h.give(h.agency.WalletID, 100_000)
+		var clients []*Account
+		add := func(zone string, funding models.Funding) {
+			a := h.client(fmt.Sprint("c", len(clients)), funding, zone)
+			if funding == models.Prepaid {
+				h.assign(a, int64(400+150*len(clients)))
+			}
+			clients = append(clients, a)
+		}
+		zones := []string{"", "", "Pacific/Auckland", "Asia/Kolkata", "America/New_York", "Pacific/Auckland"}
+		for _, zone := range zones {
+			add(zone, models.Prepaid)
+		}
+		add("", models.Pooled)
+		for day := range 9 {
+			for i, a := range clients {
+				if i == 1 || day < i+3 && i > 2 { // one is never used, others from some day on
+					continue
+				}
+				for range 1 + i%2 {
+					h.charge(a.Wallet, "gpt-4", false)
+				}
+			}
+			h.wait(23 * time.Hour)
+		}
+		var n atomic.Int64
+		const name = "count statements of forecasts"
+		count := func(*gorm.DB) { n.Add(1) }
+		require.NoError(t, h.db.Read.Callback().Query().Before("gorm:query").Register(name, count))
+		t.Cleanup(func() { _ = h.db.Read.Callback().Query().Remove(name) })
+		compare := func() (statements int64) {
+			t.Helper()
+			subs, err := h.s.SubAccountStandings(ctx, h.own)
+			require.NoError(t, err)
+			before := n.Load()
+			listed, err := h.s.Forecasts(ctx, h.agency, subs)
+			statements = n.Load() - before
+			require.NoError(t, err)
+			require.Len(t, listed, len(subs)-1, "one has none of its own")
+			kinds := map[ForecastKind]bool{}
+			for i := range subs {
+				if subs[i].Funding == models.Pooled {
+					continue
+				}
+				alone := h.s.Overview(ctx, h.account(subs[i].WalletID))
+				require.NoError(t, alone.ForecastErr)
+				require.Equal(t, alone.Forecast, listed[subs[i].WalletID], subs[i].Name)
+				kinds[alone.Forecast.Kind] = true
+			}
+			require.Subset(t, kinds, map[ForecastKind]bool{ForecastRunsOut: true, ForecastNoData: true})
+			return statements
+		}
+		compare()
+		require.NoError(t, h.s.rollUsage(ctx, h.s.Now()))
+		var err error
+		h.agency, err = h.s.Agency(ctx, h.agency.ID) // whose days are added up now
+		require.NoError(t, err)
+		few := compare()
+		for _, zone := range zones {
+			add(zone, models.Prepaid)
+		}
+		require.Equal(t, few, compare())
 	})
 }
 

@@ -69,7 +69,8 @@ type UsageQuery struct {
 	Compare bool
 	Before  models.Time
 
-	only []models.WalletID // nil: all accounts of the agency
+	only   []models.WalletID // who used; nil: all accounts of the agency
+	payers []models.WalletID // who paid; nil: anybody
 }
 
 // UsageCount is what counters add up to. Credits are by the bucket that paid.

@@ -24,6 +24,8 @@ type counted struct {
 	WalletID models.WalletID
 	Action   string
 	Model    string
+
+	PaidWalletID models.WalletID
 	UsageCount
 }
 
@@ -97,7 +99,7 @@ func readCounters(tx *gorm.DB, agency *models.Agency, q *UsageQuery, cols []stri
 		return nil, err
 	}
 	table := "usage_days"
-	if q.Payer.IsZero() && q.Wallet.IsZero() && q.only == nil && !slices.Contains(cols, "wallet_id") {
+	if q.Payer.IsZero() && q.Wallet.IsZero() && q.only == nil && q.payers == nil && !slices.Contains(cols, "wallet_id") {
 		table = "usage_agency_days" // whoever used and paid
 	}
 	var days []counted
@@ -123,6 +125,11 @@ func readQuarters(tx *gorm.DB, q *UsageQuery, cols []string, from, to models.Tim
 	return rows, err
 }
 
+// whole tells whether no bucket is cut within a day of the agency's.
+func (q *UsageQuery) whole(agency *models.Agency) bool {
+	return q.Interval == InTotal || q.Interval != Hourly && q.Zone.String() == Zone(agency.TimeZone).String()
+}
+
 // wholeHours tells whether every bucket begins on an hour of UTC.
 func (q *UsageQuery) wholeHours(from, to models.Time) bool {
 	for _, s := range q.cut(from, to, q.Zone) {
@@ -144,6 +151,9 @@ func (q *UsageQuery) narrow(tx *gorm.DB) *gorm.DB {
 	}
 	if q.only != nil {
 		tx = tx.Where("wallet_id IN ?", q.only)
+	}
+	if q.payers != nil {
+		tx = tx.Where("paid_wallet_id IN ?", q.payers)
 	}
 	if q.Action != "" {
 		tx = tx.Where("action = ?", q.Action)
@@ -174,7 +184,7 @@ func newUsageBuilder(tx *gorm.DB, agency *models.Agency, q UsageQuery, now model
 	}
 	b := openUsageBuilder(q, now)
 	b.agency = agency
-	whole := q.Interval == InTotal || q.Interval != Hourly && q.Zone.String() == Zone(agency.TimeZone).String()
+	whole := b.q.whole(agency)
 	rows, err := readCounters(tx, agency, &b.q, q.columns(), q.From, q.To, whole)
 	if err != nil {
 		return nil, err

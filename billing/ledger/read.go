@@ -34,20 +34,40 @@ func viewOf(a *account, now models.Time) View {
 	return v
 }
 
-// ViewIn reads a wallet inside the caller's transaction.
-func (l *Ledger) ViewIn(_ context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, now models.Time) (View, error) {
-	var v View
-	if err := tx.Where("agency_id = ? AND id = ?", agency, wallet).Take(&v.Wallet).Error; err != nil {
-		if errors.Is(err, gorm.ErrRecordNotFound) {
-			return v, problem.Missing("wallet")
-		}
-		return v, err
+// ViewIn reads a wallet inside the caller's transaction. Errors: not_found.
+func (l *Ledger) ViewIn(ctx context.Context, tx *gorm.DB, agency models.AgencyID, wallet models.WalletID, now models.Time) (View, error) {
+	views, err := l.ViewsIn(ctx, tx, agency, now, wallet)
+	if err != nil {
+		return View{}, err
 	}
-	if err := tx.Where("agency_id = ? AND wallet_id = ? AND open", agency, wallet).
-		Order("priority, expires_at, unit_cost, created_at, id").Find(&v.Lots).Error; err != nil {
-		return v, err
+	v, ok := views[wallet]
+	if !ok {
+		return View{}, problem.Missing("wallet")
 	}
-	return viewOf(&account{Wallet: v.Wallet, lots: v.Lots}, now), nil
+	return v, nil
+}
+
+// ViewsIn reads wallets of an agency inside the caller's transaction, all by two
+// statements; one that is not there is left out.
+func (l *Ledger) ViewsIn(_ context.Context, tx *gorm.DB, agency models.AgencyID, now models.Time, wallets ...models.WalletID) (map[models.WalletID]View, error) {
+	var found []models.Wallet
+	if err := tx.Where("agency_id = ? AND id IN ?", agency, wallets).Find(&found).Error; err != nil {
+		return nil, err
+	}
+	var open []*models.Lot
+	if err := tx.Where("agency_id = ? AND wallet_id IN ? AND open", agency, wallets).
+		Order("priority, expires_at, unit_cost, created_at, id").Find(&open).Error; err != nil {
+		return nil, err
+	}
+	lots := make(map[models.WalletID][]*models.Lot, len(found))
+	for _, lot := range open {
+		lots[lot.WalletID] = append(lots[lot.WalletID], lot)
+	}
+	out := make(map[models.WalletID]View, len(found))
+	for i := range found {
+		out[found[i].ID] = viewOf(&account{Wallet: found[i], lots: lots[found[i].ID]}, now)
+	}
+	return out, nil
 }
 
 // Plan is what a draw of up to amount would take now, in draw order.
