@@ -203,14 +203,8 @@ func (s *Service) changePlan(ctx context.Context, tx *gorm.DB, agencyID models.A
 			return err
 		}
 	}
-	if err := s.setPlanPolicy(ctx, tx, &agency, plan); err != nil {
-		return err
-	}
 	start := max(now, old.PeriodStart+1)
-	if err := s.ledger.StartCycle(ctx, tx, agencyID, agency.WalletID, start); err != nil {
-		return err
-	}
-	if _, err := s.ledger.Thaw(ctx, tx, agencyID, agency.WalletID, models.FreezeNoPlan, nil, now); err != nil {
+	if err := s.putOnPlan(ctx, tx, &agency, plan, start, now); err != nil {
 		return err
 	}
 	if old.ByStripe() {
@@ -251,6 +245,19 @@ func everyWord(p models.PaidEvery) string {
 
 // edition names a version of a plan in the audit log.
 func edition(p *models.Plan) string { return fmt.Sprintf("%s version %d", p.Code, p.Version) }
+
+// putOnPlan readies an agency's wallet for a plan whose first period begins at start:
+// its limits, its cycle, and packs usable that had no plan to be used with.
+func (s *Service) putOnPlan(ctx context.Context, tx *gorm.DB, agency *models.Agency, plan *models.Plan, start, now models.Time) error {
+	if err := s.setPlanPolicy(ctx, tx, agency, plan); err != nil {
+		return err
+	}
+	if err := s.ledger.StartCycle(ctx, tx, agency.ID, agency.WalletID, start); err != nil {
+		return err
+	}
+	_, err := s.ledger.Thaw(ctx, tx, agency.ID, agency.WalletID, models.FreezeNoPlan, nil, now)
+	return err
+}
 
 // setPlanPolicy lets the agency's wallet go as far below zero as the plan says.
 func (s *Service) setPlanPolicy(ctx context.Context, tx *gorm.DB, agency *models.Agency, plan *models.Plan) error {

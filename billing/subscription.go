@@ -262,13 +262,7 @@ func (s *Service) takePlan(ctx context.Context, tx *gorm.DB, order *models.PlanO
 	if err := knowPayer(tx, agency.ID, "customer", stripe.Customer, now); err != nil {
 		return err
 	}
-	if err := s.setPlanPolicy(ctx, tx, &agency, &plan); err != nil {
-		return err
-	}
-	if err := s.ledger.StartCycle(ctx, tx, agency.ID, agency.WalletID, sub.PeriodStart); err != nil {
-		return err
-	}
-	if _, err := s.ledger.Thaw(ctx, tx, agency.ID, agency.WalletID, models.FreezeNoPlan, nil, now); err != nil {
+	if err := s.putOnPlan(ctx, tx, &agency, &plan, sub.PeriodStart, now); err != nil {
 		return err
 	}
 	if err := s.grantAllowance(ctx, tx, &agency, &sub, max(now, sub.PeriodStart)); err != nil {
@@ -669,13 +663,7 @@ func (s *Service) revive(ctx context.Context, old *models.Subscription, stripe *
 		if err := tx.Create(&sub).Error; err != nil {
 			return err
 		}
-		if err := s.setPlanPolicy(ctx, tx, &agency, &plan); err != nil {
-			return err
-		}
-		if err := s.ledger.StartCycle(ctx, tx, agency.ID, agency.WalletID, sub.PeriodStart); err != nil {
-			return err
-		}
-		if _, err := s.ledger.Thaw(ctx, tx, agency.ID, agency.WalletID, models.FreezeNoPlan, nil, now); err != nil {
+		if err := s.putOnPlan(ctx, tx, &agency, &plan, sub.PeriodStart, now); err != nil {
 			return err
 		}
 		if err := s.grantAllowance(ctx, tx, &agency, &sub, now); err != nil {

@@ -172,8 +172,11 @@ func (a *app) showTakePlan(c echo.Context, code int, t taking) error {
 	return page(c, code, views.PlanTakePage(out))
 }
 
-// noPlan leads back to the list with what was wrong.
-func (a *app) noPlan(c echo.Context, err error) error {
+// noPlan leads back to the plans one may choose, with what was wrong.
+func (a *app) noPlan(c echo.Context, err error) error { return a.planFailed(c, err, "/plan/choose") }
+
+// planFailed leads back to a page about plans, with why something did not work.
+func (a *app) planFailed(c echo.Context, err error, back string) error {
 	p := problem.Of(err)
 	if p == nil {
 		return err
@@ -184,7 +187,7 @@ func (a *app) noPlan(c echo.Context, err error) error {
 	if err := a.say(c, views.Flash{Tone: views.ToneBad, Text: p.Message}); err != nil {
 		return err
 	}
-	return seeOther(c, "/plan/choose")
+	return seeOther(c, back)
 }
 
 // takePlan takes a plan, or changes to it.
@@ -303,7 +306,7 @@ func (a *app) cancelPlan(c echo.Context) error {
 	v := visitOf(c)
 	keep := c.FormValue("do") == "keep"
 	if err := a.Billing.CancelOwnPlan(c.Request().Context(), v.viewer.Agency.ID, keep, v.viewer.Actor()); err != nil {
-		return a.planFailed(c, err)
+		return a.planFailed(c, err, "/plan")
 	}
 	text := "Your plan is cancelled. It runs until what is paid ends."
 	if keep {
@@ -315,26 +318,11 @@ func (a *app) cancelPlan(c echo.Context) error {
 	return seeOther(c, "/plan")
 }
 
-// planFailed shows the plan's page with why something did not work.
-func (a *app) planFailed(c echo.Context, err error) error {
-	p := problem.Of(err)
-	if p == nil {
-		return err
-	}
-	if p.Code == "payment_unavailable" {
-		a.sectionFailed(c, "plan", err)
-	}
-	if err := a.say(c, views.Flash{Tone: views.ToneBad, Text: p.Message}); err != nil {
-		return err
-	}
-	return seeOther(c, "/plan")
-}
-
 // payPlan tries again to take what the plan is behind with.
 func (a *app) payPlan(c echo.Context) error {
 	v := visitOf(c)
 	if err := a.Billing.PayPlan(c.Request().Context(), v.viewer.Agency.ID, cmp.Or(c.FormValue("attempt"), billing.NewSecret())); err != nil {
-		return a.planFailed(c, err)
+		return a.planFailed(c, err, "/plan")
 	}
 	if err := a.say(c, views.Flash{Tone: views.ToneOK, Text: "Paid. Your plan goes on."}); err != nil {
 		return err
@@ -346,7 +334,7 @@ func (a *app) payPlan(c echo.Context) error {
 func (a *app) planPortal(c echo.Context) error {
 	link, err := a.Billing.PlanPortal(c.Request().Context(), visitOf(c).viewer.Agency.ID)
 	if err != nil {
-		return a.planFailed(c, err)
+		return a.planFailed(c, err, "/plan")
 	}
 	return seeOther(c, link)
 }
