@@ -14,7 +14,9 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"refill/billing/ledger"
 	"refill/billing/mail"
+	"refill/billing/period"
 	"refill/billing/problem"
 	"refill/models"
 )
@@ -498,12 +500,38 @@ func isWebPage(s string) bool {
 // not be published. Its amounts are made up.
 func (s *Service) BrandLetter(agency *models.Agency, b *models.Brand, event models.NoticeEvent) mail.Letter {
 	now := s.clock.Now()
-	facts := models.NoticeFacts{Credits: 2_000 * models.Credit, Left: 1_204 * models.Credit, RunsOutAt: now.Add(3 * 24 * time.Hour)}
+	facts := models.NoticeFacts{Credits: 2_000 * models.Credit, Left: exampleLeft, RunsOutAt: now.Add(exampleLasts)}
 	if event == models.NoticePurchaseCredited {
 		facts = models.NoticeFacts{Credits: 10_000 * models.Credit, Left: 11_204 * models.Credit, Amount: 60_00, Currency: agency.Currency}
 	}
 	voice := Voice{Client: true, Agency: strings.TrimSpace(agency.Name), Portal: b.Name, Platform: s.post.platform, Zone: Zone(agency.TimeZone)}
 	return NoticeLetter(voice, &models.Notice{AgencyID: agency.ID, Event: event, Facts: facts, CreatedAt: now}, s.PortalURL(agency))
+}
+
+// What is left in examples of a low balance, and how long it lasts.
+const (
+	exampleLeft  = 1_204 * models.Credit
+	exampleLasts = 3 * 24 * time.Hour
+)
+
+// RunLow makes a client's page one of a client that has few credits left, whatever
+// it has: the amounts are those of BrandLetter.
+func (o *OverviewData) RunLow() {
+	b := &o.Balance
+	b.State, b.Pool, b.CardDeclined, b.HeldJobs, b.Kept = ledger.StateLow, nil, false, 0, 0
+	b.Wallet.Status, b.Wallet.Funding, b.Wallet.UsedAt = models.WalletActive, models.Prepaid, o.Now
+	b.Balance = ledger.Balance{Available: exampleLeft, Purchased: exampleLeft}
+	to := period.DayStart(o.Now, o.Account.Zone)
+	o.Forecast = Forecast{
+		Kind: ForecastRunsOut, PerDay: exampleLeft / models.Credits(exampleLasts/(24*time.Hour)), Daily: make([]models.Credits, paceDays),
+		From: daysBack(to, o.Account.Zone, paceDays), To: to, Other: exampleLeft, RunsOutAt: o.Now.Add(exampleLasts),
+	}
+	for i := range o.Replies {
+		o.Replies[i].Count = int64(exampleLeft / o.Replies[i].Credits)
+	}
+	for i := range o.Latest { // what was left after them is another story
+		o.Latest[i].HasAfter = false
+	}
 }
 
 // checkSender holds a sender's address to the domains the agency has proved: mail

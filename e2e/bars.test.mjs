@@ -321,6 +321,7 @@ test("the pages about people, their mails and archived accounts", async () => {
   await page.getByRole("button", { name: "Save as draft" }).click();
   await page.locator(".flash").waitFor();
   await visit(window, "brand", "/settings/brand");
+  await visit(window, "brand-phone", "/settings/brand?show=low&theme=dark&screen=phone");
   await page.goto(`${demo.base}/settings/domain`);
   await page.getByLabel("Name", { exact: true }).fill("credits.orbit.example");
   await page.getByRole("button", { name: "Add domain" }).click();
@@ -328,7 +329,7 @@ test("the pages about people, their mails and archived accounts", async () => {
   await visit(window, "domain", "/settings/domain");
   await visit(window, "domain-remove", "/settings/domain/credits.orbit.example/remove");
   await visit(window, "embed-settings", "/settings/embed");
-  for (const shown of ["balance", "buy", "low", "sign-in", "mail", "receipt"]) await visit(window, `brand-${shown}`, `/settings/brand/preview/${shown}`);
+  for (const shown of ["balance", "buy", "low", "sign-in", "mail", "low-mail", "receipt"]) await visit(window, `brand-${shown}`, `/settings/brand/preview/${shown}`);
   await visit(window, "billing-details", "/settings/billing");
   await page.goto(`${demo.base}/settings/webhooks`);
   await page.getByLabel("Address").fill("https://hooks.invalid/refill");
@@ -380,6 +381,29 @@ test("the pages about people, their mails and archived accounts", async () => {
   await visit(window, "notifications-sent", "/settings/notifications/sent");
   await visit(window, "sign-in-sent", "/sign-in/sent");
   window.seen.clean();
+  await window.close();
+});
+
+test("the brand is looked at on a phone and in the dark, without script", async () => {
+  const window = await signIn(await open(demo, { script: false }), demo.ready.agency);
+  const { page } = window;
+  await page.goto(`${demo.base}/settings/brand`);
+  const frame = page.locator("iframe.look");
+  const wide = (await frame.boundingBox()).width;
+  assert.ok(wide > 900, `${wide} pixels are a desktop's`);
+  for (const label of ["Low balance", "Dark", "Phone"]) {
+    await page.getByRole("link", { name: label, exact: true }).click();
+    await page.locator(`.looks [aria-current]`, { hasText: label }).waitFor();
+  }
+  const shown = frame.contentFrame();
+  assert.equal(await shown.locator("[data-balance]").textContent(), "1,204");
+  assert.equal(await shown.locator("html").getAttribute("data-theme"), "dark");
+  assert.match(await shown.locator(".notice, .notices").first().textContent(), /Low balance\./);
+  assert.deepEqual(await shown.locator("html").evaluate((html) => [innerWidth, html.scrollWidth]), [360, 360]);
+  await page.setViewportSize({ width: 360, height: 700 });
+  const { x, width } = await frame.boundingBox();
+  assert.ok(x >= 0 && x + width <= 360, "within the screen");
+  assert.ok(await shown.locator("html").evaluate((html) => html.scrollWidth <= innerWidth), "and nothing beyond the frame");
   await window.close();
 });
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -132,22 +131,8 @@ func (a *app) showBrand(c echo.Context, code int, sent *billing.BrandInput, errs
 	for i := range desk.Versions {
 		out.Versions = append(out.Versions, brandVersion(&desk.Versions[i]))
 	}
-	out.Show = "balance"
-	for _, p := range []views.Tab{
-		{Label: "Balance", Href: "balance"},
-		{Label: "Buy", Href: "buy"},
-		{Label: "Sign-in", Href: "sign-in"},
-		{Label: "Sign-in mail", Href: "mail"},
-		{Label: "Low-balance mail", Href: "low"},
-		{Label: "Receipt mail", Href: "receipt"},
-	} {
-		if p.Current = c.QueryParam("show") == p.Href || c.QueryParam("show") == "" && p.Href == out.Show; p.Current {
-			out.Show = p.Href
-		}
-		p.Href = "/settings/brand?show=" + p.Href + "#preview"
-		out.Shows = append(out.Shows, p)
-	}
-	if out.Show == "balance" || out.Show == "buy" {
+	out.Preview = views.ParsePreview(c.QueryParams())
+	if out.Preview.OfClient() {
 		if _, err := a.Billing.AnyClient(ctx, v.viewer); problem.Is(err, "not_found") {
 			out.Empty = "There is no client whose page could be shown. Add your first one."
 		} else if err != nil {
@@ -277,8 +262,8 @@ func (a *app) brandChanged(c echo.Context, err error, done string) error {
 // in what is published. Only the brand's page may frame it.
 func (a *app) previewBrand(c echo.Context) error {
 	v, ctx := visitOf(c), c.Request().Context()
-	shown := c.Param("page")
-	if !slices.Contains([]string{"balance", "buy", "low", "sign-in", "mail", "receipt"}, shown) {
+	shown, ok := views.FindPreviewPage(c.Param("page"))
+	if !ok {
 		return echo.ErrNotFound
 	}
 	brand, err := a.Billing.DraftBrand(ctx, &v.viewer.Agency)
@@ -288,32 +273,33 @@ func (a *app) previewBrand(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v.brand, v.preview = &brand, &preview{knownTheme(c.QueryParam("theme"))}
+	v.brand, v.preview = &brand, &preview{theme: knownTheme(c.QueryParam("theme")), low: shown == views.PreviewLow}
 	c.Response().Header().Set("Content-Security-Policy", strings.Replace(a.csp, "frame-ancestors 'none'", "frame-ancestors 'self'", 1))
 	switch shown {
-	case "mail":
+	case views.PreviewSignInMail:
 		return a.previewMail(c, &brand, views.BrandMail{
 			Subject: "Sign in to " + brand.Name, Lines: []string{"Hello,", "Here is the link you asked for. It opens a page with one button, which signs you in."},
 			Button: "Sign in", Href: a.Billing.PortalURL(&v.viewer.Agency) + "/sign-in", After: []string{
 				fmt.Sprintf("The link works once, within %d minutes. A newer one replaces it.", int(billing.MailedLinkLife.Minutes())),
 			},
 		})
-	case "low", "receipt":
+	case views.PreviewLowMail, views.PreviewReceiptMail:
 		event := models.NoticeLow
-		if shown == "receipt" {
+		if shown == views.PreviewReceiptMail {
 			event = models.NoticePurchaseCredited
 		}
 		l := a.Billing.BrandLetter(&v.viewer.Agency, &brand, event)
 		return a.previewMail(c, &brand, views.BrandMail{Subject: l.Subject, Lines: l.Lines, Button: l.Button, Href: l.URL, After: l.After})
-	case "sign-in":
+	case views.PreviewSignIn:
 		return page(c, http.StatusOK, views.SignInPage(views.SignIn{Frame: a.bareFrame(c, "Sign in")}))
+	case views.PreviewBalance, views.PreviewBuy, views.PreviewLow: // of a client
 	}
 	client, err := a.Billing.AnyClient(ctx, v.viewer)
 	if err != nil {
 		return err
 	}
 	v.viewer = &client
-	if shown == "buy" {
+	if shown == views.PreviewBuy {
 		return a.buyForm(c)
 	}
 	return a.clientBalance(c)

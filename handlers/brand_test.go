@@ -14,6 +14,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 	"github.com/stretchr/testify/require"
 
+	"refill/billing"
 	"refill/models"
 	"refill/models/modelstest"
 )
@@ -83,7 +84,7 @@ func TestAnOwnerBrandsThePortal(t *testing.T) {
 		require.Contains(t, page.Header.Get("Content-Security-Policy"), "frame-src 'self'")
 		require.Equal(t, "Northwind Agency", client.get("/").doc().Find("header .brand").Text(), "a draft is nobody's business")
 
-		for _, shown := range []string{"balance", "buy", "low", "sign-in", "mail", "receipt"} {
+		for _, shown := range []string{"balance", "buy", "low", "sign-in", "mail", "low-mail", "receipt"} {
 			a := owner.get("/settings/brand/preview/" + shown + "?theme=dark")
 			require.Equal(t, http.StatusOK, a.StatusCode, shown)
 			require.Contains(t, a.Header.Get("Content-Security-Policy"), "frame-ancestors 'self'")
@@ -176,8 +177,8 @@ func TestMailsAreShownInTheBrand(t *testing.T) {
 	owner := p.as("owner")
 	require.Equal(t, http.StatusSeeOther, owner.uploads(url.Values{"name": {"Orbit Credits"}, "support": {"help@orbit.example"}}, "", nil).StatusCode)
 	for shown, words := range map[string][]string{
-		"low":     {"You have less than 2,000 credits left", "You have 1,204 credits left.", "Buy credits", "an account at Orbit Credits"},
-		"receipt": {"10,000 credits added", "Your payment of $60.00 has arrived", "See the receipt", "help@orbit.example"},
+		"low-mail": {"You have less than 2,000 credits left", "You have 1,204 credits left.", "Buy credits", "an account at Orbit Credits"},
+		"receipt":  {"10,000 credits added", "Your payment of $60.00 has arrived", "See the receipt", "help@orbit.example"},
 	} {
 		page := owner.get("/settings/brand/preview/" + shown)
 		for _, w := range words {
@@ -185,6 +186,48 @@ func TestMailsAreShownInTheBrand(t *testing.T) {
 		}
 		require.NotContains(t, page.body, "Refill")
 	}
+}
+
+// A page is looked at in each theme and on each screen, and each choice keeps the
+// others; where few credits are left, its figures are those of the mail about it.
+func TestPagesAreShownOnEachScreen(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		p := newPortal(t, db)
+		owner := p.as("owner")
+		page := owner.get("/settings/brand")
+		frame := page.doc().Find("iframe.look")
+		require.Equal(t, "/settings/brand/preview/balance?theme=light", frame.AttrOr("src", ""))
+		require.True(t, frame.HasClass("desktop"))
+		require.Equal(t, "Balance Light Desktop", current(page))
+
+		for _, label := range []string{"Low balance", "Dark", "Phone"} {
+			page = owner.get(page.doc().Find(".looks a").FilterFunction(func(_ int, a *goquery.Selection) bool { return a.Text() == label }).AttrOr("href", ""))
+		}
+		require.Equal(t, "Low balance Dark Phone", current(page))
+		frame = page.doc().Find("iframe.look")
+		require.True(t, frame.HasClass("phone"))
+		require.Equal(t, "Preview: Low balance, dark", frame.AttrOr("title", ""))
+		require.Equal(t, "Balance Light Desktop", current(owner.get("/settings/brand?show=x&theme=y&screen=z")))
+
+		low := owner.get(frame.AttrOr("src", ""))
+		require.Equal(t, "1,204", low.doc().Find("[data-balance]").Text())
+		require.Contains(t, low.doc().Find("[aria-label=Notices], .notices").Text(), "Low balance.")
+		require.Contains(t, low.main(), "in 3 days")
+		require.NotContains(t, owner.get("/settings/brand/preview/balance").main(), "1,204")
+		require.NoError(t, p.billing.ChangeSubAccount(t.Context(), billing.Scope{}, billing.SubAccountChange{
+			Agency: p.northwind.ID, SubAccount: p.acme.ID, Name: p.acme.Name, Funding: models.Pooled, PoolEvery: models.PoolCycle, By: "test",
+		}))
+		require.Equal(t, "1,204", owner.get(frame.AttrOr("src", "")).doc().Find("[data-balance]").Text(), "though no client has credits of its own")
+		for _, wrong := range []string{"none", "Low", "low-mail/"} {
+			require.Equal(t, http.StatusNotFound, owner.get("/settings/brand/preview/"+wrong).StatusCode, wrong)
+		}
+	})
+}
+
+// current is what is chosen of the preview.
+func current(a answer) string {
+	return strings.Join(a.doc().Find(".looks [aria-current]").Map(func(_ int, a *goquery.Selection) string { return a.Text() }), " ")
 }
 
 func TestBrandsAreRefusedInWords(t *testing.T) {

@@ -53,6 +53,9 @@ func (a *app) clientBalance(c echo.Context) error {
 	v := visitOf(c)
 	account := v.viewer.Account()
 	o := a.Billing.Overview(c.Request().Context(), account)
+	if v.preview != nil && v.preview.low {
+		o.RunLow()
+	}
 	out := views.ClientBalance{
 		Agency: account.Agency.Name, Balance: a.balanceCard(c, &o), Usage: a.usageCard(c, &o), Activity: a.activityCard(c, &o),
 	}

@@ -22,7 +22,10 @@ type visit struct {
 }
 
 // preview is how a page is shown to who only wants to see what it looks like.
-type preview struct{ theme string }
+type preview struct {
+	theme string
+	low   bool // few credits are left, whatever there are
+}
 
 const visitKey = "visit"
 

@@ -34,8 +34,7 @@ type Brand struct {
 	Drafted       *BrandVersion
 	Published     int            // version that clients see; 0: none yet
 	Versions      []BrandVersion // the newest first
-	Show          string         // which page is shown: balance, buy, low, sign-in, mail, receipt
-	Shows         []Tab
+	Preview       Preview
 	Empty         string // why the page cannot be shown; "" when it can
 	Errors        FieldErrors
 }
@@ -157,12 +156,6 @@ func linkWords(where string, c models.Colour, s *models.Shades) string {
 // ratio is a contrast as people say it: "4.8 : 1", never rounded up.
 func ratio(r float64) string {
 	return strconv.FormatFloat(math.Floor(r*10)/10, 'f', 1, 64) + " : 1"
-}
-
-// frames are the previews: the page in both themes.
-func (v Brand) frames() []Link {
-	base := "/settings/brand/preview/" + v.Show + "?theme="
-	return []Link{{Label: "Light", Href: base + "light"}, {Label: "Dark", Href: base + "dark"}}
 }
 
 // BrandMail is a mail as it would come, shown as a page.

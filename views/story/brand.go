@@ -7,20 +7,19 @@ import (
 
 func brand() []Page {
 	tabs := []views.Tab{{Label: "Team", Href: "/settings/team"}, {Label: "Brand", Href: "/settings/brand", Current: true}}
-	shows := []views.Tab{{Label: "Balance", Href: "/settings/brand?show=balance#preview", Current: true}, {Label: "Receipt mail", Href: "/settings/brand?show=receipt#preview"}}
 	drafted := views.BrandVersion{At: at(24, 9, 0), By: "olive@northwind.example"}
 	yellow := views.Brand{
 		Frame: agencyFrame("Brand", "settings"), Tabs: tabs, Name: "Orbit Credits", Usual: "Northwind Agency", Colour: "#ffd400", Support: "help@orbit.example",
 		Senders: []string{"orbit.example"}, SenderAddress: "hello@orbit.example", Logo: &views.Picture{Src: "/brand/logo/a.png", Width: 200, Height: 50}, Pale: []string{"The logo is hard to see on white. One with a background of its own, or in a darker tone, is seen."},
 		LogoDark: &views.Picture{Src: "/brand/logo/b.png", Width: 200, Height: 50}, PaleDark: true, Icon: &views.Picture{Src: "/brand/logo/c.png", Width: 180, Height: 180},
 		Corners: models.CornersRound, Links: []views.Link{{Label: "Imprint", Href: "https://orbit.example/imprint"}, {Label: "Terms", Href: "https://orbit.example/terms"}, {}, {}},
-		Drafted: &drafted, Published: 2, Show: "balance", Shows: shows,
+		Drafted: &drafted, Published: 2, Preview: views.Preview{Page: views.PreviewLow, Theme: "dark", Screen: "phone"},
 		Versions: []views.BrandVersion{
 			{Version: 2, At: at(20, 9, 0), By: "olive@northwind.example", Words: "Name: Orbit · colour: #2448c8"},
 			{Version: 1, At: at(19, 9, 0), By: "olive@northwind.example", Words: "Name: as the agency · colour: the usual"},
 		},
 	}
-	plain := views.Brand{Frame: agencyFrame("Brand", "settings"), Tabs: tabs, Links: make([]views.Link, 4), Usual: "Northwind Agency", Show: "balance", Shows: shows, Empty: "There is no client whose page could be shown. Add your first one."}
+	plain := views.Brand{Frame: agencyFrame("Brand", "settings"), Tabs: tabs, Links: make([]views.Link, 4), Usual: "Northwind Agency", Preview: views.ParsePreview(nil), Empty: "There is no client whose page could be shown. Add your first one."}
 	wrong := plain
 	wrong.Frame = failed(plain.Frame)
 	wrong.Colour, wrong.Errors = "red", views.FieldErrors{{Field: "colour", Text: "Write the colour as # and six digits, such as #2448c8."}, {Field: "logo", Text: "This is no PNG, JPEG or WebP picture. Save it as one of these, then try again."}, {Field: "links", Text: "Link 1 needs a name, and an address that begins with https://."}}
