@@ -260,12 +260,10 @@ func (s *Service) coverByPackages(ctx context.Context, agency *models.Agency, a 
 // to, and their currency; what it has cancelled is left out.
 func (s *Service) heldEveryMonth(ctx context.Context, a *Account) (out estimate.Basket, currency string, err error) {
 	currency = a.Agency.Currency
-	rows, err := s.MonthlyPackages(ctx, a)
+	var rows []models.PackageSubscription
+	err = collected(s.db.Read.WithContext(ctx), a.Agency.ID, a.Wallet).Where("cancel_at = 0").Order("id").Find(&rows).Error
 	for i := range rows {
 		m := &rows[i]
-		if m.CancelAt != 0 {
-			continue
-		}
 		currency = m.Currency
 		out.Picks = append(out.Picks, estimate.Pick{
 			Offer: estimate.Offer{ID: m.PackageID.String(), Name: m.Title, Credits: m.Credits, Price: m.Price, Monthly: true, Held: true}, Count: 1,

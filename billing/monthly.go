@@ -47,8 +47,7 @@ var errNoMonths = errors.New("the payment provider sells nothing every month")
 // begin. Errors: subscribed_already.
 func beginMonthly(tx *gorm.DB, pkg *models.Package, p *models.Purchase) error {
 	var running int64
-	if err := tx.Model(&models.PackageSubscription{}).Where("agency_id = ? AND wallet_id = ? AND package_id = ? AND status IN ?", p.AgencyID, p.WalletID, pkg.ID,
-		[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}).Count(&running).Error; err != nil {
+	if err := collected(tx, p.AgencyID, p.WalletID).Where("package_id = ?", pkg.ID).Count(&running).Error; err != nil {
 		return err
 	}
 	if running > 0 {
@@ -63,6 +62,15 @@ func beginMonthly(tx *gorm.DB, pkg *models.Package, p *models.Purchase) error {
 		return err
 	}
 	return tx.Create(&models.PaymentRef{Ref: p.SubscriptionID.String(), AgencyID: p.AgencyID, PurchaseID: p.ID}).Error
+}
+
+// collected narrows to a client's monthly packages that run and are paid into the
+// account its agency sells through. What Stripe may go on with on one that the agency
+// has left brings no credits, and nobody here can end it.
+func collected(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID) *gorm.DB {
+	return tx.Model(&models.PackageSubscription{}).Where("agency_id = ? AND wallet_id = ? AND status IN ?", agency, wallet,
+		[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}).
+		Where("account = (SELECT c.account FROM stripe_accounts c WHERE c.agency_id = package_subscriptions.agency_id AND c.disconnected_at = 0)")
 }
 
 // openMonthly opens the checkout of a monthly package.
@@ -443,6 +451,7 @@ func (s *Service) monthsDue(ctx context.Context, now models.Time) error {
 	if err := s.db.Read.WithContext(ctx).Table("package_subscriptions p").Select("p.*").
 		Joins("JOIN sub_accounts sa ON sa.agency_id = p.agency_id AND sa.wallet_id = p.wallet_id").
 		Joins("JOIN wallets w ON w.agency_id = p.agency_id AND w.id = p.wallet_id").
+		Joins("JOIN stripe_accounts c ON c.agency_id = p.agency_id AND c.account = p.account AND c.disconnected_at = 0"). // others are out of reach
 		Where("p.status IN ? AND p.cancel_at = 0 AND (sa.status <> ? OR w.funding = ?)",
 			[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}, models.SubAccountActive, models.Pooled).
 		Limit(pollBatch).Scan(&orphans).Error; err != nil {

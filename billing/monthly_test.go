@@ -409,6 +409,44 @@ func TestAMonthlyPackageThatStripeKeepsUnpaid(t *testing.T) {
 	})
 }
 
+// A monthly package on an account that its agency has left brings nothing and cannot be
+// ended here: the client may buy it through the account that sells now, and the clock
+// does not try in vain to end the one that is out of reach.
+func TestAMonthlyPackageOfAnAccountThatLeft(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		pkg := s.month(t, growth)
+		left := s.subscribes(t, acme, pkg, "k")
+		agency := s.account.Agency.ID
+		require.Equal(t, http.StatusOK, s.sim(t, "accounts/"+shopAccount+"/deauthorize", nil))
+		require.Eventually(t, func() bool { return s.connection(t, agency).DisconnectedAt != 0 }, 15*time.Second, 10*time.Millisecond)
+		link, err := s.StartOnboarding(t.Context(), agency, "test")
+		require.NoError(t, err)
+		s.onboard(t, link, "finish")
+		_, err = s.RefreshConnection(t.Context(), agency)
+		require.NoError(t, err)
+
+		shelf, err := s.PackagesFor(t.Context(), acme)
+		require.NoError(t, err)
+		require.False(t, shelf[0].Running)
+		now := s.subscribes(t, acme, pkg, "k2")
+		require.NotEqual(t, left.Account, now.Account)
+		_, err = s.order(t, acme, pkg, "k3")
+		require.True(t, problem.Is(err, "subscribed_already"), "%v", err)
+
+		_, err = s.ArchiveSubAccount(t.Context(), billing.Scope{}, billing.ArchiveInput{Agency: agency, SubAccount: acme.SubAccount.ID, By: "test"})
+		require.NoError(t, err)
+		for range 3 {
+			s.later(t, time.Minute)
+		}
+		var tried []string
+		require.NoError(t, db.Read.Model(&models.AuditEntry{}).Where("agency_id = ? AND action = 'sales.monthly_cancel'", agency).Pluck("target", &tried).Error)
+		require.Equal(t, []string{now.ID.String()}, tried)
+	})
+}
+
 // Whoever ends a monthly package, the client hears when it ends, and why where that
 // is its agency's doing; the agency hears what it does not know.
 func TestTheEndOfAMonthlyPackageIsTold(t *testing.T) {

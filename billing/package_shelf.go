@@ -78,8 +78,7 @@ func (s *Service) packagesAt(ctx context.Context, a *Account, quote *Quoted) ([]
 // markRunning marks the monthly packages that a client has.
 func markRunning(tx *gorm.DB, a *Account, shelf []ShelfPackage) error {
 	var has []models.PackageID
-	if err := tx.Model(&models.PackageSubscription{}).Where("agency_id = ? AND wallet_id = ? AND status IN ?", a.Agency.ID, a.Wallet,
-		[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}).Pluck("package_id", &has).Error; err != nil {
+	if err := collected(tx, a.Agency.ID, a.Wallet).Pluck("package_id", &has).Error; err != nil {
 		return err
 	}
 	for i := range shelf {
