@@ -124,7 +124,8 @@ func onShelf(p *models.Package, sub *models.SubAccount, bought int, now models.T
 
 // boughtThisMonth counts what a client bought since its calendar month began, by
 // package. An open checkout does not count: a client has one at most, and it is
-// closed, or found paid, before another opens.
+// closed, or found paid, before another opens. What automatic top-up pays does: nobody
+// can close that.
 func boughtThisMonth(tx *gorm.DB, sub *models.SubAccount, now models.Time) (map[models.PackageID]int, error) {
 	var rows []struct {
 		PackageID models.PackageID
@@ -133,7 +134,9 @@ func boughtThisMonth(tx *gorm.DB, sub *models.SubAccount, now models.Time) (map[
 	month := period.CalendarMonth(now, Zone(sub.TimeZone))
 	err := tx.Model(&models.Purchase{}).Select("package_id, COUNT(*) AS bought").
 		Where("agency_id = ? AND wallet_id = ? AND package_id IS NOT NULL AND created_at >= ?", sub.AgencyID, sub.WalletID, month.Start).
-		Where("status IN ?", []models.PurchaseStatus{models.PurchaseProcessing, models.PurchaseCredited, models.PurchaseReview, models.PurchaseDisputed}).
+		Where("status IN ? OR status = ? AND origin = ?",
+			[]models.PurchaseStatus{models.PurchaseProcessing, models.PurchaseCredited, models.PurchaseReview, models.PurchaseDisputed},
+			models.PurchaseOpen, models.OriginAutomatic).
 		Group("package_id").Scan(&rows).Error
 	out := make(map[models.PackageID]int, len(rows))
 	for _, r := range rows {

@@ -494,6 +494,12 @@ func TestMonthlyLimit(t *testing.T) {
 		require.Equal(t, opens, shelf[0].OpensAt)
 		_, err = buy(maple, ref)
 		require.NoError(t, err, "each has its own limit")
+		h.sold(&p.Package, maple, models.PurchaseCredited)
+		h.sold(&p.Package, maple, models.PurchaseOpen)
+		require.NoError(t, h.db.Write.Model(&models.Purchase{}).Where("wallet_id = ? AND status = ?", maple.Wallet, models.PurchaseOpen).
+			Update("origin", models.OriginAutomatic).Error)
+		_, err = buy(maple, ref)
+		require.True(t, problem.Is(err, "package_limit_reached"), "the card is being charged for the second: %v", err)
 		h.at(opens - 1)
 		_, err = buy(acme, ref)
 		require.Error(t, err)
