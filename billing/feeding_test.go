@@ -348,6 +348,20 @@ func TestAChangedMonthlyAssignmentKnowsItsPast(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []models.Credits{credits(100), 0}, []models.Credits{st.Turns[0].Returned, st.Turns[1].Returned})
 
+		// Changed when it is due and before the clock has come to it: that month is not lost.
+		turns := len(st.Turns)
+		h.now.Store(int64(st.NextAt))
+		in.Credits = credits(70)
+		_, err = h.s.SetStanding(ctx, scope, in)
+		require.NoError(t, err)
+		require.NoError(t, h.s.RunDue(ctx, h.s.Now()))
+		st, err = h.s.Standing(ctx, h.agency.ID, client.SubAccount.ID)
+		require.NoError(t, err)
+		require.Len(t, st.Turns, turns+1)
+		require.Equal(t, credits(60), st.Turns[0].Credits, "what was agreed when it was due")
+		require.Equal(t, credits(60), h.leftOf(client))
+		in.Credits = credits(60)
+
 		turn(func(in *StandingInput) { in.Unused = models.UnusedStays })
 		require.Equal(t, credits(120), h.leftOf(client))
 		turn(func(in *StandingInput) { in.Unused = models.UnusedReturns })

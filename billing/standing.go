@@ -57,6 +57,9 @@ func (s *Service) SetStanding(ctx context.Context, scope Scope, in StandingInput
 	if err := in.check(); err != nil {
 		return out, err
 	}
+	if err := s.takeDue(ctx, in.Agency, in.SubAccount, now); err != nil {
+		return out, err
+	}
 	err := s.once(ctx, func(tx *gorm.DB) error {
 		agency, sub, err := s.lockedPair(tx, in.Agency, in.SubAccount)
 		if err == nil {
@@ -192,6 +195,16 @@ func (s *Service) standingDue(ctx context.Context, now models.Time) error {
 		after = due[len(due)-1]
 	}
 	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// takeDue gives what is due to one client, as it was agreed on when it fell due: the
+// clock may not have come to it.
+func (s *Service) takeDue(ctx context.Context, agency models.AgencyID, sub models.SubAccountID, now models.Time) error {
+	st, err := standingOf(s.db.Read.WithContext(ctx), agency, sub)
+	if err != nil || st == nil || st.NextAt > now {
+		return err
+	}
+	return s.takeTurn(ctx, st, now)
 }
 
 // takeTurn gives one month's credits, or notes why not: what can't be given in
