@@ -404,9 +404,15 @@ func (a *app) salesCSV(c echo.Context) error {
 
 func saleCells(s *billing.Sale, zone *time.Location) []string {
 	money := func(amount int64) string { return models.Money{Amount: amount, Currency: s.Currency}.Decimal() }
+	kept := func(amount int64) string { // of what is paid: before that it has brought nothing
+		if s.CreditedAt == 0 {
+			return ""
+		}
+		return money(amount)
+	}
 	return []string{
 		s.CreatedAt.In(zone).Format(time.RFC3339), s.CreatedAt.Go().Format(time.RFC3339), s.ID.String(), text(s.Client), s.Sub.String(), text(s.Title),
-		s.Credits.String(), money(s.Price), money(s.Cost - s.CostBack), money(s.Fee), money(s.Profit()), s.Currency, string(s.Status), text(s.PaymentIntent), money(s.Gone()), money(s.Share()), money(s.DisputeFee),
+		s.Credits.String(), money(s.Price), kept(s.Cost - s.CostBack), kept(s.Fee), kept(s.Profit()), s.Currency, string(s.Status), text(s.PaymentIntent), money(s.Gone()), kept(s.Share()), kept(s.DisputeFee),
 	}
 }
 

@@ -1,7 +1,9 @@
 package handlers_test
 
 import (
+	"encoding/csv"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +73,30 @@ func TestSalesAreListedByPeriodAndClient(t *testing.T) {
 			require.Equal(t, http.StatusNotFound, b.get("/sales.csv?client="+wrong).StatusCode)
 		}
 	})
+}
+
+// What is not paid has brought nothing: the file says so as the page does, and its
+// profits come to the period's.
+func TestAnUnpaidSaleHasNoProfit(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	growth := p.selling(p.northwind)
+	p.soldTo(p.acme, growth)
+	account, err := p.billing.AccountOf(t.Context(), p.acme.WalletID)
+	require.NoError(t, err)
+	_, err = p.billing.BuyPackage(t.Context(), billing.PackageInput{Account: account, Package: growth.ID.String(), Key: "open", By: "test"})
+	require.NoError(t, err)
+	rows, err := csv.NewReader(strings.NewReader(p.as("owner").get("/sales.csv").body)).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 3)
+	cell := func(row []string, name string) string { return row[slices.Index(rows[0], name)] }
+	for _, row := range rows[1:] {
+		open := cell(row, "status") == string(models.PurchaseOpen)
+		require.Equal(t, open, cell(row, "payment") == "")
+		for _, name := range []string{"cost", "fee", "profit", "platform_fee", "dispute_fee"} {
+			require.Equal(t, open, cell(row, name) == "", name)
+		}
+	}
 }
 
 // Packages and clients are sorted by what they brought, either way round.
