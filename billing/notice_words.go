@@ -279,6 +279,13 @@ func (v Voice) topUp(event models.NoticeEvent, f *models.NoticeFacts, now models
 		if f.At > now {
 			again = "It goes on " + days(f.At, now, v.Zone) + "."
 		}
+		if f.Currency == "" { // not its own limit: the package's
+			return NoticeWords{
+				Title:  "Automatic top-up waits for the new month",
+				Lines:  sentences(f.Reason+spaced(v.left(f)), strings.TrimSpace("Automatic top-up buys nothing more until then. "+again)),
+				Button: "See automatic top-up", Path: cmp.Or(f.Path, "/buy/automatic"),
+			}
+		}
 		return NoticeWords{
 			Title:  "Automatic top-up has reached its limit",
 			Lines:  sentences("Automatic top-up has spent what you allow for a month"+inMoney(f)+", so it buys nothing more for now."+spaced(v.left(f)), strings.TrimSpace(f.Reason+" "+again)),

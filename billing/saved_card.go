@@ -81,7 +81,7 @@ func (s *Service) cardRemoved(tx *gorm.DB, t *models.TopUp, now models.Time) err
 	name := cardName(t)
 	t.RemovedCard = t.PaymentMethod
 	if t.State == models.TopUpOn || t.State == models.TopUpPaused && t.Reason == models.TopUpLimit { // a limit ends by itself
-		stop := pausedError{models.TopUpRemoved, name + " was removed from your cards at Stripe. Add a card, and automatic top-up goes on by itself."}
+		stop := pausedError{reason: models.TopUpRemoved, note: name + " was removed from your cards at Stripe. Add a card, and automatic top-up goes on by itself."}
 		if err := s.pauseIn(tx, t, "", stop, now); err != nil { // only a limit needs the zone
 			return err
 		}

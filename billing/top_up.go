@@ -29,9 +29,9 @@ func (o *TopUpOffer) Holds() models.Credits { return o.Credits + o.Pack.Bonus }
 func worsened(t *models.TopUp, o *TopUpOffer) error {
 	switch {
 	case o.Price.Amount > t.Price:
-		return pausedError{models.TopUpOffer, o.Title + " costs " + o.Price.Decimal() + " now, more than you agreed to."}
+		return pausedError{reason: models.TopUpOffer, note: o.Title + " costs " + o.Price.Decimal() + " now, more than you agreed to."}
 	case o.Holds() < t.Credits:
-		return pausedError{models.TopUpOffer, o.Title + " holds " + creditsWord(o.Holds()) + " now, fewer than you agreed to."}
+		return pausedError{reason: models.TopUpOffer, note: o.Title + " holds " + creditsWord(o.Holds()) + " now, fewer than you agreed to."}
 	}
 	return nil
 }
@@ -61,6 +61,7 @@ type TopUpOffer struct {
 	Price   models.Money
 	Pack    models.Pack // zero for a package
 	Package models.PackageID
+	Limit   int // of a package: how often a month it may be bought, each time alone; 0: no limit
 }
 
 // TopUpView is everything the page of automatic top-up shows.
@@ -180,7 +181,7 @@ func topUpOffers(tx *gorm.DB, a *Account) ([]TopUpOffer, error) {
 	out := make([]TopUpOffer, 0, len(packages))
 	for i := range packages {
 		p := &packages[i]
-		out = append(out, TopUpOffer{ID: p.ID.String(), Title: p.Name, Credits: p.Credits, Price: p.Total(), Package: p.ID})
+		out = append(out, TopUpOffer{ID: p.ID.String(), Title: p.Name, Credits: p.Credits, Price: p.Total(), Package: p.ID, Limit: p.MonthlyLimit})
 	}
 	return out, nil
 }
@@ -523,6 +524,9 @@ func (s *Service) planTopUp(ctx context.Context, tx *gorm.DB, in *TopUpInput, no
 	}
 	want := timesFor(in.Threshold-out.Left, out.Offer.Credits)
 	out.Times = min(want, timesWithin(in.Limit.Amount-spent, out.Offer.Price.Amount))
+	if out.Offer.Limit > 0 {
+		out.Times = min(out.Times, 1)
+	}
 	out.Short = out.Times < want
 	if out.Times == 0 {
 		out.Now = false

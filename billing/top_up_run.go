@@ -146,6 +146,7 @@ func (stockError) Error() string { return "the agency has not the stock for this
 type pausedError struct {
 	reason models.TopUpReason
 	note   string
+	until  models.Time // of a package that may be bought so often a month: when again
 }
 
 func (e pausedError) Error() string { return e.note }
@@ -290,7 +291,7 @@ func (s *Service) topUpDone(tx *gorm.DB, t *models.TopUp, next models.Time) erro
 // mayCharge tells whether a card may be charged for an account now.
 func (s *Service) mayCharge(tx *gorm.DB, a *Account, t *models.TopUp, now models.Time) error {
 	if err := mayTopUp(tx, a); problem.Of(err) != nil && !problem.Is(err, "agency_paused") {
-		return pausedError{models.TopUpForbidden, problem.Of(err).Message}
+		return pausedError{reason: models.TopUpForbidden, note: problem.Of(err).Message}
 	} else if err != nil {
 		return err
 	}
@@ -299,27 +300,27 @@ func (s *Service) mayCharge(tx *gorm.DB, a *Account, t *models.TopUp, now models
 	}
 	account, err := s.topUpAccount(tx, a)
 	if problem.Of(err) != nil {
-		return pausedError{models.TopUpOffer, "Payments to " + a.Agency.Name + " are not possible at the moment."}
+		return pausedError{reason: models.TopUpOffer, note: "Payments to " + a.Agency.Name + " are not possible at the moment."}
 	}
 	if err != nil {
 		return err
 	}
 	if t.Account != account {
-		return pausedError{models.TopUpRemoved, a.Agency.Name + " takes payments through another account now. Save the card again."}
+		return pausedError{reason: models.TopUpRemoved, note: a.Agency.Name + " takes payments through another account now. Save the card again."}
 	}
 	disputed, err := disputedSince(tx, a, t.AgreedAt)
 	if err != nil {
 		return err
 	}
 	if disputed {
-		return pausedError{models.TopUpDisputed, "A payment is disputed at the bank."}
+		return pausedError{reason: models.TopUpDisputed, note: "A payment is disputed at the bank."}
 	}
 	tried, err := declinesOfCard(tx, t, now)
 	if err != nil {
 		return err
 	}
 	if tried >= maxDeclines {
-		return pausedError{models.TopUpDeclined, "This card was declined too often."}
+		return pausedError{reason: models.TopUpDeclined, note: "This card was declined too often."}
 	}
 	return nil
 }
@@ -378,7 +379,7 @@ func takeOffer(p *models.Purchase, o *TopUpOffer, times int64) {
 func claimPack(tx *gorm.DB, t *models.TopUp, p *models.Purchase, need, cover models.Credits, room int64) error {
 	offer, err := agreedPack(tx, t)
 	if problem.Of(err) != nil {
-		return pausedError{models.TopUpOffer, problem.Of(err).Message}
+		return pausedError{reason: models.TopUpOffer, note: problem.Of(err).Message}
 	}
 	if err != nil {
 		return err
@@ -403,7 +404,7 @@ func claimPack(tx *gorm.DB, t *models.TopUp, p *models.Purchase, need, cover mod
 }
 
 func limitReached() error {
-	return pausedError{models.TopUpLimit, "The limit of this month is reached."}
+	return pausedError{reason: models.TopUpLimit, note: "The limit of this month is reached."}
 }
 
 // smallestThatCovers is the smallest pack on sale that holds what is needed, or
@@ -437,7 +438,7 @@ func smallestThatCovers(tx *gorm.DB, agency models.AgencyID, need models.Credits
 	case largest.ID != "":
 		return largest, timesFor(need, largest.Credits), nil
 	}
-	return best, 0, pausedError{models.TopUpOffer, "No packs are on sale."}
+	return best, 0, pausedError{reason: models.TopUpOffer, note: "No packs are on sale."}
 }
 
 // claimPackage writes a client's attempt and keeps its stock. Errors: stockError.
@@ -447,7 +448,7 @@ func (s *Service) claimPackage(ctx context.Context, tx *gorm.DB, a *Account, t *
 		return err
 	}
 	if pkg.ID.IsZero() {
-		return pausedError{models.TopUpOffer, "What it bought is not sold any more."}
+		return pausedError{reason: models.TopUpOffer, note: "What it bought is not sold any more."}
 	}
 	if err := worsened(t, &TopUpOffer{Title: pkg.Name, Credits: pkg.Credits, Price: pkg.Total()}); err != nil {
 		return err
@@ -468,10 +469,20 @@ func (s *Service) claimPackage(ctx context.Context, tx *gorm.DB, a *Account, t *
 	case wrong.Code == "out_of_stock":
 		return stockError{pkg.Credits * models.Credits(times), fmt.Sprintf("%s:%d", t.WalletID, t.AttemptedAt)}
 	case wrong.Code == "package_limit_reached":
-		return pausedError{models.TopUpLimit, wrong.Message}
+		return pausedError{reason: models.TopUpLimit, note: wrong.Message, until: opensAt(wrong)}
 	default:
-		return pausedError{models.TopUpOffer, wrong.Message}
+		return pausedError{reason: models.TopUpOffer, note: wrong.Message}
 	}
+}
+
+// opensAt is when a package that was bought so often as it may be opens again.
+func opensAt(p *problem.Error) models.Time {
+	for _, f := range p.Facts {
+		if at, ok := f.Value.(models.Time); ok && f.Name == "opens_at" {
+			return at
+		}
+	}
+	return 0
 }
 
 // coverStock has an agency buy what it lacks of the stock for a sale, if it wants
@@ -545,7 +556,11 @@ func (s *Service) pauseIn(tx *gorm.DB, t *models.TopUp, zone string, stop paused
 	event, occasion := models.NoticeTopUpPaused, fmt.Sprintf("paused:%d", now)
 	facts := models.NoticeFacts{Reason: stop.note, Amount: t.MonthlyLimit, Currency: t.Currency, Name: cardName(t), Path: TopUpPath, Why: stop.reason}
 	if stop.reason == models.TopUpLimit {
-		t.DueAt = period.CalendarMonth(now, Zone(zone)).End
+		// Its own limit is of the agency's months, a package's of the client's.
+		t.DueAt = max(stop.until, period.CalendarMonth(now, Zone(zone)).End)
+		if stop.until > 0 {
+			facts.Amount, facts.Currency = 0, ""
+		}
 		event, occasion, facts.At = models.NoticeTopUpLimit, fmt.Sprintf("limit:%d:%d", t.DueAt, t.MonthlyLimit), t.DueAt
 	}
 	if err := tx.Model(&models.TopUp{}).Where("agency_id = ? AND wallet_id = ?", t.AgencyID, t.WalletID).
@@ -660,7 +675,7 @@ func (s *Service) topUpBooked(tx *gorm.DB, p *models.Purchase, was models.Purcha
 			declines++
 			next["declines"] = declines
 			if declines >= pauseAfter && !pause {
-				stop, pause = pausedError{models.TopUpDeclined, p.StatusNote}, true
+				stop, pause = pausedError{reason: models.TopUpDeclined, note: p.StatusNote}, true
 			}
 		}
 		facts.Reason = p.StatusNote
@@ -682,7 +697,7 @@ func (s *Service) topUpBooked(tx *gorm.DB, p *models.Purchase, was models.Purcha
 		}
 	case models.PurchaseReview:
 		// Paid and not booked: to charge again would pay twice.
-		return s.pauseIn(tx, &t, zone, pausedError{models.TopUpReview, "A payment was made that we have to look at. You are not charged again meanwhile."}, now)
+		return s.pauseIn(tx, &t, zone, pausedError{reason: models.TopUpReview, note: "A payment was made that we have to look at. You are not charged again meanwhile."}, now)
 	case models.PurchaseExpired, models.PurchaseCancelled:
 		next["due_at"] = p.CreatedAt.Add(topUpEvery) // nobody was asked for money
 	case models.PurchaseOpen, models.PurchaseProcessing, models.PurchaseRefunded, models.PurchaseDisputed:
@@ -698,12 +713,12 @@ func (s *Service) topUpBooked(tx *gorm.DB, p *models.Purchase, was models.Purcha
 func stopFor(code, note string) (pausedError, bool) {
 	switch code {
 	case "authentication_required":
-		return pausedError{models.TopUpAuthenticate, "Your bank wants you to confirm this payment yourself."}, true
+		return pausedError{reason: models.TopUpAuthenticate, note: "Your bank wants you to confirm this payment yourself."}, true
 	case "stolen_card", "lost_card", "pickup_card", "fraudulent", "restricted_card", "security_violation", failureExpired, "invalid_account",
 		"revocation_of_authorization", "revocation_of_all_authorizations", "stop_payment_order", "merchant_blacklist", "card_not_supported":
-		return pausedError{models.TopUpBlocked, note}, true
+		return pausedError{reason: models.TopUpBlocked, note: note}, true
 	case failureRefused:
-		return pausedError{models.TopUpRemoved, note}, true
+		return pausedError{reason: models.TopUpRemoved, note: note}, true
 	}
 	return pausedError{}, false
 }

@@ -513,6 +513,43 @@ func TestAClientTopsUpOnlyWhereItsAgencyAllowsIt(t *testing.T) {
 	})
 }
 
+// A package that may be bought once a month opens again by the client's month. Where
+// that begins after its agency's, automatic top-up goes on then, and not a month later.
+func TestAClientsTopUpGoesOnWithTheClientsMonth(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		require.NoError(t, db.Write.Model(&models.Package{}).Where("id = ?", growth.ID).Update("monthly_limit", 1).Error)
+		sub, err := s.CreateSubAccount(t.Context(), billing.Scope{}, billing.SubAccountInput{
+			Agency: s.account.Agency.ID, ExternalID: "acme", Name: "acme", TimeZone: "America/New_York", By: "test",
+		})
+		require.NoError(t, err)
+		acme, err := s.AccountOf(t.Context(), sub.WalletID)
+		require.NoError(t, err)
+		require.NoError(t, s.AllowClientTopUps(t.Context(), s.account.Agency.ID, true, "test"))
+		s.save(t, acme, cardPays)
+		below := billing.TopUpInput{Account: acme, Threshold: 25 * thousand, Offer: growth.ID.String(), Limit: models.Money{Amount: 500_00, Currency: "usd"}, By: "test"}
+		plan, err := s.PlanTopUp(t.Context(), below)
+		require.NoError(t, err)
+		require.Equal(t, []any{true, int64(1), growth.Price, true}, []any{plan.Now, plan.Times, plan.Price.Amount, plan.Short}, "one is all that may be bought")
+		_, p, err := s.TurnTopUpOn(t.Context(), below)
+		require.NoError(t, err)
+		require.Equal(t, growth.Price, p.Paid)
+		s.later(t, 2*time.Hour)
+		require.Equal(t, models.TopUpLimit, s.topUp(t, acme).Reason)
+		words := s.says(t, acme, models.NoticeTopUpLimit)
+		require.Contains(t, words, "can be bought once a month")
+		require.NotContains(t, words, "spent", "it is not its own limit that was reached")
+
+		here := s.clock.Now().In(time.UTC)
+		month := time.Date(here.Year(), here.Month()+1, 1, 0, 0, 0, 0, time.UTC) // the agency's
+		s.later(t, month.Add(time.Minute).Sub(s.clock.Now().Go()))
+		require.Len(t, s.attempts(t, acme), 1)
+		s.later(t, 5*time.Hour)
+		require.Len(t, s.attempts(t, acme), 2)
+	})
+}
+
 // Out of stock: no card is charged, and the agency hears of it.
 func TestAClientsTopUpWithoutStockChargesNobody(t *testing.T) {
 	t.Parallel()
