@@ -138,6 +138,9 @@ func TestAMonthlyPackage(t *testing.T) {
 		require.NoError(t, db.Read.Where("purchase_id = ?", first.ID).Find(&lots).Error)
 		require.Len(t, lots, 1)
 		require.Equal(t, []any{sub.PeriodEnd, models.SourcePlan.Priority(), int64(28_57)}, []any{lots[0].ExpiresAt, lots[0].Priority, lots[0].Cost})
+		words := s.says(t, acme, models.NoticePurchaseCredited)
+		require.Contains(t, words, "They last until "+sub.PeriodEnd.In(acme.Zone).Format("Mon, Jan 2"))
+		require.NotContains(t, words, "never expire", "they end with the month")
 		renews := s.topUp(t, acme).Forecast
 		require.Equal(t, []any{sub.PeriodEnd, 10 * thousand, 10 * thousand, false}, []any{renews.ResetsAt, renews.Allowance, renews.Ends, renews.Rolls}, "the next month is counted on")
 		_, err := s.order(t, acme, growth, "again")

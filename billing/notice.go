@@ -109,7 +109,7 @@ func (s *Service) notifyResets(tx *gorm.DB, subs []*models.Subscription, wallets
 // Of what automatic top-up bought it tells itself.
 func (s *Service) notifyDelivered(tx *gorm.DB, p *models.Purchase, now models.Time) error {
 	n := notice{agency: p.AgencyID, wallet: p.WalletID, event: models.NoticePurchaseCredited, key: p.ID.String(), facts: models.NoticeFacts{
-		Credits: p.Credits + p.Bonus, Left: p.BalanceAfter, Amount: p.Paid, Currency: p.Currency, Name: p.Title, Path: receiptPath(p),
+		Credits: p.Credits + p.Bonus, Left: p.BalanceAfter, Amount: p.Paid, Currency: p.Currency, Name: p.Title, Path: receiptPath(p), At: p.TermEnd,
 	}}
 	if !p.Automatic() {
 		if err := s.notify(tx, n, now); err != nil {
@@ -123,7 +123,7 @@ func (s *Service) notifyDelivered(tx *gorm.DB, p *models.Purchase, now models.Ti
 	if err != nil {
 		return err
 	}
-	n.wallet, n.event, n.facts.Name, n.facts.Path = seller, models.NoticeSubAccountBought, name, ""
+	n.wallet, n.event, n.facts.Name, n.facts.Path, n.facts.At = seller, models.NoticeSubAccountBought, name, "", 0
 	if n.facts.Left, err = leftIn(tx, p.AgencyID, seller); err != nil {
 		return err
 	}

@@ -74,6 +74,9 @@ func sampleNotices(client bool) map[string][]models.Notice {
 		"purchase-credited": {one(models.NoticePurchaseCredited, dollars(with(func(f *models.NoticeFacts) {
 			f.Credits, f.Path = credits(12_500), "/purchases/pur_1/receipt"
 		}), 5_000))},
+		"purchase-month": {one(models.NoticePurchaseCredited, dollars(with(func(f *models.NoticeFacts) {
+			f.Credits, f.Path, f.At = credits(12_500), "/purchases/pur_1/receipt", day(31)
+		}), 5_000))},
 		"purchase-refunded": {one(models.NoticePurchaseRefunded, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
 		"refund-failed":     {one(models.NoticeRefundFailed, dollars(with(func(f *models.NoticeFacts) { f.Credits, f.Name = credits(12_500), "12,500 credits" }), 5_000))},
 		"dispute-won": {one(models.NoticeDisputeDecided, dollars(with(func(f *models.NoticeFacts) {

@@ -415,9 +415,13 @@ func (v Voice) payment(event models.NoticeEvent, f *models.NoticeFacts, now mode
 	}
 	switch event { //nolint:exhaustive // Say passes these
 	case models.NoticePurchaseCredited:
+		lasts := "Purchased credits never expire and are used after other credits."
+		if f.At > 0 { // a month's
+			lasts = "They last until " + date(f.At, now, v.Zone) + " and are used before other credits."
+		}
 		return NoticeWords{
 			Title:  creditsWord(f.Credits) + " added",
-			Lines:  sentences("Your payment"+ofMoney(f)+" has arrived and "+creditsWord(f.Credits)+" were added."+spaced(v.left(f)), "Purchased credits never expire and are used after other credits."),
+			Lines:  sentences("Your payment"+ofMoney(f)+" has arrived and "+creditsWord(f.Credits)+" were added."+spaced(v.left(f)), lasts),
 			Button: "See the receipt", Path: cmp.Or(f.Path, "/purchases"),
 		}
 	case models.NoticePurchaseRefunded:

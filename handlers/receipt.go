@@ -35,7 +35,7 @@ func (a *app) ownReceipt(c echo.Context) (views.Receipt, models.Purchase, error)
 	out := views.Receipt{
 		Number: receiptNumber(&p, &account.Agency), Seller: p.SellerDetails, Buyer: p.BuyerDetails, BuyerMail: buyerMail(&p), At: p.PaidAt,
 		Status: purchaseStatus(&p), MoneyBack: moneyBack(&p, false), Name: p.Title, Credits: p.Credits, Bonus: p.Bonus, Net: money(total - p.Tax), Tax: money(p.Tax), Total: money(total),
-		Refunded: money(p.Refunded), Excess: settledBy(&p), Before: p.BalanceBefore, After: p.BalanceAfter, Payment: p.PaymentIntent, Method: paidBy(&p),
+		Refunded: money(p.Refunded), Excess: settledBy(&p), Before: p.BalanceBefore, After: p.BalanceAfter, Payment: p.PaymentIntent, Method: paidBy(&p), Until: p.TermEnd,
 		Hosted: hosted(&p), PDF: receiptPath(&p) + ".pdf", Back: "/purchases",
 	}
 	if out.Seller.Name == "" {
@@ -125,7 +125,7 @@ func (a *app) receiptPDF(c echo.Context) error {
 		kept.Amount += back.Amount
 		d.Sums = append(d.Sums, receipt.Line{What: "Refunded", Amount: format.Money(back)}, receipt.Line{What: "Kept", Amount: format.Money(kept)})
 	}
-	for _, n := range append([]string{r.Method, "Purchased credits never expire."}, r.MoneyBack.Words(f)...) {
+	for _, n := range append([]string{r.Method, r.Lasts(f)}, r.MoneyBack.Words(f)...) {
 		if n != "" {
 			d.Notes = append(d.Notes, strings.TrimSuffix(n, ".")+".")
 		}

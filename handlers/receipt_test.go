@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/stretchr/testify/require"
@@ -42,6 +43,26 @@ func inPDF(t *testing.T, pdf string) string {
 		}
 	}
 	return out.String()
+}
+
+// What is paid every month ends with the month, and its receipt does not say that it
+// never expires.
+func TestAReceiptOfAMonthSaysHowLongItLasts(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	p.soldTo(p.acme, p.selling(p.northwind))
+	var sale models.Purchase
+	require.NoError(t, p.db.Read.Where("package_id IS NOT NULL").Take(&sale).Error)
+	client, path := p.as("client"), "/purchases/"+sale.ID.String()+"/receipt"
+	words := func() []string { return []string{client.get(path).main(), inPDF(t, client.get(path+".pdf").body)} }
+	for _, text := range words() {
+		require.Contains(t, text, "Purchased credits never expire.")
+	}
+	require.NoError(t, p.db.Write.Model(&models.Purchase{}).Where("id = ?", sale.ID).Update("term_end", begin.Add(31*24*time.Hour)).Error)
+	for _, text := range words() {
+		require.Contains(t, text, "These credits last until ")
+		require.NotContains(t, text, "never expire")
+	}
 }
 
 // A receipt names seller and buyer with what they wrote of themselves when it was

@@ -96,6 +96,7 @@ type Receipt struct {
 	Buyer     models.Party
 	BuyerMail string
 	At        models.Time // when it was paid
+	Until     models.Time // when a month's credits expire; 0: never
 	Status    PurchaseStatus
 	MoneyBack *MoneyBack // nil: nothing happened to the payment since
 	Name      string
@@ -124,6 +125,14 @@ type PlanPaymentRow struct {
 	Hosted  string // its page of it; "" for none
 	Amount  models.Money
 	Status  PurchaseStatus
+}
+
+// Lasts is how long the credits do, in a sentence.
+func (v Receipt) Lasts(f Frame) string { //nolint:gocritic // once per page
+	if v.Until > 0 {
+		return "These credits last until " + format.LongDate(v.Until, f.zone()) + "."
+	}
+	return "Purchased credits never expire."
 }
 
 // Each is the price of one credit, in words.
