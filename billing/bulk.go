@@ -54,7 +54,7 @@ type BulkRow struct {
 }
 
 // PlanBulk works out who would get what. Errors: not_found, invalid_way,
-// invalid_credits, too_many_accounts, no_usage.
+// invalid_credits, too_many_accounts, no_usage, sub_account_archived.
 func (s *Service) PlanBulk(ctx context.Context, scope Scope, agency models.AgencyID, ask BulkAsk) (BulkPlan, error) { //nolint:gocritic // once per form
 	var p BulkPlan
 	now := s.clock.Now()
@@ -95,6 +95,20 @@ func (p *BulkPlan) read(tx *gorm.DB, agency models.AgencyID, ask *BulkAsk, now m
 	if err := tx.Where("agency_id = ? AND status = ?", agency, models.SubAccountActive).Order("name, id").Find(&subs).Error; err != nil {
 		return err
 	}
+	active := make(map[models.SubAccountID]bool, len(subs))
+	for i := range subs {
+		active[subs[i].ID] = true
+	}
+	for _, id := range ask.named() {
+		if active[id] {
+			continue
+		}
+		var gone models.SubAccount
+		if err := tx.Where("agency_id = ? AND id = ?", agency, id).Take(&gone).Error; err != nil {
+			return missing(err, "sub-account")
+		}
+		return archived(&gone)
+	}
 	var wallets []models.Wallet
 	if err := tx.Where("agency_id = ?", agency).Find(&wallets).Error; err != nil {
 		return err
@@ -125,6 +139,14 @@ func (p *BulkPlan) read(tx *gorm.DB, agency models.AgencyID, ask *BulkAsk, now m
 		return problem.New(problem.Invalid, "too_many_accounts", "At most %d clients at once; choose fewer, or send a list in parts.", MaxBulk).On("accounts")
 	}
 	return nil
+}
+
+// named are the clients that are asked for one by one.
+func (ask *BulkAsk) named() []models.SubAccountID {
+	if ask.Way == models.BulkList {
+		return slices.SortedFunc(maps.Keys(ask.List), models.SubAccountID.Compare)
+	}
+	return ask.Accounts
 }
 
 // share works the amounts out and adds them up.

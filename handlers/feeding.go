@@ -64,11 +64,11 @@ func (a *app) planBulk(c echo.Context, code int, t *bulkTyped) error {
 	}
 	plan, err := a.Billing.PlanBulk(c.Request().Context(), v.viewer.Scope(), v.viewer.Agency.ID, t.ask)
 	if err != nil {
-		wrong, ok := wrongFields(err, "credits", "way", "accounts", "list")
+		wrong, ok := wrongFields(err, "credits", "way", "accounts", "list", "sub_account")
 		if !ok {
 			return err
 		}
-		t.Errors = wrong
+		t.Errors = onAccounts(wrong)
 		return a.showBulk(c, statusOf(err), t)
 	}
 	t.Plan = &views.BulkSums{Total: plan.Total, Count: int64(plan.Count), Now: plan.Now, After: plan.After, Pooled: int64(plan.Pooled)}
@@ -170,12 +170,7 @@ func (a *app) bulkAssign(c echo.Context, t *bulkTyped, shares []string) error {
 		if !ok {
 			return err
 		}
-		for i := range wrong {
-			if wrong[i].Field == "sub_account" {
-				wrong[i].Field = "accounts"
-			}
-		}
-		t.Errors = wrong
+		t.Errors = onAccounts(wrong)
 		return a.showBulk(c, statusOf(err), t)
 	}
 	path := bulkPath + "/" + done.ID.String()
@@ -185,6 +180,16 @@ func (a *app) bulkAssign(c echo.Context, t *bulkTyped, shares []string) error {
 		return err
 	}
 	return seeOther(c, path)
+}
+
+// onAccounts puts what is wrong with one client beside the list of them.
+func onAccounts(wrong views.FieldErrors) views.FieldErrors {
+	for i := range wrong {
+		if wrong[i].Field == "sub_account" {
+			wrong[i].Field = "accounts"
+		}
+	}
+	return wrong
 }
 
 // bulkOf finds the assignment that the address names. Errors: not_found.

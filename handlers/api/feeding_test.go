@@ -70,13 +70,25 @@ func TestBulkAssignments(t *testing.T) {
 		one := w.post(w.key, at, "k8", `{"way":"same","credits":"5","sub_accounts":["bright"]}`).ok(t, 201)
 		require.Equal(t, []string{"5", "1005"}, []string{one.text("credits"), assigned("bright")})
 
+		// A client that is put away gets nothing, and nobody else does in its place.
+		const both = `{"way":"list","list":[{"sub_account":"acme","credits":"1"},{"sub_account":"gone","credits":"2"}]}`
+		gone, err := w.s.CreateSubAccount(t.Context(), billing.Scope{}, billing.SubAccountInput{Agency: w.agency.ID, ExternalID: "gone", Name: "Gone", By: "test"})
+		require.NoError(t, err)
+		w.post(w.key, at, "k9", both).ok(t, 201)
+		_, err = w.s.ArchiveSubAccount(t.Context(), billing.Scope{}, billing.ArchiveInput{Agency: w.agency.ID, SubAccount: gone.ID, By: "test"})
+		require.NoError(t, err)
+		w.post(w.key, at, "k9", both).ok(t, 200)
+		w.post(w.key, at, "k10", both).refused(t, 409, "sub_account_archived", "sub_account")
+		w.post(w.key, at, "k11", `{"way":"same","credits":"5","sub_accounts":["acme","gone"],"dry_run":true}`).refused(t, 409, "sub_account_archived", "sub_account")
+		require.Equal(t, "1002.5", assigned("acme"))
+
 		id := done.text("id")
 		w.get(w.other, at+"/"+id).refused(t, 404, "not_found", "")
 		for _, key := range []string{"undo", "undo again"} {
 			undone := w.post(w.key, at+"/"+id+"/undo", key, `{}`).ok(t, 200)
 			require.Equal(t, []string{"700", "0"}, []string{undone.text("parts.0.returned"), undone.text("returnable")})
 		}
-		require.Equal(t, []string{"301.5", "5"}, []string{assigned("acme"), assigned("bright")})
+		require.Equal(t, []string{"302.5", "5"}, []string{assigned("acme"), assigned("bright")})
 	})
 }
 
