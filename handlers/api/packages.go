@@ -39,7 +39,8 @@ type offeredPackage struct {
 type packageMargin struct {
 	Cost      money  `json:"cost" doc:"Of the credits."`
 	CardFee   money  `json:"card_fee" doc:"About."`
-	Keep      money  `json:"keep" doc:"price − cost − card_fee; below 0 each sale loses."`
+	Platform  money  `json:"platform_fee" doc:"The platform's share of the price."`
+	Keep      money  `json:"keep" doc:"price − cost − card_fee − platform_fee; below 0 each sale loses."`
 	BreakEven *money `json:"break_even" doc:"The least price that loses nothing; null when no payment can be that large."`
 }
 
@@ -61,7 +62,7 @@ func packageOf(p *billing.PackageDetail) offeredPackage {
 		out.OwnCost = &text
 	}
 	if m := p.Margin; m != nil {
-		out.Margin = &packageMargin{Cost: moneyOf(m.Cost), CardFee: moneyOf(m.Fee), Keep: moneyOf(m.Keep)}
+		out.Margin = &packageMargin{Cost: moneyOf(m.Cost), CardFee: moneyOf(m.Fee), Platform: moneyOf(m.Platform), Keep: moneyOf(m.Keep)}
 		if m.BreakEven.Amount > 0 {
 			even := moneyOf(m.BreakEven)
 			out.Margin.BreakEven = &even
