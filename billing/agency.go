@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -40,7 +41,7 @@ func checkExternalID(s string) error {
 }
 
 func checkName(s string) error {
-	if strings.TrimSpace(s) == "" || len(s) > 120 {
+	if strings.TrimSpace(s) == "" || utf8.RuneCountInString(s) > 120 {
 		return problem.New(problem.Invalid, "invalid_name", "A name has 1 to 120 characters.").On("name")
 	}
 	return nil

@@ -117,7 +117,8 @@ func (a *app) newSubAccount(c echo.Context) error {
 	v, f := visitOf(c), typedClient(c)
 	limit, ok := poolCap(&f)
 	excess, fine := excessOf(&f)
-	if f.ExternalID == "" {
+	made := f.ExternalID == ""
+	if made {
 		f.ExternalID = billing.ExternalIDFrom(f.Name)
 	}
 	if !ok || !fine {
@@ -131,7 +132,9 @@ func (a *app) newSubAccount(c echo.Context) error {
 		wrong, ok := wrongFields(err, clientFields()...)
 		switch {
 		case ok:
-			f.Errors = wrong
+			if f.Errors = wrong; made && f.ExternalID == "" {
+				f.Errors = withoutID(wrong)
+			}
 		case problem.Is(err, "sub_account_limit"):
 			f.Errors = views.FieldErrors{{Field: "name", Text: problem.Of(err).Message}}
 		case problem.Is(err, "idempotency_key_reused"):
@@ -150,6 +153,23 @@ func (a *app) newSubAccount(c echo.Context) error {
 		return err
 	}
 	return seeOther(c, subAccountPath(sub.ID))
+}
+
+// withoutID says of an id that could not be made of the name what is wrong with the
+// name, or else that one has to be given.
+func withoutID(errs views.FieldErrors) views.FieldErrors {
+	of := func(field string) int {
+		return slices.IndexFunc(errs, func(e views.FieldError) bool { return e.Field == field })
+	}
+	id := of("external_id")
+	switch {
+	case id < 0:
+	case of("name") >= 0:
+		return slices.Delete(errs, id, id+1)
+	default:
+		errs[id].Text = "No id can be made of this name. Give one of letters, digits, points, dashes or underscores."
+	}
+	return errs
 }
 
 func (a *app) editSubAccountForm(c echo.Context) error {

@@ -148,6 +148,17 @@ func TestSubAccountIsAddedAndChanged(t *testing.T) {
 	require.Equal(t, "no spaces", wrong.field("external_id"))
 	require.Equal(t, "Moon/Base", wrong.field("time_zone"))
 
+	// Where the id is made of the name, only the name is wrong, unless there is none in it.
+	unnamed := b.fill("/sub-accounts/new", "/sub-accounts/new", url.Values{"name": {""}, "funding": {"prepaid"}, "pool_every": {"cycle"}, "attempt": {"none"}}).doc()
+	require.Equal(t, 1, unnamed.Find("#name-error").Length())
+	require.Zero(t, unnamed.Find("#external_id-error").Length())
+	unspelt := b.fill("/sub-accounts/new", "/sub-accounts/new", url.Values{"name": {"京都"}, "funding": {"prepaid"}, "pool_every": {"cycle"}, "attempt": {"unspelt"}}).doc()
+	require.Contains(t, unspelt.Find("#external_id-error").Text(), "No id can be made of this name. Give one")
+	long := strings.Repeat("ü", 120) // of two bytes each
+	require.Contains(t, b.fill("/sub-accounts/new", "/sub-accounts/new", url.Values{"name": {long + "ü"}, "external_id": {"long"}, "funding": {"prepaid"}, "pool_every": {"cycle"}, "attempt": {"longer"}}).doc().
+		Find("#name-error").Text(), "1 to 120 characters")
+	require.Equal(t, http.StatusSeeOther, b.fill("/sub-accounts/new", "/sub-accounts/new", url.Values{"name": {long}, "external_id": {"long"}, "funding": {"prepaid"}, "pool_every": {"cycle"}, "attempt": {"long"}}).StatusCode)
+
 	in := url.Values{"name": {"Harbour Café 7"}, "funding": {"pooled"}, "pool_cap": {"1,000"}, "pool_every": {"day"}, "time_zone": {"Moon/Base"}, "attempt": {"three"}}
 	require.Contains(t, b.fill("/sub-accounts/new", "/sub-accounts/new", in).doc().Find("#time_zone-error").Text(), "not a time zone")
 	in.Set("time_zone", "Europe/Paris")
