@@ -71,7 +71,7 @@ func (s *Service) SetAdjustmentLimits(ctx context.Context, in AdjustmentLimits, 
 	now := s.clock.Now()
 	check := func(c models.Credits, field string) error {
 		if c < 0 || c > models.MaxCharge {
-			return problem.New(problem.Invalid, "invalid_limit", "Give a limit from 0 up to %s credits.", models.MaxCharge).On(field)
+			return problem.New(problem.Invalid, "invalid_limit", "Give a limit from 0 up to %s credits.", mostCredits()).On(field)
 		}
 		return nil
 	}
@@ -118,7 +118,7 @@ func (in *AdjustInput) check() error {
 		return err
 	}
 	if in.Credits == 0 || max(in.Credits, -in.Credits) > models.MaxCharge {
-		return problem.New(problem.Invalid, "invalid_credits", "Give an amount other than 0, up to %s credits.", models.MaxCharge).On("credits")
+		return problem.New(problem.Invalid, "invalid_credits", "Give an amount other than 0, up to %s credits.", mostCredits()).On("credits")
 	}
 	if in.Source == "" {
 		in.Source = models.SourceAdjustment

@@ -62,7 +62,7 @@ func (s *Service) PlanBulk(ctx context.Context, scope Scope, agency models.Agenc
 		return p, problem.Missing("agency")
 	}
 	if ask.Way != models.BulkList && (ask.Credits <= 0 || ask.Credits > models.MaxCharge) {
-		return p, problem.New(problem.Invalid, "invalid_credits", "Give an amount above 0 and up to %s credits.", models.MaxCharge).On("credits")
+		return p, problem.New(problem.Invalid, "invalid_credits", "Give an amount above 0 and up to %s credits.", mostCredits()).On("credits")
 	}
 	a, err := s.Agency(ctx, agency)
 	if err != nil {
@@ -437,7 +437,7 @@ func (in *BulkInput) check() error {
 	seen := make(map[models.SubAccountID]bool, len(in.Shares))
 	for _, share := range in.Shares {
 		if share.Credits <= 0 || share.Credits > models.MaxCharge || seen[share.SubAccount] {
-			return problem.New(problem.Invalid, "invalid_credits", "Give each client an amount above 0 and up to %s credits, once.", models.MaxCharge).On("credits")
+			return problem.New(problem.Invalid, "invalid_credits", "Give each client an amount above 0 and up to %s credits, once.", mostCredits()).On("credits")
 		}
 		seen[share.SubAccount] = true
 	}

@@ -272,7 +272,7 @@ func (s *Service) Hold(ctx context.Context, scope Scope, in HoldInput) (HoldOutc
 		}
 	}
 	if amount <= 0 || amount > models.MaxCharge {
-		return HoldOutcome{}, problem.New(problem.Invalid, "invalid_credits", "A hold is for more than 0 and at most %s credits.", models.MaxCharge).On("credits")
+		return HoldOutcome{}, problem.New(problem.Invalid, "invalid_credits", "A hold is for more than 0 and at most %s credits.", mostCredits()).On("credits")
 	}
 	s.inPeriod(ctx, account.Agency.ID, now)
 	receipt, err := s.ledger.Hold(ctx, ledger.HoldRequest{
@@ -317,7 +317,7 @@ func (s *Service) Capture(ctx context.Context, scope Scope, in CaptureInput) (Ch
 	case in.Credits != nil:
 		amount, asked = *in.Credits, in.Credits.String()
 		if amount < 0 || amount > models.MaxCharge {
-			return ChargeOutcome{}, problem.New(problem.Invalid, "invalid_credits", "A capture is for 0 to %s credits.", models.MaxCharge).On("credits")
+			return ChargeOutcome{}, problem.New(problem.Invalid, "invalid_credits", "A capture is for 0 to %s credits.", mostCredits()).On("credits")
 		}
 	case held.action == "":
 		return ChargeOutcome{}, problem.New(problem.Invalid, "credits_missing", "This hold names no action to price; send credits.").On("credits")

@@ -66,7 +66,7 @@ func (in *GiftInput) check(now models.Time) error {
 		errs = append(errs, wrong("invalid_uses", "max_uses", "Give a number from 0, which is no limit, up to %d.", MaxGiftUses))
 	}
 	if in.MaxCredits != 0 && (in.MaxCredits < in.Credits || in.MaxCredits > models.MaxCharge) {
-		errs = append(errs, wrong("invalid_max_credits", "max_credits", "The most in all is at least one redemption and up to %s credits; leave it empty for no limit.", models.MaxCharge))
+		errs = append(errs, wrong("invalid_max_credits", "max_credits", "The most in all is at least one redemption and up to %s credits; leave it empty for no limit.", mostCredits()))
 	}
 	if in.ExpiresAt != 0 && in.ExpiresAt <= now {
 		errs = append(errs, wrong("invalid_expiry", "expires", "The codes end later than now; leave it empty for never."))

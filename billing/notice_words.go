@@ -769,6 +769,9 @@ func expire(c models.Credits) string {
 	return " expire "
 }
 
+// mostCredits is the most that one amount may be, as a sentence says it.
+func mostCredits() string { return grouped(models.MaxCharge.String()) }
+
 // grouped puts commas between the thousands of a decimal.
 func grouped(decimal string) string {
 	whole, frac, point := strings.Cut(decimal, ".")

@@ -61,7 +61,7 @@ func (s *Service) SetOversell(ctx context.Context, agency models.AgencyID, rule 
 		limit = 0
 	case models.OversellAllow:
 		if limit < models.Credit || limit > models.MaxCharge {
-			return problem.New(problem.Invalid, "invalid_limit", "Enter how many credits may be on the way at once: 1 to %s.", models.MaxCharge).On("limit")
+			return problem.New(problem.Invalid, "invalid_limit", "Enter how many credits may be on the way at once: 1 to %s.", mostCredits()).On("limit")
 		}
 	default:
 		return problem.New(problem.Invalid, "invalid_rule", "Choose one of the three rules.").On("rule")

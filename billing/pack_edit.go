@@ -231,10 +231,10 @@ func (in *PackInput) examine(p *models.Pack) error {
 		}
 	case models.PackQuantity:
 		if p.Step <= 0 || p.Step > models.MaxCharge {
-			errs = append(errs, wrong("step", "The step is more than 0 and at most %s credits.", models.MaxCharge))
+			errs = append(errs, wrong("step", "The step is more than 0 and at most %s credits.", mostCredits()))
 		}
 		if p.Minimum <= 0 || p.Minimum > models.MaxCharge || p.Step > 0 && p.Minimum%p.Step != 0 {
-			errs = append(errs, wrong("minimum", "The least one can buy is a whole number of steps, at most %s credits.", models.MaxCharge))
+			errs = append(errs, wrong("minimum", "The least one can buy is a whole number of steps, at most %s credits.", mostCredits()))
 		}
 		if p.UnitPrice <= 0 {
 			errs = append(errs, wrong("unit_price", "The price of one credit is more than 0."))

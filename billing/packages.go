@@ -284,7 +284,7 @@ func checkOffers(tx *gorm.DB, in *PackageEdit) error {
 
 func checkSize(c models.Credits) error {
 	if c < models.Credit || c > models.MaxCharge {
-		return problem.New(problem.Invalid, "invalid_credits", "A package holds 1 to %s credits.", models.MaxCharge).On("credits")
+		return problem.New(problem.Invalid, "invalid_credits", "A package holds 1 to %s credits.", mostCredits()).On("credits")
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (s *Service) PassOn(ctx context.Context, scope Scope, in PassInput) (ledger
 	}
 	switch {
 	case in.Credits <= 0 || in.Credits > models.MaxCharge:
-		return ledger.Passed{}, problem.New(problem.Invalid, "invalid_credits", "Give an amount above 0 and up to %s credits.", models.MaxCharge).On("credits")
+		return ledger.Passed{}, problem.New(problem.Invalid, "invalid_credits", "Give an amount above 0 and up to %s credits.", mostCredits()).On("credits")
 	case len(in.Note) > 500:
 		return ledger.Passed{}, problem.New(problem.Invalid, "note_too_long", "A note has at most 500 bytes.").On("note")
 	case in.From == in.To:

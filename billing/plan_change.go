@@ -67,7 +67,7 @@ func (s *Service) PlanChange(ctx context.Context, agency models.Agency, code str
 func (s *Service) SetExcessLimit(ctx context.Context, id models.AgencyID, limit models.Credits, reason string, by Actor) error {
 	now := s.clock.Now()
 	if limit < 0 || limit > models.MaxCharge {
-		return problem.New(problem.Invalid, "invalid_limit", "Give a limit from 0 up to %s credits; 0 pauses at zero.", models.MaxCharge).On("limit")
+		return problem.New(problem.Invalid, "invalid_limit", "Give a limit from 0 up to %s credits; 0 pauses at zero.", mostCredits()).On("limit")
 	}
 	if err := checkReason(reason, "Say why in up to 500 bytes: the reason is kept in the audit log."); err != nil {
 		return err

@@ -110,7 +110,7 @@ func putStanding(tx *gorm.DB, st, old *models.StandingAssignment, now models.Tim
 func (in *StandingInput) check() error {
 	var wrong []error
 	if in.Credits <= 0 || in.Credits > models.MaxCharge {
-		wrong = append(wrong, problem.New(problem.Invalid, "invalid_credits", "Give an amount above 0 and up to %s credits.", models.MaxCharge).On("credits"))
+		wrong = append(wrong, problem.New(problem.Invalid, "invalid_credits", "Give an amount above 0 and up to %s credits.", mostCredits()).On("credits"))
 	}
 	if in.Day < 1 || in.Day > 31 {
 		wrong = append(wrong, problem.New(problem.Invalid, "invalid_day", "Choose a day from 1 to 31; in a shorter month it is the last day.").On("day"))

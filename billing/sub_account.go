@@ -151,13 +151,13 @@ func checkFunding(f models.Funding, poolCap models.Credits, every models.PoolEve
 		wrong = append(wrong, problem.New(problem.Invalid, "invalid_funding", "funding is prepaid or pooled.").On("funding"))
 	}
 	if poolCap < 0 || poolCap > models.MaxCharge {
-		wrong = append(wrong, problem.New(problem.Invalid, "invalid_pool_cap", "A limit is 0 to %s credits; 0 sets none.", models.MaxCharge).On("pool_cap"))
+		wrong = append(wrong, problem.New(problem.Invalid, "invalid_pool_cap", "A limit is 0 to %s credits; 0 sets none.", mostCredits()).On("pool_cap"))
 	}
 	if every != models.PoolCycle && every != models.PoolDay {
 		wrong = append(wrong, problem.New(problem.Invalid, "invalid_pool_every", "A limit counts per cycle or per day.").On("pool_every"))
 	}
 	if excess < 0 || excess > models.MaxCharge {
-		wrong = append(wrong, problem.New(problem.Invalid, "invalid_excess", "Excess usage may be 0 to %s credits; 0 pauses at zero.", models.MaxCharge).On("excess"))
+		wrong = append(wrong, problem.New(problem.Invalid, "invalid_excess", "Excess usage may be 0 to %s credits; 0 pauses at zero.", mostCredits()).On("excess"))
 	}
 	return errors.Join(wrong...)
 }

@@ -212,7 +212,7 @@ func (s *Service) transfer(ctx context.Context, scope Scope, in TransferInput, b
 		return ledger.Transfer{}, err
 	}
 	if in.Credits <= 0 || in.Credits > models.MaxCharge {
-		return ledger.Transfer{}, problem.New(problem.Invalid, "invalid_credits", "Give an amount above 0 and up to %s credits.", models.MaxCharge).On("credits")
+		return ledger.Transfer{}, problem.New(problem.Invalid, "invalid_credits", "Give an amount above 0 and up to %s credits.", mostCredits()).On("credits")
 	}
 	if len(in.Note) > 500 {
 		return ledger.Transfer{}, problem.New(problem.Invalid, "note_too_long", "A note has at most 500 bytes.").On("note")

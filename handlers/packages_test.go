@@ -106,7 +106,7 @@ func TestAPackageIsCheckedWhereItIsTyped(t *testing.T) {
 		{"price", "0.49", "Stripe takes 0.50 USD at the least"},
 		{"price", "25", "You would lose $4.60 on each sale. It breaks even at $29.73. Raise the price, or tick “Sell at a loss on purpose”."},
 		{"credits", "many", "Enter a number of credits, such as 5000 or 5,000."},
-		{"credits", "0.5", "A package holds 1 to 1000000000 credits."},
+		{"credits", "0.5", "A package holds 1 to 1,000,000,000 credits."},
 		{"name", " ", "A name has 1 to 120 characters."},
 		{"monthly_limit", "some", "Enter a whole number of purchases"},
 		{"own_cost", "cheap", "Enter what a credit costs you, such as 0.0029."},
