@@ -134,7 +134,7 @@ func (a *app) showBrand(c echo.Context, code int, sent *billing.BrandInput, errs
 	out.Preview = views.ParsePreview(c.QueryParams())
 	if out.Preview.OfClient() {
 		if _, err := a.Billing.AnyClient(ctx, v.viewer); problem.Is(err, "not_found") {
-			out.Empty = "There is no client whose page could be shown. Add your first one."
+			out.Empty = "There is no client whose page could be shown."
 		} else if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ func brand() []Page {
 			{Version: 1, At: at(19, 9, 0), By: "olive@northwind.example", Words: "Name: as the agency · colour: the usual"},
 		},
 	}
-	plain := views.Brand{Frame: agencyFrame("Brand", "settings"), Tabs: tabs, Links: make([]views.Link, 4), Usual: "Northwind Agency", Preview: views.ParsePreview(nil), Empty: "There is no client whose page could be shown. Add your first one."}
+	plain := views.Brand{Frame: agencyFrame("Brand", "settings"), Tabs: tabs, Links: make([]views.Link, 4), Usual: "Northwind Agency", Preview: views.ParsePreview(nil), Empty: "There is no client whose page could be shown."}
 	wrong := plain
 	wrong.Frame = failed(plain.Frame)
 	wrong.Colour, wrong.Errors = "red", views.FieldErrors{{Field: "colour", Text: "Write the colour as # and six digits, such as #2448c8."}, {Field: "logo", Text: "This is no PNG, JPEG or WebP picture. Save it as one of these, then try again."}, {Field: "links", Text: "Link 1 needs a name, and an address that begins with https://."}}
