@@ -18,6 +18,7 @@ type offeredPackage struct {
 	Name           string         `json:"name"`
 	Credits        credits        `json:"credits"`
 	Price          money          `json:"price"`
+	Every          string         `json:"every" enum:"once,month" doc:"once: bought one at a time, and the credits never expire. month: paid every month until it is cancelled, and a month's credits last until the next."`
 	PricePerCredit string         `json:"price_per_credit" doc:"Rounded for display, never to zero." example:"0.0060"`
 	Badge          string         `json:"badge"`
 	Note           string         `json:"note" doc:"Clients read it."`
@@ -47,7 +48,8 @@ type packageMargin struct {
 func packageOf(p *billing.PackageDetail) offeredPackage {
 	out := offeredPackage{
 		ID: p.ID.String(), Agency: p.AgencyID.String(), Name: p.Name, Credits: creditsOf(p.Credits), Price: moneyOf(p.Total()),
-		PricePerCredit: perCredit(p.Total().PerCredit(p.Credits), p.Currency), Badge: p.Badge, Note: p.Note, Audience: string(p.Audience), SubAccounts: []string{},
+		PricePerCredit: perCredit(p.Total().PerCredit(p.Credits), p.Currency), Every: string(p.Every), Badge: p.Badge, Note: p.Note,
+		Audience: string(p.Audience), SubAccounts: []string{},
 		OnSale: p.OnSale, Position: p.Position, CostBasis: string(p.CostBasis), LossAccepted: p.LossAccepted, Sold30Days: p.Sold,
 		ArchivedAt: moment(p.ArchivedAt), CreatedAt: moment(p.CreatedAt),
 	}
@@ -80,6 +82,7 @@ type packageIn struct {
 		Name         string   `json:"name" example:"Growth"`
 		Credits      string   `json:"credits" doc:"Of one credit and up, as a decimal string." example:"10000"`
 		Price        money    `json:"price" doc:"In the agency's currency."`
+		Every        string   `json:"every,omitempty" enum:"once,month" doc:"once unless told; month: paid every month until it is cancelled, and a month's credits last until the next."`
 		Badge        string   `json:"badge,omitempty" example:"Most popular"`
 		Note         string   `json:"note,omitempty"`
 		Audience     string   `json:"audience,omitempty" enum:"all,chosen" doc:"all unless told, or unless sub_accounts are named."`
@@ -106,6 +109,7 @@ type packagePatch struct {
 		Name         *string   `json:"name,omitempty"`
 		Credits      *string   `json:"credits,omitempty" example:"10000"`
 		Price        *money    `json:"price,omitempty" doc:"Holds for new purchases."`
+		Every        *string   `json:"every,omitempty" enum:"once,month" doc:"Holds for new purchases."`
 		Badge        *string   `json:"badge,omitempty"`
 		Note         *string   `json:"note,omitempty"`
 		Audience     *string   `json:"audience,omitempty" enum:"all,chosen"`
@@ -156,7 +160,7 @@ func (a *api) packages() {
 	})
 	typed(a, AnyKey, huma.Operation{
 		OperationID: "create-package", Method: http.MethodPost, Path: "/v1/packages", Summary: "Make a package", Tags: tags,
-		Description:   "Credits that never expire, at the agency's price. A repeat answers the package as it stands now.",
+		Description:   "Credits at the agency's price, which never expire unless they are sold by the month. A repeat answers the package as it stands now.",
 		DefaultStatus: http.StatusCreated,
 	}, a.createPackage)
 	typed(a, AnyKey, huma.Operation{
@@ -186,7 +190,7 @@ func (a *api) createPackage(ctx context.Context, who caller, in *packageIn) (*ma
 	}
 	edit := billing.PackageEdit{
 		Agency: owner.ID, Name: b.Name, Badge: b.Badge, Note: b.Note, Audience: models.Audience(b.Audience), MonthlyLimit: b.MonthlyLimit,
-		CostBasis: models.CostBasis(b.CostBasis), LossAccepted: b.LossAccepted, OnSale: b.OnSale, Key: in.Key, By: who.by,
+		Every: models.PackageEvery(b.Every), CostBasis: models.CostBasis(b.CostBasis), LossAccepted: b.LossAccepted, OnSale: b.OnSale, Key: in.Key, By: who.by,
 	}
 	if edit.Credits, err = parseCredits(b.Credits, "credits"); err != nil {
 		return nil, err
@@ -249,7 +253,7 @@ func (a *api) packageEdit(ctx context.Context, p *billing.PackageDetail, in *pac
 	edit := billing.PackageEdit{
 		Agency: p.AgencyID, ID: p.ID, Name: or(b.Name, p.Name), Credits: p.Credits, Price: p.Price, Badge: or(b.Badge, p.Badge), Note: or(b.Note, p.Note),
 		Audience: models.Audience(or(b.Audience, string(p.Audience))), Viewers: p.Chosen, MonthlyLimit: or(b.MonthlyLimit, p.MonthlyLimit),
-		CostBasis: models.CostBasis(or(b.CostBasis, string(p.CostBasis))), OwnCost: p.OwnCost, LossAccepted: or(b.LossAccepted, p.LossAccepted),
+		Every: models.PackageEvery(or(b.Every, string(p.Every))), CostBasis: models.CostBasis(or(b.CostBasis, string(p.CostBasis))), OwnCost: p.OwnCost, LossAccepted: or(b.LossAccepted, p.LossAccepted),
 		OnSale: or(b.OnSale, p.OnSale),
 	}
 	var err error

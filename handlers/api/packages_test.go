@@ -77,6 +77,14 @@ func TestPackages(t *testing.T) {
 		require.Equal(t, w.client.ID.String(), page.text("data.0.sub_accounts.0"))
 		require.Empty(t, w.get(w.other, "/v1/packages").ok(t, 200).at("data"))
 
+		require.Equal(t, []string{"once", "once"}, []string{p.text("every"), second.text("every")})
+		monthly := w.post(w.key, "/v1/packages", "r", `{"name":"Care","credits":"1000","price":{"amount":2500,"currency":"usd"},"every":"month"}`).ok(t, 201)
+		require.Equal(t, "month", monthly.text("every"))
+		care := "/v1/packages/" + monthly.text("id")
+		require.Equal(t, "month", w.send(w.key, http.MethodPatch, care, "", `{"note":"Each month anew."}`).ok(t, 200).text("every"), "what is left out stays")
+		require.Equal(t, "once", w.send(w.key, http.MethodPatch, care, "", `{"every":"once"}`).ok(t, 200).text("every"))
+		w.send(w.key, http.MethodPatch, care, "", `{"every":"week"}`).refused(t, 422, "invalid_field", "every")
+
 		archived := patch(w.key, `{"archived":true}`).ok(t, 200)
 		require.NotEmpty(t, archived.text("archived_at"))
 		require.Equal(t, false, archived.at("on_sale"))
