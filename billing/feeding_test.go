@@ -1,6 +1,8 @@
 package billing
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 	"pgregory.net/rapid"
 
 	"refill/billing/ledger"
@@ -115,6 +118,44 @@ func TestAPlannedBulkIsTheBulk(t *testing.T) {
 		_, err = h.s.Bulk(ctx, Scope{Agency: models.NewID[models.AgencyID](1)}, h.agency.ID, done.ID)
 		require.True(t, problem.Is(err, "not_found"))
 		require.Len(t, clients, 2)
+		h.clean()
+	})
+}
+
+// What is unspent of a bulk assignment takes no more statements the more clients it
+// is for.
+func TestABulkIsReadAtOnce(t *testing.T) {
+	t.Parallel()
+	each(t, "UTC", "", func(t *testing.T, h *house) {
+		ctx, scope := t.Context(), Scope{Agency: h.agency.ID}
+		h.give(h.agency.WalletID, 1000)
+		var n atomic.Int64
+		const name = "count statements of a bulk"
+		require.NoError(t, h.db.Read.Callback().Query().Before("gorm:query").Register(name, func(*gorm.DB) { n.Add(1) }))
+		t.Cleanup(func() { _ = h.db.Read.Callback().Query().Remove(name) })
+		read := func(clients int) int64 {
+			in := BulkInput{Agency: h.agency.ID, Way: models.BulkSame, Key: h.key(), By: "test"}
+			var first *Account
+			for i := range clients {
+				a := h.client(fmt.Sprint("of-", clients, "-", i), models.Prepaid, "")
+				first = cmp.Or(first, a)
+				in.Shares = append(in.Shares, BulkShare{a.SubAccount.ID, credits(30)})
+			}
+			done, _, err := h.s.AssignMany(ctx, scope, in)
+			require.NoError(t, err)
+			h.charge(first.Wallet, "gpt-4", false)
+			before := n.Load()
+			r, err := h.s.Bulk(ctx, scope, h.agency.ID, done.ID)
+			statements := n.Load() - before
+			require.NoError(t, err)
+			require.Len(t, r.Parts, clients)
+			require.Equal(t, r.Credits-(credits(30)-h.leftOf(first)), r.Unspent)
+			back, err := h.s.UndoBulk(ctx, scope, h.agency.ID, done.ID, "test")
+			require.NoError(t, err)
+			require.Equal(t, r.Unspent, back)
+			return statements
+		}
+		require.Equal(t, read(2), read(9))
 		h.clean()
 	})
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"gorm.io/gorm"
@@ -109,14 +110,14 @@ func (l *Ledger) Recall(ctx context.Context, tx *gorm.DB, r RecallRequest) ([]Re
 	for _, a := range c.accounts {
 		at = a.stamp(at)
 	}
+	made, err := madeBy(tx, r.Acts)
+	if err != nil {
+		return nil, err
+	}
 	var out []Recalled
 	for i := range r.Acts {
 		act := &r.Acts[i]
-		lots, err := madeBy(tx, act)
-		if err != nil {
-			return nil, err
-		}
-		one, err := c.recall(tx, act, lots, to, &r, at)
+		one, err := c.recall(tx, act, made[act.ID], to, &r, at)
 		if err != nil {
 			return nil, err
 		}
@@ -154,32 +155,60 @@ func (c *cold) recall(tx *gorm.DB, of *models.Act, lots []models.LotID, to *acco
 	return out, nil
 }
 
-// madeBy are the lots that an assignment put into the client's wallet.
-func madeBy(tx *gorm.DB, act *models.Act) ([]models.LotID, error) {
-	var out []models.LotID
-	err := tx.Model(&models.Entry{}).Where("agency_id = ? AND wallet_id = ? AND seq >= ? AND seq < ? AND act_id = ? AND kind = ?",
-		act.AgencyID, act.OtherWalletID, act.OtherSeq, act.OtherSeq+2*maxDraws, act.ID, AssignIn).Pluck("lot_id", &out).Error
-	return out, err
+// namedAtOnce is how many acts, or lots, one statement names.
+const namedAtOnce = 400
+
+// madeBy are the lots that each of an agency's assignments put into its client's
+// wallet.
+func madeBy(tx *gorm.DB, acts []models.Act) (map[models.ActID][]models.LotID, error) {
+	out := make(map[models.ActID][]models.LotID, len(acts))
+	for part := range slices.Chunk(acts, namedAtOnce) {
+		ids := make([]models.ActID, len(part))
+		for i := range part {
+			ids[i] = part[i].ID
+		}
+		var made []struct {
+			ActID models.ActID
+			LotID models.LotID
+		}
+		// Entries are found by their wallet and place: the first of an act tells where.
+		if err := tx.Table("acts a").Select("e.act_id, e.lot_id").
+			Joins(`JOIN entries e ON e.agency_id = a.agency_id AND e.wallet_id = a.other_wallet_id AND e.seq >= a.other_seq AND e.seq < a.other_seq + ?
+				AND e.act_id = a.id AND e.kind = ?`, 2*maxDraws, AssignIn).
+			Where("a.agency_id = ? AND a.id IN ?", part[0].AgencyID, ids).Order("a.id, e.seq").Scan(&made).Error; err != nil {
+			return nil, err
+		}
+		for _, m := range made {
+			out[m.ActID] = append(out[m.ActID], m.LotID)
+		}
+	}
+	return out, nil
 }
 
-// Unspent is what could be taken back now of the lots that each assignment made.
+// Unspent is what could be taken back now of the lots that each of an agency's
+// assignments made.
 func (l *Ledger) Unspent(tx *gorm.DB, acts []models.Act, at models.Time) (map[models.ActID]models.Credits, error) {
 	out := make(map[models.ActID]models.Credits, len(acts))
-	for i := range acts {
-		ids, err := madeBy(tx, &acts[i])
+	for part := range slices.Chunk(acts, namedAtOnce) {
+		made, err := madeBy(tx, part)
 		if err != nil {
 			return nil, err
 		}
-		if len(ids) == 0 {
-			continue
+		by := map[models.LotID]models.ActID{}
+		for act, lots := range made {
+			for _, lot := range lots {
+				by[lot] = act
+			}
 		}
-		var lots []models.Lot
-		if err := tx.Where("agency_id = ? AND id IN ?", acts[i].AgencyID, ids).Find(&lots).Error; err != nil {
-			return nil, err
-		}
-		for j := range lots {
-			if spendable(&lots[j], at) {
-				out[acts[i].ID] += lots[j].Remaining
+		for ids := range slices.Chunk(slices.Collect(maps.Keys(by)), namedAtOnce) {
+			var lots []models.Lot
+			if err := tx.Where("agency_id = ? AND id IN ?", part[0].AgencyID, ids).Find(&lots).Error; err != nil {
+				return nil, err
+			}
+			for i := range lots {
+				if spendable(&lots[i], at) {
+					out[by[lots[i].ID]] += lots[i].Remaining
+				}
 			}
 		}
 	}
