@@ -50,9 +50,9 @@ func sampleNotices(client bool) map[string][]models.Notice {
 		}), 5_000))},
 		"topup-failed": {one(models.NoticeTopUpFailed, dollars(with(func(f *models.NoticeFacts) { f.Reason, f.At = "Your bank declined the card.", day(1) }), 5_000))},
 		"topup-limit":  {one(models.NoticeTopUpLimit, dollars(with(func(f *models.NoticeFacts) { f.At = day(6) }), 20_000))},
-		"topup-package-limit": {one(models.NoticeTopUpLimit, with(func(f *models.NoticeFacts) {
-			f.At, f.Reason = day(6), "Growth can be bought once a month. It opens again on April 1."
-		}))},
+		"topup-package-limit": {one(models.NoticeTopUpLimit, dollars(with(func(f *models.NoticeFacts) {
+			f.At, f.Reason, f.Why = day(6), "Growth can be bought once a month. It opens again on April 1.", models.TopUpPackage
+		}), 20_000))},
 		"topup-paused": {one(models.NoticeTopUpPaused, with(func(f *models.NoticeFacts) {
 			f.Reason, f.Name, f.Why = "Your bank wants to hear from you.", "Visa •••• 4242", models.TopUpAuthenticate
 		}))},

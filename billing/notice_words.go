@@ -279,7 +279,7 @@ func (v Voice) topUp(event models.NoticeEvent, f *models.NoticeFacts, now models
 		if f.At > now {
 			again = "It goes on " + days(f.At, now, v.Zone) + "."
 		}
-		if f.Currency == "" { // not its own limit: the package's
+		if f.Why == models.TopUpPackage { // not its own limit
 			return NoticeWords{
 				Title:  "Automatic top-up waits for the new month",
 				Lines:  sentences(f.Reason+spaced(v.left(f)), strings.TrimSpace("Automatic top-up buys nothing more until then. "+again)),
@@ -330,7 +330,7 @@ func (v Voice) topUpPaused(f *models.NoticeFacts) NoticeWords {
 		until = "and buys nothing any more."
 	case models.TopUpNoReason: // of a release that did not note it: perhaps money was taken
 		w.Button, charged = "See automatic top-up", ""
-	case models.TopUpDeclined, models.TopUpBlocked, models.TopUpAuthenticate, models.TopUpRemoved, models.TopUpLimit:
+	case models.TopUpDeclined, models.TopUpBlocked, models.TopUpAuthenticate, models.TopUpRemoved, models.TopUpLimit, models.TopUpPackage:
 		if f.Name == "" { // there is no card any more
 			w.Button = "Add a card"
 		}

@@ -80,7 +80,7 @@ func (s *Service) settleCard(ctx context.Context, of *models.TopUp) error {
 func (s *Service) cardRemoved(tx *gorm.DB, t *models.TopUp, now models.Time) error {
 	name := cardName(t)
 	t.RemovedCard = t.PaymentMethod
-	if t.State == models.TopUpOn || t.State == models.TopUpPaused && t.Reason == models.TopUpLimit { // a limit ends by itself
+	if t.State == models.TopUpOn || t.State == models.TopUpPaused && t.Reason.EndsByItself() {
 		stop := pausedError{reason: models.TopUpRemoved, note: name + " was removed from your cards at Stripe. Add a card, and automatic top-up goes on by itself."}
 		if err := s.pauseIn(tx, t, "", stop, now); err != nil { // only a limit needs the zone
 			return err

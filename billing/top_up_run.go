@@ -469,7 +469,7 @@ func (s *Service) claimPackage(ctx context.Context, tx *gorm.DB, a *Account, t *
 	case wrong.Code == "out_of_stock":
 		return stockError{pkg.Credits * models.Credits(times), fmt.Sprintf("%s:%d", t.WalletID, t.AttemptedAt)}
 	case wrong.Code == "package_limit_reached":
-		return pausedError{reason: models.TopUpLimit, note: wrong.Message, until: opensAt(wrong)}
+		return pausedError{reason: models.TopUpPackage, note: wrong.Message, until: opensAt(wrong)}
 	default:
 		return pausedError{reason: models.TopUpOffer, note: wrong.Message}
 	}
@@ -544,7 +544,7 @@ func (s *Service) noStock(ctx context.Context, a *Account, now models.Time) erro
 func (s *Service) pauseTopUp(ctx context.Context, a *Account, stop pausedError, now models.Time) error {
 	return s.db.InTx(ctx, func(tx *gorm.DB) error {
 		t, err := topUpOf(tx, a.Agency.ID, a.Wallet)
-		if err != nil || t.State == models.TopUpOff || t.State == models.TopUpPaused && t.Reason != models.TopUpLimit {
+		if err != nil || t.State == models.TopUpOff || t.State == models.TopUpPaused && !t.Reason.EndsByItself() {
 			return err
 		}
 		return s.pauseIn(tx, &t, a.Agency.TimeZone, stop, now)
@@ -555,12 +555,9 @@ func (s *Service) pauseIn(tx *gorm.DB, t *models.TopUp, zone string, stop paused
 	t.State, t.Reason, t.Note, t.PausedAt, t.DueAt = models.TopUpPaused, stop.reason, stop.note, now, 0
 	event, occasion := models.NoticeTopUpPaused, fmt.Sprintf("paused:%d", now)
 	facts := models.NoticeFacts{Reason: stop.note, Amount: t.MonthlyLimit, Currency: t.Currency, Name: cardName(t), Path: TopUpPath, Why: stop.reason}
-	if stop.reason == models.TopUpLimit {
+	if stop.reason.EndsByItself() {
 		// Its own limit is of the agency's months, a package's of the client's.
 		t.DueAt = max(stop.until, period.CalendarMonth(now, Zone(zone)).End)
-		if stop.until > 0 {
-			facts.Amount, facts.Currency = 0, ""
-		}
 		event, occasion, facts.At = models.NoticeTopUpLimit, fmt.Sprintf("limit:%d:%d", t.DueAt, t.MonthlyLimit), t.DueAt
 	}
 	if err := tx.Model(&models.TopUp{}).Where("agency_id = ? AND wallet_id = ?", t.AgencyID, t.WalletID).

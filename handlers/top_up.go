@@ -113,7 +113,7 @@ func topUpPace(p billing.TopUpPace) views.TopUpPace {
 }
 
 func topUpChoice(o *billing.TopUpOffer) views.TopUpChoice {
-	return views.TopUpChoice{ID: o.ID, Title: o.Title, Credits: o.Credits, Price: o.Price}
+	return views.TopUpChoice{ID: o.ID, Title: o.Title, Credits: o.Credits, Price: o.Price, OneByOne: o.Limit > 0}
 }
 
 // automatic is the page of automatic top-up.

@@ -13,7 +13,7 @@ const (
 // TopUpReason is why automatic top-up is paused.
 type TopUpReason string
 
-// The reasons. A limit ends by itself, with the month.
+// The reasons. Limits end by themselves, with a month.
 const (
 	TopUpNoReason     TopUpReason = ""
 	TopUpDeclined     TopUpReason = "declined"       // the card was declined several times
@@ -21,6 +21,7 @@ const (
 	TopUpAuthenticate TopUpReason = "authentication" // the bank wants its owner to confirm
 	TopUpRemoved      TopUpReason = "removed"        // the card was removed at Stripe, or cannot be charged there any more
 	TopUpLimit        TopUpReason = "limit"          // the month's money is spent
+	TopUpPackage      TopUpReason = "package_limit"  // its package was bought as often as it may be in a month
 	TopUpOffer        TopUpReason = "offer"          // what it buys is not sold, costs more or holds less than was agreed
 	TopUpDisputed     TopUpReason = "disputed"       // a payment was disputed
 	TopUpForbidden    TopUpReason = "forbidden"      // the agency does not allow it any more
@@ -92,8 +93,11 @@ func (r TopUpReason) OfCard() bool {
 	return r == TopUpDeclined || r == TopUpBlocked || r == TopUpAuthenticate || r == TopUpRemoved
 }
 
+// EndsByItself tells a reason that a new month ends.
+func (r TopUpReason) EndsByItself() bool { return r == TopUpLimit || r == TopUpPackage }
+
 // Buys tells whether it may buy in the month that began then: it is on, or was
-// paused for the limit of a month that is over.
+// paused for a limit of a month that is over.
 func (t *TopUp) Buys(month Time) bool {
-	return t.State == TopUpOn || t.State == TopUpPaused && t.Reason == TopUpLimit && t.PausedAt < month
+	return t.State == TopUpOn || t.State == TopUpPaused && t.Reason.EndsByItself() && t.PausedAt < month
 }

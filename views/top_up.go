@@ -25,6 +25,8 @@ type TopUpChoice struct {
 	Title   string
 	Credits models.Credits
 	Price   models.Money
+
+	OneByOne bool // it may be bought so often a month: each payment is for one
 }
 
 // text is "12,500 credits for $50.00".
@@ -199,13 +201,20 @@ func (v TopUpConfirm) says() []string {
 	}
 	if v.Now {
 		text := "You are below that already: this buys " + format.CreditsWord(v.Credits) + " for " + format.Money(v.Price) + " now."
-		if v.Short {
+		switch {
+		case v.Short && v.Choice.OneByOne:
+			text += " One does not get you above it, and each payment is for one."
+		case v.Short:
 			text += " The limit does not allow enough to get above it."
 		}
 		out = append(out, text)
 	}
-	out = append(out, "If more is missing than one purchase gives, it buys as many as needed in one payment.",
-		"At most "+format.Money(v.Limit)+" in a calendar month, and one payment an hour.")
+	if v.Choice.OneByOne {
+		out = append(out, v.Seller+" sells this only so often a month: each payment is for one, and then it waits for the next month.")
+	} else {
+		out = append(out, "If more is missing than one purchase gives, it buys as many as needed in one payment.")
+	}
+	out = append(out, "At most "+format.Money(v.Limit)+" in a calendar month, and one payment an hour.")
 	if v.Sales {
 		out = append(out, "When a client's purchase needs more credits than you have, it buys the smallest pack that covers it, within the same limit.")
 	}

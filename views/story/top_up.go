@@ -45,6 +45,8 @@ func topUps() []Page {
 	}
 	now := confirm
 	now.Left, now.Now, now.Credits, now.Price, now.Short = credits(420), true, credits(12_500), usd(5_000), true
+	single := now
+	single.Seller, single.Sales, single.Choice.OneByOne = "Northwind Agency", false, true
 	change := confirm
 	change.Frame, change.Change, change.Errors = failed(agencyFrame("Change automatic top-up", "buy")), true,
 		views.FieldErrors{{Field: "offer", Text: "What it buys changed while the page was open. Look at it once more."}}
@@ -63,6 +65,7 @@ func topUps() []Page {
 		{"top-up-client-closed", views.TopUpPage(closed)},
 		{"top-up-confirm", views.TopUpConfirmPage(confirm)},
 		{"top-up-confirm-now", views.TopUpConfirmPage(now)},
+		{"top-up-confirm-one-by-one", views.TopUpConfirmPage(single)},
 		{"top-up-confirm-change", views.TopUpConfirmPage(change)},
 	}
 }
