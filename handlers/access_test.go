@@ -1051,14 +1051,14 @@ func (h *hall) try(x *attempt) string {
 		return "in"
 	case a.StatusCode == http.StatusSeeOther && x.line.method == http.MethodPost && x.public:
 		h.enter(x.who) // they may be somebody else now, or nobody
-	case x.want == "none" && a.StatusCode == http.StatusOK && a.shows(x.at) == h.send(x, h.nothing(x)).shows(h.nothing(x)):
+	case x.want == "none" && a.StatusCode == http.StatusOK && a.shows(x.at, h.nothing(x)) == h.send(x, h.nothing(x)).shows(x.at, h.nothing(x)):
 		return "none"
 	}
 	return strconv.Itoa(a.StatusCode)
 }
 
-// says tells whether a page has a word: as one of its own, for a token of random letters
-// has any four of them now and then.
+// says tells whether a page has a word: as one of its own, for tokens and ids have any
+// four letters now and then.
 func says(body, word string) bool {
 	return regexp.MustCompile(`\b` + regexp.QuoteMeta(word) + `\b`).MatchString(body)
 }
@@ -1084,18 +1084,21 @@ func (h *hall) nothing(x *attempt) string {
 	return at + "?" + q.Encode()
 }
 
-// shows is what a person reads, whatever they asked for.
-func (a answer) shows(at string) string {
+// shows is what a person reads, whatever they asked for by any of these addresses: what
+// was asked for by one may stand in an id of the other's page.
+func (a answer) shows(ats ...string) string {
 	a.t.Helper()
 	text := a.body
 	if main := a.doc().Find("main"); main.Length() > 0 {
 		text = main.Text()
 	}
-	_, query, _ := strings.Cut(at, "?")
-	q, err := url.ParseQuery(query)
-	require.NoError(a.t, err)
-	for _, values := range q {
-		text = strings.ReplaceAll(text, values[0], "")
+	for _, at := range ats {
+		_, query, _ := strings.Cut(at, "?")
+		q, err := url.ParseQuery(query)
+		require.NoError(a.t, err)
+		for _, name := range slices.Sorted(maps.Keys(q)) {
+			text = strings.ReplaceAll(text, q.Get(name), "")
+		}
 	}
 	return text
 }
