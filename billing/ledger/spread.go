@@ -117,7 +117,7 @@ func (l *Ledger) Recall(ctx context.Context, tx *gorm.DB, r RecallRequest) ([]Re
 	var out []Recalled
 	for i := range r.Acts {
 		act := &r.Acts[i]
-		one, err := c.recall(tx, act, made[act.ID], to, &r, at)
+		one, err := c.recall(tx, act, made, to, &r, at)
 		if err != nil {
 			return nil, err
 		}
@@ -127,12 +127,12 @@ func (l *Ledger) Recall(ctx context.Context, tx *gorm.DB, r RecallRequest) ([]Re
 }
 
 // recall books the way back of one assignment.
-func (c *cold) recall(tx *gorm.DB, of *models.Act, lots []models.LotID, to *account, r *RecallRequest, at models.Time) (Recalled, error) {
+func (c *cold) recall(tx *gorm.DB, of *models.Act, made map[models.LotID]models.ActID, to *account, r *RecallRequest, at models.Time) (Recalled, error) {
 	from := c.accounts[of.OtherWalletID]
 	var children []*models.Lot
 	var unspent models.Credits
 	for _, lot := range slices.Backward(from.lots) {
-		if slices.Contains(lots, lot.ID) && spendable(lot, at) {
+		if made[lot.ID] == of.ID && spendable(lot, at) {
 			children = append(children, lot)
 			unspent += lot.Remaining
 		}
@@ -158,10 +158,10 @@ func (c *cold) recall(tx *gorm.DB, of *models.Act, lots []models.LotID, to *acco
 // namedAtOnce is how many acts, or lots, one statement names.
 const namedAtOnce = 400
 
-// madeBy are the lots that each of an agency's assignments put into its client's
-// wallet.
-func madeBy(tx *gorm.DB, acts []models.Act) (map[models.ActID][]models.LotID, error) {
-	out := make(map[models.ActID][]models.LotID, len(acts))
+// madeBy are the lots that an agency's assignments put into their clients' wallets,
+// each with the one assignment that made it.
+func madeBy(tx *gorm.DB, acts []models.Act) (map[models.LotID]models.ActID, error) {
+	out := make(map[models.LotID]models.ActID, len(acts))
 	for part := range slices.Chunk(acts, namedAtOnce) {
 		ids := make([]models.ActID, len(part))
 		for i := range part {
@@ -175,11 +175,11 @@ func madeBy(tx *gorm.DB, acts []models.Act) (map[models.ActID][]models.LotID, er
 		if err := tx.Table("acts a").Select("e.act_id, e.lot_id").
 			Joins(`JOIN entries e ON e.agency_id = a.agency_id AND e.wallet_id = a.other_wallet_id AND e.seq >= a.other_seq AND e.seq < a.other_seq + ?
 				AND e.act_id = a.id AND e.kind = ?`, 2*maxDraws, AssignIn).
-			Where("a.agency_id = ? AND a.id IN ?", part[0].AgencyID, ids).Order("a.id, e.seq").Scan(&made).Error; err != nil {
+			Where("a.agency_id = ? AND a.id IN ?", part[0].AgencyID, ids).Scan(&made).Error; err != nil {
 			return nil, err
 		}
 		for _, m := range made {
-			out[m.ActID] = append(out[m.ActID], m.LotID)
+			out[m.LotID] = m.ActID
 		}
 	}
 	return out, nil
@@ -189,26 +189,18 @@ func madeBy(tx *gorm.DB, acts []models.Act) (map[models.ActID][]models.LotID, er
 // assignments made.
 func (l *Ledger) Unspent(tx *gorm.DB, acts []models.Act, at models.Time) (map[models.ActID]models.Credits, error) {
 	out := make(map[models.ActID]models.Credits, len(acts))
-	for part := range slices.Chunk(acts, namedAtOnce) {
-		made, err := madeBy(tx, part)
-		if err != nil {
+	made, err := madeBy(tx, acts)
+	if err != nil {
+		return nil, err
+	}
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(made)), namedAtOnce) {
+		var lots []models.Lot
+		if err := tx.Where("agency_id = ? AND id IN ?", acts[0].AgencyID, ids).Find(&lots).Error; err != nil {
 			return nil, err
 		}
-		by := map[models.LotID]models.ActID{}
-		for act, lots := range made {
-			for _, lot := range lots {
-				by[lot] = act
-			}
-		}
-		for ids := range slices.Chunk(slices.Collect(maps.Keys(by)), namedAtOnce) {
-			var lots []models.Lot
-			if err := tx.Where("agency_id = ? AND id IN ?", part[0].AgencyID, ids).Find(&lots).Error; err != nil {
-				return nil, err
-			}
-			for i := range lots {
-				if spendable(&lots[i], at) {
-					out[by[lots[i].ID]] += lots[i].Remaining
-				}
+		for i := range lots {
+			if spendable(&lots[i], at) {
+				out[made[lots[i].ID]] += lots[i].Remaining
 			}
 		}
 	}
