@@ -69,7 +69,7 @@ func beginMonthly(tx *gorm.DB, pkg *models.Package, p *models.Purchase) error {
 // has left brings no credits, and nobody here can end it.
 func collected(tx *gorm.DB, agency models.AgencyID, wallet models.WalletID) *gorm.DB {
 	return tx.Model(&models.PackageSubscription{}).Where("agency_id = ? AND wallet_id = ? AND status IN ?", agency, wallet,
-		[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}).
+		models.RunningPackageSubs()).
 		Where("account = (SELECT c.account FROM stripe_accounts c WHERE c.agency_id = package_subscriptions.agency_id AND c.disconnected_at = 0)")
 }
 
@@ -453,7 +453,7 @@ func (s *Service) monthsDue(ctx context.Context, now models.Time) error {
 		Joins("JOIN wallets w ON w.agency_id = p.agency_id AND w.id = p.wallet_id").
 		Joins("JOIN stripe_accounts c ON c.agency_id = p.agency_id AND c.account = p.account AND c.disconnected_at = 0"). // others are out of reach
 		Where("p.status IN ? AND p.cancel_at = 0 AND (sa.status <> ? OR w.funding = ?)",
-			[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}, models.SubAccountActive, models.Pooled).
+			models.RunningPackageSubs(), models.SubAccountActive, models.Pooled).
 		Limit(pollBatch).Scan(&orphans).Error; err != nil {
 		return errors.Join(append(errs, err)...)
 	}
@@ -468,7 +468,7 @@ func (s *Service) monthsDue(ctx context.Context, now models.Time) error {
 func (s *Service) MonthlyPackages(ctx context.Context, a *Account) ([]models.PackageSubscription, error) {
 	var out []models.PackageSubscription
 	err := s.db.Read.WithContext(ctx).Where("agency_id = ? AND wallet_id = ? AND status IN ?", a.Agency.ID, a.Wallet,
-		[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}).Order("id").Find(&out).Error
+		models.RunningPackageSubs()).Order("id").Find(&out).Error
 	return out, err
 }
 
@@ -486,7 +486,7 @@ func (s *Service) SoldMonthlies(ctx context.Context, agency models.AgencyID) ([]
 	var out []SoldMonthly
 	err := s.db.Read.WithContext(ctx).Table("package_subscriptions p").Select("p.*, sa.name AS client, sa.id AS sub").
 		Joins("JOIN sub_accounts sa ON sa.agency_id = p.agency_id AND sa.wallet_id = p.wallet_id").
-		Where("p.agency_id = ? AND p.status IN ?", agency, []models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}).
+		Where("p.agency_id = ? AND p.status IN ?", agency, models.RunningPackageSubs()).
 		Order("p.period_end, p.id").Limit(MaxPage).Scan(&out).Error
 	return out, err
 }

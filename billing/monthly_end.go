@@ -79,7 +79,7 @@ func (s *Service) notifyKept(tx *gorm.DB, row *models.PackageSubscription, now m
 func monthsRunning(tx *gorm.DB, of *models.StripeAccount) (int, error) {
 	var n int64
 	err := tx.Model(&models.PackageSubscription{}).Where("agency_id = ? AND account = ? AND status IN ?", of.AgencyID, of.Account,
-		[]models.PackageSubStatus{models.PackageSubActive, models.PackageSubPastDue}).Count(&n).Error
+		models.RunningPackageSubs()).Count(&n).Error
 	return int(n), err
 }
 

@@ -1,5 +1,7 @@
 package models
 
+import "slices"
+
 // StripeAccount is the Stripe account an agency sells through.
 type StripeAccount struct {
 	AgencyID         AgencyID `gorm:"primaryKey"`
@@ -126,7 +128,12 @@ const (
 )
 
 // Running tells a subscription that goes on.
-func (s PackageSubStatus) Running() bool { return s == PackageSubActive || s == PackageSubPastDue }
+func (s PackageSubStatus) Running() bool { return slices.Contains(RunningPackageSubs(), s) }
+
+// RunningPackageSubs are the statuses of those that run, for a statement.
+func RunningPackageSubs() []PackageSubStatus {
+	return []PackageSubStatus{PackageSubActive, PackageSubPastDue}
+}
 
 // PackageSubscription is a client that gets a package every month, with the offer
 // as it was taken. Each month's payment is a purchase of its own.
