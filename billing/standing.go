@@ -220,11 +220,7 @@ func (s *Service) takeTurn(ctx context.Context, st *models.StandingAssignment, n
 	switch p.Code {
 	case "insufficient_credits":
 		turn.Outcome = models.StandingShort
-		for _, f := range p.Facts {
-			if f.Name == "available" {
-				turn.Available, _ = f.Value.(models.Credits)
-			}
-		}
+		turn.Available, _ = problem.FactOf[models.Credits](p, "available")
 	case "pooled_account":
 		turn.Outcome = models.StandingPooled
 	case "sub_account_archived":

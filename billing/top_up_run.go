@@ -469,20 +469,11 @@ func (s *Service) claimPackage(ctx context.Context, tx *gorm.DB, a *Account, t *
 	case wrong.Code == "out_of_stock":
 		return stockError{pkg.Credits * models.Credits(times), fmt.Sprintf("%s:%d", t.WalletID, t.AttemptedAt)}
 	case wrong.Code == "package_limit_reached":
-		return pausedError{reason: models.TopUpPackage, note: wrong.Message, until: opensAt(wrong)}
+		opens, _ := problem.FactOf[models.Time](wrong, "opens_at")
+		return pausedError{reason: models.TopUpPackage, note: wrong.Message, until: opens}
 	default:
 		return pausedError{reason: models.TopUpOffer, note: wrong.Message}
 	}
-}
-
-// opensAt is when a package that was bought so often as it may be opens again.
-func opensAt(p *problem.Error) models.Time {
-	for _, f := range p.Facts {
-		if at, ok := f.Value.(models.Time); ok && f.Name == "opens_at" {
-			return at
-		}
-	}
-	return 0
 }
 
 // coverStock has an agency buy what it lacks of the stock for a sale, if it wants

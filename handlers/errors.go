@@ -83,12 +83,8 @@ func (a *app) answerError(err error, c echo.Context) {
 }
 
 func retryAfter(err error) string {
-	if p := problem.Of(err); p != nil {
-		for _, f := range p.Facts {
-			if seconds, ok := f.Value.(int64); ok && f.Name == "retry_after" {
-				return strconv.FormatInt(seconds, 10)
-			}
-		}
+	if seconds, ok := problem.FactOf[int64](err, "retry_after"); ok {
+		return strconv.FormatInt(seconds, 10)
 	}
 	return "10"
 }

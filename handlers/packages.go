@@ -302,10 +302,8 @@ func (a *app) packageRefused(c echo.Context, p *billing.PackageDetail, err error
 // lossText is a loss in the amounts of pages.
 func lossText(p *problem.Error) string {
 	amount := func(name string) string {
-		for _, f := range p.Facts {
-			if m, ok := f.Value.(models.Money); ok && f.Name == name && m.Amount > 0 {
-				return format.Money(m)
-			}
+		if m, _ := problem.FactOf[models.Money](p, name); m.Amount > 0 {
+			return format.Money(m)
 		}
 		return ""
 	}

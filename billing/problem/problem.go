@@ -83,6 +83,19 @@ func Is(err error, code string) bool {
 	return p != nil && p.Code == code
 }
 
+// FactOf finds a problem's fact by name, where it is a T.
+func FactOf[T any](err error, name string) (value T, ok bool) {
+	if p := Of(err); p != nil {
+		for _, f := range p.Facts {
+			if f.Name == name {
+				value, ok = f.Value.(T)
+				return value, ok
+			}
+		}
+	}
+	return value, false
+}
+
 // Missing is the answer for what does not exist or is not the caller's: the two
 // must look alike.
 func Missing(what string) *Error {
