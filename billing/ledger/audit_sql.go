@@ -251,7 +251,7 @@ func findings() []finding {
 			check: "I-18", noun: lot, say: "%s: its expiry is booked and %s remain",
 			sql: `SELECT l.id, l.remaining FROM lots l WHERE l.agency_id = @agency AND l.remaining > 0 AND l.expires_at <= @now AND EXISTS (SELECT 1 FROM entries e
 				WHERE e.agency_id = @agency AND e.wallet_id = l.wallet_id AND e.lot_id = l.id AND e.kind = ` + list(Expire) + ` AND e.at >= l.expires_at
-					AND NOT EXISTS (SELECT 1 FROM reversals r WHERE r.agency_id = @agency AND r.id = e.act_id))`,
+					AND EXISTS (SELECT 1 FROM acts a WHERE a.agency_id = @agency AND a.id = e.act_id AND a.kind = 'expire'))`,
 		},
 		{
 			check: "I-20", noun: lot, plain: true, say: "%s: frozen or not, against the %s reasons that rule",

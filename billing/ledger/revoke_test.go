@@ -100,6 +100,47 @@ func TestWhatExpiresWhileItIsDisputed(t *testing.T) {
 	})
 }
 
+// What comes back into expired credits expires at once; the rest of them expires when
+// the clock comes to it, and nothing is amiss until then.
+func TestWhatComesBackBeforeTheClockExpiresFirst(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		w := newWorld(t, db)
+		p, month := models.NewID[models.PurchaseID](start), start.Add(30*24*time.Hour)
+		w.grant(t, w.wallet, models.SourcePurchase, 40, costing(40_00), func(r *ledger.GrantRequest) { r.Purchase, r.ExpiresAt = p, month })
+		stand := func(frozen int64, at models.Time) {
+			require.NoError(t, db.InTx(t.Context(), func(tx *gorm.DB) error {
+				out, err := w.ledger.Revoke(t.Context(), tx, ledger.RevokeRequest{
+					Agency: w.agency, Wallet: w.wallet, Purchase: p, Frozen: credits(frozen), Actor: "test", At: at,
+				})
+				require.Equal(t, credits(frozen), out.Frozen)
+				return err
+			}))
+		}
+		audit := func(at models.Time) {
+			require.NoError(t, db.Snapshot(t.Context(), func(tx *gorm.DB) error {
+				r, err := ledger.AuditIn(tx, w.agency, at)
+				require.NotContains(t, r.String(), "expiry is booked")
+				return err
+			}))
+		}
+		lapsed := func() (out models.Credits) {
+			require.NoError(t, db.Read.Model(&models.Entry{}).Where("agency_id = ? AND kind = ?", w.agency, ledger.Expire).
+				Select("COALESCE(CAST(SUM(amount) AS bigint), 0)").Scan(&out).Error)
+			return out
+		}
+		stand(30, start+1)
+		late := month.Add(time.Hour)
+		stand(0, late)
+		require.Equal(t, credits(30), lapsed())
+		audit(late)
+		_, err := w.ledger.ExpireLots(t.Context(), late, 10)
+		require.NoError(t, err)
+		require.Equal(t, credits(40), lapsed())
+		audit(late)
+	})
+}
+
 // A debt that is owed no more gives back what paid it off, and that may be the very
 // credits that a dispute keeps from their owner.
 func TestAStandingIsReachedAtOnce(t *testing.T) {
