@@ -48,7 +48,9 @@ func (a *app) standings(ctx context.Context, account *billing.Account, f views.S
 	var shown []billing.SubAccountStanding
 	for i := range signals {
 		s := &signals[i]
-		s.Current, s.Href = s.Key == f.Signal, views.SubAccountFilter{Signal: s.Key, Sort: f.Sort}.Href("/sub-accounts")
+		to := f
+		to.Signal = s.Key
+		s.Current, s.Href = s.Key == f.Signal, to.Href("/sub-accounts")
 		for j := range all {
 			if !signalled(&all[j], s.Key, now) {
 				continue
@@ -65,27 +67,54 @@ func (a *app) standings(ctx context.Context, account *billing.Account, f views.S
 			return standings{}, err
 		}
 	}
+	if f.Turned && f.Sort == views.SubAccountsByName { // they came by name; in other orders ties stay so
+		slices.Reverse(shown)
+	}
 	slices.SortStableFunc(shown, func(x, y billing.SubAccountStanding) int { //nolint:gocritic // the signature is slices'
-		switch f.Sort {
-		case views.SubAccountsByFeed:
-			return drawsOn(&x) - drawsOn(&y)
-		case views.SubAccountsByState:
-			return severity(y.State) - severity(x.State)
-		case views.SubAccountsByLeft:
-			return cmp.Or(boolInt(x.Funding == models.Pooled)-boolInt(y.Funding == models.Pooled), cmp.Compare(x.Left, y.Left))
-		case views.SubAccountsByUsed:
-			return cmp.Compare(y.Used, x.Used)
-		case views.SubAccountsBySold:
-			return cmp.Compare(y.Sold.Revenue, x.Sold.Revenue)
-		case views.SubAccountsByMargin:
-			return cmp.Or(boolInt(x.Sold.IsZero())-boolInt(y.Sold.IsZero()), cmp.Compare(margin(x.Sold.Profit(), x.Sold.Revenue), margin(y.Sold.Profit(), y.Sold.Revenue)))
-		case views.SubAccountsByLasts:
-			return compareLasts(out.lasts, x.WalletID, y.WalletID)
-		case views.SubAccountsByName:
+		order := out.compare(f.Sort, &x, &y)
+		if f.Turned {
+			order = -order
 		}
-		return 0 // they come by name
+		return cmp.Or(boolInt(out.lacks(f.Sort, &x))-boolInt(out.lacks(f.Sort, &y)), order)
 	})
 	return out, nil
+}
+
+// compare puts two clients in an order; 0 leaves them by name.
+func (s *standings) compare(by views.SubAccountSort, x, y *billing.SubAccountStanding) int {
+	switch by {
+	case views.SubAccountsByFeed:
+		return drawsOn(x) - drawsOn(y)
+	case views.SubAccountsByState:
+		return severity(y.State) - severity(x.State)
+	case views.SubAccountsByLeft:
+		return cmp.Compare(x.Left, y.Left)
+	case views.SubAccountsByUsed:
+		return cmp.Compare(y.Used, x.Used)
+	case views.SubAccountsBySold:
+		return cmp.Compare(y.Sold.Revenue, x.Sold.Revenue)
+	case views.SubAccountsByMargin:
+		return cmp.Compare(margin(x.Sold.Profit(), x.Sold.Revenue), margin(y.Sold.Profit(), y.Sold.Revenue))
+	case views.SubAccountsByLasts:
+		return compareLasts(s.lasts, x.WalletID, y.WalletID)
+	case views.SubAccountsByName:
+	}
+	return 0
+}
+
+// lacks tells who has nothing to be sorted by, and so comes last either way round.
+func (s *standings) lacks(by views.SubAccountSort, x *billing.SubAccountStanding) bool {
+	switch by {
+	case views.SubAccountsByLeft:
+		return x.Funding == models.Pooled
+	case views.SubAccountsByMargin:
+		return x.Sold.IsZero()
+	case views.SubAccountsByLasts:
+		_, own := s.lasts[x.WalletID]
+		return !own
+	case views.SubAccountsByName, views.SubAccountsByFeed, views.SubAccountsByState, views.SubAccountsByUsed, views.SubAccountsBySold:
+	}
+	return false
 }
 
 // drawsOn is how much of a client's credits are its agency's own: none, those that
@@ -101,14 +130,11 @@ func drawsOn(s *billing.SubAccountStanding) int {
 }
 
 // compareLasts puts the first to run out first: who has nothing left, those with a
-// date, those whose credits last, those of whom nothing is known, and last who has
-// no credits of its own.
+// date, those whose credits last, and those of whom nothing is known.
 func compareLasts(lasts map[models.WalletID]billing.Forecast, x, y models.WalletID) int {
 	rank := func(w models.WalletID) int {
-		f, own := lasts[w]
+		f := lasts[w]
 		switch {
-		case !own:
-			return 4
 		case f.Kind == billing.ForecastNothing:
 			return 0
 		case f.RunsOutAt.IsSet():

@@ -305,7 +305,18 @@ func TestTheListIsSortedByWhatRunsOutAndWhatPays(t *testing.T) {
 		require.Equal(t, byLasts, names("/sub-accounts?sort=lasts"))
 		require.Equal(t, byLasts, inFile("/sub-accounts.csv?sort=lasts"))
 		head := b.get("/sub-accounts?sort=lasts&only=paused").doc()
-		require.Equal(t, "ascending", head.Find(`th:contains("Lasts")`).AttrOr("aria-sort", ""))
+		lasts := head.Find(`th:contains("Lasts")`)
+		require.Equal(t, "ascending", lasts.AttrOr("aria-sort", ""))
+
+		// Asked for once more it turns round; who has nothing of its own stays last.
+		require.Equal(t, "/sub-accounts?only=paused&sort=lasts&turned=1", lasts.Find("a").AttrOr("href", ""))
+		require.Equal(t, "Dogwood Birch Cedar ACME Elm Aspen", names("/sub-accounts?sort=lasts&turned=1"))
+		require.Equal(t, "Dogwood Birch Cedar ACME Elm Aspen", inFile("/sub-accounts.csv?sort=lasts&turned=1"))
+		require.Equal(t, "Elm Dogwood Cedar Birch Aspen ACME", names("/sub-accounts?turned=1"))
+		again := b.get("/sub-accounts?sort=lasts&turned=1").doc()
+		require.Equal(t, "descending", again.Find(`th:contains("Lasts")`).AttrOr("aria-sort", ""))
+		require.Equal(t, "/sub-accounts?sort=lasts", again.Find(`th:contains("Lasts") a`).AttrOr("href", ""))
+		require.Equal(t, "/sub-accounts?only=low&sort=lasts&turned=1", again.Find(`main a:contains("Low")`).AttrOr("href", ""))
 		require.Equal(t, "/sub-accounts.csv?only=paused&sort=lasts", head.Find(`a:contains("Export CSV")`).AttrOr("href", ""))
 
 		growth := p.selling(p.northwind)
@@ -318,6 +329,7 @@ func TestTheListIsSortedByWhatRunsOutAndWhatPays(t *testing.T) {
 		const byMargin = "Elm Birch ACME Aspen Cedar Dogwood"
 		require.Equal(t, byMargin, names("/sub-accounts?sort=margin"))
 		require.Equal(t, byMargin, inFile("/sub-accounts.csv?sort=margin"))
+		require.Equal(t, "Birch Elm ACME Aspen Cedar Dogwood", names("/sub-accounts?sort=margin&turned=1"))
 		margins := b.get("/sub-accounts?sort=margin").doc().Find("td.keeps")
 		require.Less(t, strings.TrimSpace(margins.First().Text()), strings.TrimSpace(margins.Eq(1).Text()))
 	})

@@ -101,10 +101,7 @@ func (v Agencies) columns() []Column {
 		f.Sort, f.Turned = c.key, false
 		col := Column{Label: c.label, Number: c.number}
 		if v.Filter.Sort == c.key {
-			f.Turned = !v.Filter.Turned
-			if col.Sort = "descending"; c.up != v.Filter.Turned {
-				col.Sort = "ascending"
-			}
+			f.Turned, col.Sort = !v.Filter.Turned, sorted(c.up, v.Filter.Turned)
 		}
 		col.Href = f.Href(agenciesPath)
 		out = append(out, col)

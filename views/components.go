@@ -43,6 +43,14 @@ type Column struct {
 	Narrow bool   // hidden on narrow screens
 }
 
+// sorted is the Sort of a column whose order goes up or down, and may be turned round.
+func sorted(up, turned bool) string {
+	if up != turned {
+		return "ascending"
+	}
+	return "descending"
+}
+
 func (c Column) class() string {
 	class := ""
 	if c.Number {

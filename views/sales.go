@@ -232,10 +232,7 @@ func (f SalesFilter) column(label, by string) Column {
 	to := f
 	to.Sort, to.Turned = by, false
 	if f.Sort == by {
-		to.Turned, out.Sort = !f.Turned, "descending"
-		if f.Turned {
-			out.Sort = "ascending"
-		}
+		to.Turned, out.Sort = !f.Turned, sorted(false, f.Turned)
 	}
 	out.Href = to.Href("/sales")
 	return out

@@ -56,6 +56,7 @@ const (
 type SubAccountFilter struct {
 	Signal string // a Signal's Key
 	Sort   SubAccountSort
+	Turned bool // the other way round
 }
 
 // The signals.
@@ -73,6 +74,7 @@ func ParseSubAccountFilter(q url.Values) SubAccountFilter {
 		Signal: oneOf(q.Get("only"), "", SignalPaused, SignalLow, SignalNew, SignalIdle, SignalLoss),
 		Sort: oneOf(SubAccountSort(q.Get("sort")), SubAccountsByName, SubAccountsByFeed, SubAccountsByState, SubAccountsByLeft, SubAccountsByLasts,
 			SubAccountsByUsed, SubAccountsBySold, SubAccountsByMargin),
+		Turned: q.Get("turned") == "1",
 	}
 }
 
@@ -84,6 +86,9 @@ func (f SubAccountFilter) Values() url.Values {
 	}
 	if f.Sort != SubAccountsByName {
 		q.Set("sort", string(f.Sort))
+	}
+	if f.Turned {
+		q.Set("turned", "1")
 	}
 	return q
 }
@@ -161,22 +166,24 @@ func (f Feed) span() string {
 }
 
 func (v SubAccounts) columns() []Column {
-	column := func(label string, by SubAccountSort, direction string, number bool) Column {
-		c := Column{Label: label, Number: number, Href: SubAccountFilter{Signal: v.Filter.Signal, Sort: by}.Href("/sub-accounts")}
+	column := func(label string, by SubAccountSort, up, number bool) Column {
+		to := SubAccountFilter{Signal: v.Filter.Signal, Sort: by}
+		c := Column{Label: label, Number: number}
 		if v.Filter.Sort == by {
-			c.Sort = direction
+			to.Turned, c.Sort = !v.Filter.Turned, sorted(up, v.Filter.Turned)
 		}
+		c.Href = to.Href("/sub-accounts")
 		return c
 	}
 	return []Column{
-		column("Name", SubAccountsByName, "ascending", false),
-		column("How it gets credits", SubAccountsByFeed, "ascending", false),
-		column("State", SubAccountsByState, "descending", false),
-		column("Left", SubAccountsByLeft, "ascending", true),
-		column("Lasts", SubAccountsByLasts, "ascending", false),
-		column("Used this cycle", SubAccountsByUsed, "descending", true),
-		column("Sold this cycle", SubAccountsBySold, "descending", true),
-		column("Margin", SubAccountsByMargin, "ascending", true),
+		column("Name", SubAccountsByName, true, false),
+		column("How it gets credits", SubAccountsByFeed, true, false),
+		column("State", SubAccountsByState, false, false),
+		column("Left", SubAccountsByLeft, true, true),
+		column("Lasts", SubAccountsByLasts, true, false),
+		column("Used this cycle", SubAccountsByUsed, false, true),
+		column("Sold this cycle", SubAccountsBySold, false, true),
+		column("Margin", SubAccountsByMargin, true, true),
 	}
 }
 
