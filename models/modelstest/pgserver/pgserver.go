@@ -126,6 +126,23 @@ func (s *Server) Stop() error {
 	return os.RemoveAll(s.dir)
 }
 
+// FillLog writes so many files of the log and leaves them to be used again, as
+// those of a server are that has run for a while: whoever needs one that is still to
+// be made keeps every commit waiting for 16 MB. Settings bound how many are kept.
+func (s *Server) FillLog(ctx context.Context, files int) (err error) {
+	conn, err := pgx.Connect(ctx, s.URL)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	_, err = conn.Exec(ctx, "SELECT pg_logical_emit_message(false, '', ''), pg_switch_wal() FROM generate_series(1, $1::int)", files)
+	if err != nil {
+		return fmt.Errorf("fill the log: %w", err)
+	}
+	_, err = conn.Exec(ctx, "CHECKPOINT")
+	return err
+}
+
 // create runs initdb.
 func (s *Server) create(ctx context.Context) error {
 	attr, err := serverProcess()

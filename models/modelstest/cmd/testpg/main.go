@@ -21,6 +21,9 @@ import (
 	"refill/models/modelstest/pgserver"
 )
 
+// logFiles are as many as min_wal_size keeps.
+const logFiles = 256
+
 func main() {
 	durable := flag.Bool("durable", false, "keep fsync on, as in production")
 	flag.Parse()
@@ -44,13 +47,18 @@ func run(ctx context.Context, durable bool, args []string) (code int, err error)
 	if os.Getenv("TEST_DATABASE_URL") == "" {
 		o := pgserver.Options{Durable: durable}
 		if durable { // what an operator would give a server of its own
-			o.Settings = []string{"shared_buffers=1GB", "max_wal_size=4GB"}
+			o.Settings = []string{"shared_buffers=1GB", "max_wal_size=4GB", "min_wal_size=4GB"}
 		}
 		s, err := pgserver.Start(ctx, o)
 		if err != nil {
 			return 1, err
 		}
 		defer func() { err = errors.Join(err, s.Stop()) }()
+		if durable {
+			if err := s.FillLog(ctx, logFiles); err != nil {
+				return 1, err
+			}
+		}
 		env = append(env, "TEST_DATABASE_URL="+s.URL, "TEST_DATABASE_BIN="+s.Bin)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
