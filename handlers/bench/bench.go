@@ -150,7 +150,7 @@ func (s *session) open(ctx context.Context, lines []line) error {
 			return err
 		}
 	}
-	if need[tpcb] || need[tpcbAlone] {
+	if need[tpcb] || need[tpcbAlone] || need[tpcbHalf] {
 		fmt.Fprintf(s.Log, "making pgbench's tables at scale %d\n", s.server.scale)
 		if err := s.server.prepare(ctx); err != nil {
 			return err
@@ -196,6 +196,8 @@ func (s *session) round(ctx context.Context, lines []line) (round, error) {
 			got, err = s.server.best(ctx, s.Seconds)
 		case tpcbAlone:
 			got, err = s.server.bench(ctx, 1, s.Seconds)
+		case tpcbHalf:
+			got, err = s.server.half(ctx, out[tpcb].PerSecond, s.Seconds)
 		default:
 			l := loads()[name]
 			got, err = l.measure(ctx, s, s.beds[l.on])

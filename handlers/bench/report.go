@@ -51,6 +51,10 @@ func table() []line {
 			name: "HTTP, half the rate of 64 connections: p99 beside a TPC-B commit", load: httpHalf, beside: tpcbAlone, unit: "×",
 			value: func(own, beside sample) float64 { return own.P99 / beside.P50 }, target: 5, atMost: true,
 		},
+		{
+			name: "TPC-B, half its rate: p99 beside a TPC-B commit", load: tpcbHalf, beside: tpcbAlone, unit: "×",
+			value: func(own, beside sample) float64 { return own.P99 / beside.P50 },
+		},
 		t("HTTP, 64 connections, hold + capture pairs", pairs, 1.5),
 		{
 			name: "HTTP, 64 connections: write-ahead log a charge", load: http64, unit: "B",
@@ -76,8 +80,11 @@ func needs(lines []line, postgres bool) map[string]bool {
 		for _, name := range []string{l.load, l.beside} {
 			if name != "" && (postgres || loads()[name].on == onSQLite) {
 				out[name] = true
-				if name == httpHalf {
-					out[http64] = true // half of what that reaches
+				switch name { // half of what that reaches
+				case httpHalf:
+					out[http64] = true
+				case tpcbHalf:
+					out[tpcb] = true
 				}
 			}
 		}

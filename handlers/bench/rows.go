@@ -16,6 +16,7 @@ import (
 const (
 	tpcb          = "TPC-B, best"
 	tpcbAlone     = "TPC-B, 1 client"
+	tpcbHalf      = "TPC-B, half the rate"
 	inProcess     = "in process, 256 callers"
 	inProcessHot  = "in process, 256, one wallet"
 	http64        = "HTTP, 64 connections"
@@ -33,7 +34,7 @@ const (
 // order is the order in which a round measures.
 func order() []string {
 	return []string{
-		tpcb, inProcess, inProcessHot, http64, httpHalf, http64Hot, http256, httpBatch, pairs, reads, tpcbAlone, httpAlone, liteInProcess, liteHTTP64,
+		tpcb, inProcess, inProcessHot, http64, httpHalf, http64Hot, http256, httpBatch, pairs, reads, tpcbAlone, tpcbHalf, httpAlone, liteInProcess, liteHTTP64,
 	}
 }
 

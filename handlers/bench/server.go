@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"refill/models"
 )
 
 // server is the PostgreSQL server at hand, spoken to through its own programs.
@@ -19,6 +23,7 @@ type server struct {
 	bin   string
 	scale int   // of TPC-B: 100,000 accounts each
 	tries []int // clients; the best of them is T
+	suits int   // clients: the best of them in this round
 
 	made []string // databases to drop
 }
@@ -129,9 +134,11 @@ var (
 )
 
 // bench runs TPC-B. Its mean latency stands for p50; pgbench tells no p99.
-func (s *server) bench(ctx context.Context, clients, seconds int) (sample, error) {
-	out, err := s.run(ctx, "pgbench", "--no-vacuum", "--client", strconv.Itoa(clients), "--jobs", "2",
-		"--time", strconv.Itoa(seconds), "--protocol", "prepared", s.address(tpcbDatabase))
+func (s *server) bench(ctx context.Context, clients, seconds int, more ...string) (sample, error) {
+	args := append([]string{
+		"--no-vacuum", "--client", strconv.Itoa(clients), "--jobs", "2", "--time", strconv.Itoa(seconds), "--protocol", "prepared",
+	}, more...)
+	out, err := s.run(ctx, "pgbench", append(args, s.address(tpcbDatabase))...)
 	if err != nil {
 		return sample{}, err
 	}
@@ -155,8 +162,57 @@ func (s *server) best(ctx context.Context, seconds int) (best sample, err error)
 			return best, err
 		}
 		if got.PerSecond > best.PerSecond {
-			best = got
+			best, s.suits = got, clients
 		}
 	}
 	return best, nil
+}
+
+// half paces TPC-B at half of what it reached, by the clients that reached it, and
+// tells how long its transactions took once they had begun, of which pgbench keeps a
+// log.
+func (s *server) half(ctx context.Context, reached float64, seconds int) (out sample, err error) {
+	dir, err := os.MkdirTemp("", "refill-bench-")
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	prefix := filepath.Join(dir, "log")
+	out, err = s.bench(ctx, s.suits, seconds, "--rate", strconv.FormatFloat(reached/2, 'f', 0, 64), "--log", "--log-prefix", prefix)
+	if err != nil {
+		return out, err
+	}
+	logs, err := filepath.Glob(prefix + "*")
+	if err != nil {
+		return out, err
+	}
+	var waits []models.Time
+	for _, name := range logs {
+		text, err := os.ReadFile(name) //nolint:gosec // in a folder of ours
+		if err != nil {
+			return out, err
+		}
+		from, err := logged(string(text))
+		if err != nil {
+			return out, err
+		}
+		waits = append(waits, from...)
+	}
+	slices.Sort(waits)
+	out.P50, out.P99 = millis(percentile(waits, 50)), millis(percentile(waits, 99))
+	return out, nil
+}
+
+// logged reads pgbench's log of a paced run: how long each transaction took from its
+// beginning, which may be later than it was due.
+func logged(text string) ([]models.Time, error) {
+	var out []models.Time
+	for line := range strings.Lines(text) {
+		var client, transaction, took, script, second, micro, late models.Time
+		if _, err := fmt.Sscan(line, &client, &transaction, &took, &script, &second, &micro, &late); err != nil {
+			return nil, fmt.Errorf("pgbench logged %q: %w", line, err)
+		}
+		out = append(out, took-late)
+	}
+	return out, nil
 }
