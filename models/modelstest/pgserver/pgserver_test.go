@@ -52,6 +52,14 @@ func TestServer(t *testing.T) {
 		}
 	}
 
+	if err := s.FillLog(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	var spare int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_ls_waldir() WHERE name > pg_walfile_name(pg_current_wal_lsn())").Scan(&spare); err != nil || spare < 3 {
+		t.Errorf("%d files of the log are there to be used (%v)", spare, err)
+	}
+
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
