@@ -71,7 +71,7 @@ type cli struct {
 func main() {
 	time.Local = time.UTC // instants are UTC everywhere; zones are said where they matter
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(300) // what lives is small and what a charge leaves is much: a third of its CPU was collecting it
+		debug.SetGCPercent(250) // what lives is small and what a charge leaves is much: a third of its CPU was collecting it
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // who asks a second time means at once
