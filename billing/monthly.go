@@ -442,9 +442,7 @@ func (s *Service) monthsDue(ctx context.Context, now models.Time) error {
 	var errs []error
 	for i := range due {
 		if _, err := s.SettleMonthly(ctx, due[i].AgencyID, due[i].ID); err != nil {
-			// Asked in vain: the next time is as far off as after an answer.
-			errs = append(errs, fmt.Errorf("settle subscription %s: %w", due[i].ID, err),
-				s.db.Write.WithContext(ctx).Model(&models.PackageSubscription{}).Where("agency_id = ? AND id = ?", due[i].AgencyID, due[i].ID).Update("checked_at", now).Error)
+			errs = append(errs, fmt.Errorf("settle subscription %s: %w", due[i].ID, err), s.checkedInVain(ctx, &due[i], now))
 		}
 	}
 	var orphans []models.PackageSubscription
@@ -454,14 +452,23 @@ func (s *Service) monthsDue(ctx context.Context, now models.Time) error {
 		Joins("JOIN stripe_accounts c ON c.agency_id = p.agency_id AND c.account = p.account AND c.disconnected_at = 0"). // others are out of reach
 		Where("p.status IN ? AND p.cancel_at = 0 AND (sa.status <> ? OR w.funding = ?)",
 			models.RunningPackageSubs(), models.SubAccountActive, models.Pooled).
-		Limit(pollBatch).Scan(&orphans).Error; err != nil {
+		Order("p.checked_at").Limit(pollBatch).Scan(&orphans).Error; err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	for i := range orphans {
-		_, err := s.cancelMonthly(ctx, &orphans[i], false, ActorClock)
-		errs = append(errs, err)
+		if _, err := s.cancelMonthly(ctx, &orphans[i], false); err != nil {
+			errs = append(errs, err, s.checkedInVain(ctx, &orphans[i], now))
+			continue
+		}
+		errs = append(errs, s.noteMonthly(ctx, &orphans[i], false, ActorClock)) // once: it is tried until it is done
 	}
 	return errors.Join(errs...)
+}
+
+// checkedInVain puts a subscription behind the others that Stripe is to be asked about:
+// the next time is as far off as after an answer.
+func (s *Service) checkedInVain(ctx context.Context, row *models.PackageSubscription, now models.Time) error {
+	return s.db.Write.WithContext(ctx).Model(&models.PackageSubscription{}).Where("agency_id = ? AND id = ?", row.AgencyID, row.ID).Update("checked_at", now).Error
 }
 
 // MonthlyPackages lists a client's monthly packages that run, the oldest first.
@@ -519,28 +526,36 @@ func (s *Service) CancelMonthly(ctx context.Context, agency models.AgencyID, wal
 	if keep == (row.CancelAt == 0) {
 		return row, nil
 	}
-	row, err = s.cancelMonthly(ctx, &row, keep, by)
+	if err := s.noteMonthly(ctx, &row, keep, by); err != nil {
+		return row, err
+	}
+	row, err = s.cancelMonthly(ctx, &row, keep)
 	if err != nil || !keep || !wallet.IsZero() || row.CancelAt > 0 {
 		return row, err
 	}
 	return row, s.db.InTx(ctx, func(tx *gorm.DB) error { return s.notifyKept(tx, &row, s.clock.Now()) })
 }
 
-func (s *Service) cancelMonthly(ctx context.Context, row *models.PackageSubscription, keep bool, by Actor) (models.PackageSubscription, error) {
-	now := s.clock.Now()
-	action := "sales.monthly_cancel"
-	if keep {
-		action = "sales.monthly_keep"
-	}
-	if err := s.db.InTx(ctx, func(tx *gorm.DB) error {
-		return s.audit(tx, row.AgencyID, by, action, row.ID.String(), row.Title, "", now)
-	}); err != nil {
-		return *row, err
-	}
-	if _, err := s.months.CancelMonthly(ctx, row.Account, row.StripeID, !keep, action+":"+row.ID.String()+":"+now.RFC3339()); err != nil {
+func (s *Service) cancelMonthly(ctx context.Context, row *models.PackageSubscription, keep bool) (models.PackageSubscription, error) {
+	key := monthlyAct(keep) + ":" + row.ID.String() + ":" + s.clock.Now().RFC3339()
+	if _, err := s.months.CancelMonthly(ctx, row.Account, row.StripeID, !keep, key); err != nil {
 		return *row, paymentUnavailable(err)
 	}
 	return s.SettleMonthly(ctx, row.AgencyID, row.ID)
+}
+
+// noteMonthly writes into the audit log who had a monthly package end, or go on.
+func (s *Service) noteMonthly(ctx context.Context, row *models.PackageSubscription, keep bool, by Actor) error {
+	return s.db.InTx(ctx, func(tx *gorm.DB) error {
+		return s.audit(tx, row.AgencyID, by, monthlyAct(keep), row.ID.String(), row.Title, "", s.clock.Now())
+	})
+}
+
+func monthlyAct(keep bool) string {
+	if keep {
+		return "sales.monthly_keep"
+	}
+	return "sales.monthly_cancel"
 }
 
 // MonthlyCardPage makes a link to Stripe's page on which a client changes the card

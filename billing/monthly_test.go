@@ -450,6 +450,36 @@ func TestAMonthlyPackageOfAnAccountThatLeft(t *testing.T) {
 	})
 }
 
+// The clock has a monthly package end once, however long Stripe cannot be asked.
+func TestAnEndThatStripeFailsIsWrittenDownOnce(t *testing.T) {
+	t.Parallel()
+	modelstest.Each(t, func(t *testing.T, db *models.DB) {
+		s, growth := openStall(t, db)
+		acme := s.client(t, "acme")
+		sub := s.subscribes(t, acme, s.month(t, growth), "k")
+		_, err := s.ArchiveSubAccount(t.Context(), billing.Scope{}, billing.ArchiveInput{Agency: sub.AgencyID, SubAccount: acme.SubAccount.ID, By: "test"})
+		require.NoError(t, err)
+		ended := func() (out []string) {
+			require.NoError(t, db.Read.Model(&models.AuditEntry{}).Where("action = 'sales.monthly_cancel'").Pluck("target", &out).Error)
+			return out
+		}
+		s.fault(t, "POST /v1/subscriptions/*", 1000)
+		for range 3 {
+			require.NoError(t, s.clock.Advance(s.clock.Now().Add(time.Minute)))
+			require.Error(t, s.RunDue(t.Context(), s.clock.Now()))
+		}
+		require.Empty(t, ended())
+		s.fault(t, "POST /v1/subscriptions/*", 0)
+		for range 3 {
+			s.later(t, time.Minute)
+		}
+		require.Equal(t, []string{sub.ID.String()}, ended())
+		now, err := s.MonthlyPackage(t.Context(), sub.AgencyID, acme.Wallet, sub.ID)
+		require.NoError(t, err)
+		require.Positive(t, now.CancelAt)
+	})
+}
+
 // Whoever ends a monthly package, the client hears when it ends, and why where that
 // is its agency's doing; the agency hears what it does not know.
 func TestTheEndOfAMonthlyPackageIsTold(t *testing.T) {
