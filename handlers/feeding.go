@@ -20,6 +20,9 @@ import (
 
 const bulkPath = "/sub-accounts/bulk"
 
+// longestAddress is what every proxy lets through; some stop at a few thousand.
+const longestAddress = 2000
+
 // bulkTyped is the bulk form as it was sent.
 type bulkTyped struct {
 	views.Bulk
@@ -111,14 +114,17 @@ func (a *app) bulk(c echo.Context) error {
 	if c.FormValue("step") == "assign" {
 		return a.bulkAssign(c, &t, form["share"])
 	}
+	t.read()
 	if t.Way != string(models.BulkList) {
 		q := url.Values{"way": {t.Way}, "credits": {t.Typed}, "note": {t.Note}}
 		if len(t.accounts) > 0 {
 			q["account"] = t.accounts
 		}
-		return seeOther(c, bulkPath+"?"+q.Encode())
+		if at := bulkPath + "?" + q.Encode(); len(at) <= longestAddress {
+			return seeOther(c, at)
+		}
+		return a.planBulk(c, http.StatusOK, &t)
 	}
-	t.read()
 	var list io.Reader = strings.NewReader(t.List)
 	if file, err := c.FormFile("file"); err == nil && file.Size > 0 {
 		f, err := file.Open()

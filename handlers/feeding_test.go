@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -106,6 +107,30 @@ func TestARefusedAssignmentKeepsItsClients(t *testing.T) {
 	require.Equal(t, http.StatusPaymentRequired, refused.StatusCode)
 	require.Equal(t, one, chosen(refused))
 	require.Zero(t, b.get(path).doc().Find("details[open] #accounts").Length())
+}
+
+// An address with a hundred clients would be too long for many a proxy.
+func TestManyChosenClientsNeedNoLongAddress(t *testing.T) {
+	t.Parallel()
+	p := sqlite(t)
+	b := p.as("owner")
+	const path = "/sub-accounts/bulk"
+	var refs []string
+	for i := range 100 {
+		sub, err := p.billing.CreateSubAccount(t.Context(), billing.Scope{}, billing.SubAccountInput{
+			Agency: p.northwind.ID, ExternalID: fmt.Sprint("many-", i), Name: fmt.Sprint("Many ", i), Funding: models.Prepaid, By: "test",
+		})
+		require.NoError(t, err)
+		refs = append(refs, sub.ID.String())
+	}
+	form := url.Values{"way": {"same"}, "credits": {"10"}, "account": refs[:99], "step": {"preview"}}
+	shown := b.fill(path, path, form)
+	require.Equal(t, http.StatusOK, shown.StatusCode)
+	require.Contains(t, shown.main(), "990 credits to 99 clients.")
+	require.Equal(t, 99, shown.doc().Find("input[name=account][checked]").Length())
+	require.Equal(t, 99, shown.doc().Find("input[name=share]").Length())
+	form["credits"] = []string{"none"}
+	require.Equal(t, http.StatusUnprocessableEntity, b.fill(path, path, form).StatusCode)
 }
 
 // A list is shown before it is booked, from a file as from the field.
