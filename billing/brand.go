@@ -600,13 +600,14 @@ func (s *Service) Logo(ctx context.Context, agency models.AgencyID, name string)
 }
 
 // AnyClient is one of a viewer's agency's clients as its people see it, for a
-// preview: one with credits of its own if there is one. Errors: not_found when there is none.
+// preview: one that has credits of its own left, if there is one. Errors: not_found
+// when there is no client.
 func (s *Service) AnyClient(ctx context.Context, who *Viewer) (Viewer, error) {
 	var sub models.SubAccount
 	err := s.db.Read.WithContext(ctx).Table("sub_accounts s").Select("s.*").
 		Joins("JOIN wallets w ON w.agency_id = s.agency_id AND w.id = s.wallet_id").
 		Where("s.agency_id = ? AND s.status = ?", who.Agency.ID, models.SubAccountActive).
-		Order("CASE w.funding WHEN 'prepaid' THEN 0 ELSE 1 END, s.created_at, s.id").Limit(1).Take(&sub).Error
+		Order("CASE w.funding WHEN 'prepaid' THEN 0 ELSE 1 END, CASE WHEN w.balance > 0 THEN 0 ELSE 1 END, s.created_at, s.id").Limit(1).Take(&sub).Error
 	if err != nil {
 		return Viewer{}, missing(err, "client")
 	}

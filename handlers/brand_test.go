@@ -214,10 +214,20 @@ func TestPagesAreShownOnEachScreen(t *testing.T) {
 		require.Equal(t, "1,204", low.doc().Find("[data-balance]").Text())
 		require.Contains(t, low.doc().Find("[aria-label=Notices], .notices").Text(), "Low balance.")
 		require.Contains(t, low.main(), "in 3 days")
-		require.NotContains(t, owner.get("/settings/brand/preview/balance").main(), "1,204")
+		balance := func() string {
+			return owner.get("/settings/brand/preview/balance").doc().Find("[data-balance]").Text()
+		}
+		require.Equal(t, "0", balance())
+		birch, err := p.billing.CreateSubAccount(t.Context(), billing.Scope{}, billing.SubAccountInput{Agency: p.northwind.ID, ExternalID: "birch", Name: "Birch", Funding: models.Prepaid, By: "test"})
+		require.NoError(t, err)
+		_, err = p.billing.Assign(t.Context(), billing.Scope{}, billing.TransferInput{Agency: p.northwind.ID, SubAccount: birch.ID, Credits: 400 * models.Credit, Key: "birch", By: "test"})
+		require.NoError(t, err)
+		require.Equal(t, "400", balance(), "who has credits is shown before who has none")
 		require.NoError(t, p.billing.ChangeSubAccount(t.Context(), billing.Scope{}, billing.SubAccountChange{
 			Agency: p.northwind.ID, SubAccount: p.acme.ID, Name: p.acme.Name, Funding: models.Pooled, PoolEvery: models.PoolCycle, By: "test",
 		}))
+		_, err = p.billing.ArchiveSubAccount(t.Context(), billing.Scope{}, billing.ArchiveInput{Agency: p.northwind.ID, SubAccount: birch.ID, By: "test"})
+		require.NoError(t, err)
 		require.Equal(t, "1,204", owner.get(frame.AttrOr("src", "")).doc().Find("[data-balance]").Text(), "though no client has credits of its own")
 		for _, wrong := range []string{"none", "Low", "low-mail/"} {
 			require.Equal(t, http.StatusNotFound, owner.get("/settings/brand/preview/"+wrong).StatusCode, wrong)
