@@ -65,11 +65,24 @@ test("sums follow what is typed, and a slow click straight from the amount assig
   const had = await demo.balance();
   await page.goto(`${demo.base}/sub-accounts/${demo.ready.client.id}/assign`);
   await page.getByLabel("Note").fill("For March");
+  // What is answered between pressing and letting go would move the button away.
+  let answer;
+  const held = new Promise((resolve) => { answer = resolve; });
+  await page.route("**/assign", async (route) => {
+    if (route.request().postData()?.includes("preview=1")) await held;
+    await route.continue();
+  });
+  const answered = page.waitForResponse((response) => response.request().postData()?.includes("preview=1"));
   await page.getByLabel("How many").fill("25");
-  // What appears between pressing and letting go would move the button away.
-  await page.getByRole("button", { name: "Assign 25 credits" }).click({ delay: 500 });
+  await page.getByRole("button", { name: "Assign 25 credits" }).hover();
+  await page.mouse.down();
+  answer();
+  await (await answered).finished();
+  await page.evaluate(() => new Promise((drawn) => { requestAnimationFrame(() => requestAnimationFrame(drawn)); }));
+  await page.mouse.up();
   await message(page).getByText("25 credits assigned to Acme Dental.").waitFor();
   assert.equal(await demo.balance(), had - 25);
+  await page.unroute("**/assign");
   await page.goto(`${demo.base}/sub-accounts/${demo.ready.client.id}/assign`);
   await page.getByLabel("How many").fill("30");
   await page.getByRole("cell", { name: group(had - 55), exact: true }).waitFor();

@@ -207,7 +207,10 @@ export class Demo {
       headers["Idempotency-Key"] = once;
     }
     const answer = await this.fetch(address, { method, headers, body: body && JSON.stringify(body) });
-    if (expect ? answer.status !== expect : answer.status >= 300) assert.fail(`${method} ${address}: ${answer.status} ${answer.text}`);
+    if (expect ? answer.status !== expect : answer.status >= 300) {
+      const log = answer.status >= 500 ? `\n${this.said().split("\n").filter((line) => line.includes('"ERROR"')).slice(-3).join("\n")}` : "";
+      assert.fail(`${method} ${address}: ${answer.status} ${answer.text}${log}`);
+    }
     return JSON.parse(answer.text);
   }
 

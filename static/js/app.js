@@ -175,6 +175,15 @@ addEventListener("popstate", () => {
   if ($("[data-swap-target]")) swap(location.href, false);
 });
 
+// Until a press is over nothing may move under it: let go elsewhere, it is no click.
+let pressed = Promise.resolve();
+let over = () => {};
+addEventListener("pointerdown", () => {
+  over();
+  pressed = new Promise((done) => { over = done; });
+});
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(over)); // behind its click
+
 // What a form comes to, as the server works it out: one question at a time, the
 // newest last. The button that asks without script asks with it too.
 function asks(form, done) {
@@ -192,6 +201,7 @@ function asks(form, done) {
         const answer = await fetch(form.getAttribute("action"), { method: "POST", body, headers: { Accept: "text/html" } });
         if (!answer.ok || answer.redirected) break;
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        await pressed;
         if (changed) continue;
         for (const part of $$("[data-live]", form)) part.replaceChildren(...(fresh.getElementById(part.id)?.childNodes ?? []));
         done?.();
