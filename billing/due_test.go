@@ -60,3 +60,38 @@ func TestWorkThatFallsOverStopsNoOtherWork(t *testing.T) {
 		require.Equal(t, models.PurchaseCredited, s.status(t, first))
 	})
 }
+
+// Who changes many wallets takes them in the order that batches do: whoever waits for
+// the first has none of the others, so nobody can be waiting for it in turn.
+func TestThresholdsTakeWalletsInOrder(t *testing.T) {
+	t.Parallel()
+	db := modelstest.OpenPostgres(t)
+	s, _ := openStall(t, db)
+	for _, name := range []string{"one", "two", "three", "four"} {
+		s.client(t, name)
+	}
+	var wallets []models.WalletID
+	require.NoError(t, db.Read.Model(&models.Wallet{}).Order("agency_id DESC, id DESC").Pluck("id", &wallets).Error)
+	for _, id := range wallets { // a row goes behind the others when it changes
+		require.NoError(t, db.Write.Exec("UPDATE wallets SET low_at = 5 WHERE id = ?", id).Error)
+	}
+	first := wallets[len(wallets)-1]
+	require.NoError(t, s.clock.Advance(s.clock.Now().Add(2*time.Hour)))
+
+	tx := db.Write.WithContext(t.Context()).Begin()
+	require.NoError(t, tx.Exec("SELECT 1 FROM wallets WHERE id = ? FOR NO KEY UPDATE", first).Error)
+	done := make(chan error, 1)
+	go func() { done <- s.RefreshThresholds(t.Context()) }()
+	require.Eventually(t, func() bool {
+		var waiting int
+		err := db.Read.Raw("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting).Error
+		return err == nil && waiting == 1
+	}, 20*time.Second, 5*time.Millisecond)
+	taken := tx.Exec("SELECT 1 FROM wallets WHERE id <> ? FOR NO KEY UPDATE NOWAIT", first).Error
+	require.NoError(t, tx.Commit().Error)
+	require.NoError(t, taken)
+	require.NoError(t, <-done)
+	var low int64
+	require.NoError(t, db.Read.Model(&models.Wallet{}).Where("low_at <> 0").Count(&low).Error)
+	require.Zero(t, low)
+}

@@ -23,6 +23,11 @@ func (f *Forecast) RunsOutWith(left models.Credits, now models.Time, zone *time.
 	}).RunsOutAt
 }
 
+// RefreshThresholds is one of RunDue's jobs by itself.
+func (s *Service) RefreshThresholds(ctx context.Context) error {
+	return s.refreshThresholds(ctx, s.clock.Now())
+}
+
 // LookAtWallets looks at the wallets that left their watch, and TopUpsDue tops up those
 // that are due: two of RunDue's jobs, each by itself.
 func (s *Service) LookAtWallets(ctx context.Context) error { return s.watchDue(ctx, s.clock.Now()) }

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -282,6 +283,10 @@ func (s *Service) thresholds(ctx context.Context, now models.Time) ([]newLevels,
 			changed = append(changed, newLevels{models.Wallet{AgencyID: w.AgencyID, ID: w.ID}, true})
 		}
 	}
+	// They are locked in the order that batches lock wallets, or each could wait for the other.
+	slices.SortFunc(changed, func(x, y newLevels) int { //nolint:gocritic // the signature is slices'
+		return cmp.Or(x.AgencyID.Compare(y.AgencyID), x.ID.Compare(y.ID))
+	})
 	return changed, nil
 }
 
