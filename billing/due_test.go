@@ -82,11 +82,7 @@ func TestThresholdsTakeWalletsInOrder(t *testing.T) {
 	require.NoError(t, tx.Exec("SELECT 1 FROM wallets WHERE id = ? FOR NO KEY UPDATE", first).Error)
 	done := make(chan error, 1)
 	go func() { done <- s.RefreshThresholds(t.Context()) }()
-	require.Eventually(t, func() bool {
-		var waiting int
-		err := db.Read.Raw("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting).Error
-		return err == nil && waiting == 1
-	}, 20*time.Second, 5*time.Millisecond)
+	modelstest.AwaitLocked(t, db, 1)
 	taken := tx.Exec("SELECT 1 FROM wallets WHERE id <> ? FOR NO KEY UPDATE NOWAIT", first).Error
 	require.NoError(t, tx.Commit().Error)
 	require.NoError(t, taken)

@@ -161,6 +161,12 @@ func keepSlots(tx *gorm.DB, a *models.Agency, from, to models.Time) error {
 	return tx.Model(&models.Agency{}).Where("id = ?", a.ID).Update("slots", a.Slots).Error
 }
 
+// NameSeries names all that an agency was charged for in the order its charts keep, as
+// the clock does for each day it rolls.
+func (s *Service) NameSeries(ctx context.Context, a *models.Agency) error {
+	return s.db.InTx(ctx, func(tx *gorm.DB) error { return keepSlots(tx, a, 0, models.Never) })
+}
+
 // thresholdsSetting remembers when thresholds were refreshed, in microseconds.
 const thresholdsSetting = "thresholds_refreshed"
 

@@ -3,7 +3,6 @@ package fill
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 
@@ -142,30 +141,19 @@ func (m *maker) writePlatformDay(a *agency) error {
 	return nil
 }
 
-// rollTo notes how far days are rolled, and in which order their charts name what was
+// rollTo notes how far days are rolled, and in which order charts name what was
 // charged: the clock goes on from there.
 func (m *maker) rollTo(ctx context.Context) error {
-	type series struct {
-		Action string `json:"action"`
-		Model  string `json:"model"`
-	}
-	write := m.DB.Write.WithContext(ctx)
 	for _, a := range m.agencies {
-		used := []series{}
-		if err := write.Model(&models.UsageAgencyDay{}).Select("action, model").Where("agency_id = ?", a.ID).
-			Group("action, model").Order("MIN(day), SUM(charges) DESC, action, model").Scan(&used).Error; err != nil {
-			return err
-		}
-		slots, err := json.Marshal(used)
-		if err != nil {
-			return err
-		}
-		if err := write.Model(&models.Agency{}).Where("id = ?", a.ID).Updates(map[string]any{
+		err := m.DB.Write.WithContext(ctx).Model(&models.Agency{}).Where("id = ?", a.ID).Updates(map[string]any{
 			"usage_rolled":    max(a.UsageRolled, period.Day(m.rolled-1, a.zone).End),
 			"platform_rolled": max(period.DayStart(a.CreatedAt, m.platform), period.Day(m.rolled-1, m.platform).End),
 			"platform_zone":   m.platform.String(),
-			"slots":           string(slots),
-		}).Error; err != nil {
+		}).Error
+		if err != nil {
+			return err
+		}
+		if err := m.Billing.NameSeries(ctx, &a.Agency); err != nil {
 			return err
 		}
 	}

@@ -35,16 +35,6 @@ func (w *world) block(t *testing.T, wallet models.WalletID) (release func()) {
 	return release
 }
 
-// waits until n transactions wait for a lock.
-func (w *world) waits(t *testing.T, n int) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		var waiting int
-		err := w.db.Read.Raw("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting).Error
-		return err == nil && waiting == n
-	}, 20*time.Second, 5*time.Millisecond, "%d transactions wait for a lock", n)
-}
-
 // queuedBehindALock sends one charge through each of two ledgers while a third
 // connection has the wallet, lets both queue, and tells how many were booked.
 // There are credits for one.
@@ -70,7 +60,7 @@ func queuedBehindALock(t *testing.T, prepare func(*world, *ledger.Ledger)) (*wor
 			}
 		})
 	}
-	w.waits(t, 2)
+	modelstest.AwaitLocked(t, w.db, 2)
 	release()
 	wg.Wait()
 	return w, booked.Load()
@@ -113,7 +103,7 @@ func TestAConnectionOpensUnderALock(t *testing.T) {
 		_, err := w.ledger.Charge(t.Context(), w.request("k", 3))
 		done <- err
 	}()
-	w.waits(t, 1)
+	modelstest.AwaitLocked(t, w.db, 1)
 	for range 20 { // for longer than a lane waits for a wallet
 		var now int
 		require.NoError(t, db.Read.Raw("SELECT COUNT(pg_sleep(0.01))").Scan(&now).Error)
@@ -176,7 +166,7 @@ func TestABusyWalletThatWasLockedIsBatchedAgain(t *testing.T) {
 			}
 		})
 	}
-	w.waits(t, 1)
+	modelstest.AwaitLocked(t, w.db, 1)
 	release()
 	wg.Wait()
 	var batches int

@@ -124,7 +124,7 @@ func TestWaitingIsSeenAndMeasured(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w.waits(t, 1) // the side batch, with the first
+	modelstest.AwaitLocked(t, w.db, 1) // the side batch, with the first
 	begun := time.Now()
 	const more = 6
 	for i := range more {
@@ -162,7 +162,7 @@ func TestTheObserverIsToldOfThoseTurnedAway(t *testing.T) {
 		defer close(done)
 		_, errs = w.ledger.ChargeAll(t.Context(), requests)
 	}()
-	w.waits(t, 1)
+	modelstest.AwaitLocked(t, w.db, 1)
 	release()
 	<-done
 	refused := 0

@@ -49,6 +49,14 @@ func TestTargetIsTheShareThatIsGone(t *testing.T) {
 	})
 }
 
+// expired is how much of a wallet's credits expired.
+func (w *world) expired(t *testing.T, wallet models.WalletID) (out models.Credits) {
+	t.Helper()
+	require.NoError(t, w.db.Read.Model(&models.Entry{}).Where("agency_id = ? AND wallet_id = ? AND kind = ?", w.agency, wallet, ledger.Expire).
+		Select("COALESCE(CAST(SUM(amount) AS bigint), 0)").Scan(&out).Error)
+	return out
+}
+
 // What a dispute keeps from its owner is not used by it: if the time of a month's
 // credits ends meanwhile, they still go back with the money, and are breakage when
 // the dispute is won.
@@ -92,10 +100,7 @@ func TestWhatExpiresWhileItIsDisputed(t *testing.T) {
 			require.Equal(t, ledger.Revocation{Taken: c.taken}, first.Revocation, c.name)
 			require.Equal(t, first.Revocation, stand(s, at).Revocation, "%s: again, nothing changes", c.name)
 			require.Equal(t, c.seller, w.balanceAt(t, w.wallet, at).Available, c.name)
-			var gone models.Credits
-			require.NoError(t, db.Read.Model(&models.Entry{}).Where("agency_id = ? AND wallet_id = ? AND kind = ?", w.agency, w.sub, ledger.Expire).
-				Select("COALESCE(CAST(SUM(amount) AS bigint), 0)").Scan(&gone).Error)
-			require.Equal(t, c.was, gone, c.name)
+			require.Equal(t, c.was, w.expired(t, w.sub), c.name)
 		}
 	})
 }
@@ -124,19 +129,14 @@ func TestWhatComesBackBeforeTheClockExpiresFirst(t *testing.T) {
 				return err
 			}))
 		}
-		lapsed := func() (out models.Credits) {
-			require.NoError(t, db.Read.Model(&models.Entry{}).Where("agency_id = ? AND kind = ?", w.agency, ledger.Expire).
-				Select("COALESCE(CAST(SUM(amount) AS bigint), 0)").Scan(&out).Error)
-			return out
-		}
 		stand(30, start+1)
 		late := month.Add(time.Hour)
 		stand(0, late)
-		require.Equal(t, credits(30), lapsed())
+		require.Equal(t, credits(30), w.expired(t, w.wallet))
 		audit(late)
 		_, err := w.ledger.ExpireLots(t.Context(), late, 10)
 		require.NoError(t, err)
-		require.Equal(t, credits(40), lapsed())
+		require.Equal(t, credits(40), w.expired(t, w.wallet))
 		audit(late)
 	})
 }
